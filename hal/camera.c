@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "hal/camera.h"
+
+#include <errno.h>
+#include <string.h>
+
+const struct hal_camera_ops *const hal_camera_backends[] = {
+#ifdef HAVE_LIBCAMERA
+    &hal_camera_libcamera,
+#endif
+    &hal_camera_fake,
+    &hal_camera_replay,
+};
+const unsigned hal_camera_backend_count = ARRAY_SIZE(hal_camera_backends);
+
+static const char *const format_names[HAL_PIXEL_FORMATS] = {
+    [HAL_PIXEL_ANY] = "any",   [HAL_PIXEL_YUV420] = "YUV420", [HAL_PIXEL_NV12] = "NV12",
+    [HAL_PIXEL_YUYV] = "YUYV", [HAL_PIXEL_GREY] = "GREY",     [HAL_PIXEL_MJPEG] = "MJPEG",
+};
+
+const char *hal_pixel_format_name(enum hal_pixel_format format)
+{
+    return (unsigned)format < HAL_PIXEL_FORMATS ? format_names[format] : "?";
+}
+
+int hal_pixel_format_parse(const char *name)
+{
+    for (int i = 0; i < HAL_PIXEL_FORMATS; i++)
+        if (strcmp(name, format_names[i]) == 0)
+            return i;
+    return -EINVAL;
+}
+
+const struct hal_camera_ops *hal_camera_find(const char *spec, const char **argument)
+{
+    size_t length = strcspn(spec, ":");
+    *argument = spec[length] == ':' ? spec + length + 1 : "";
+    for (unsigned i = 0; i < hal_camera_backend_count; i++) {
+        const char *name = hal_camera_backends[i]->name;
+        if (strlen(name) == length && strncmp(name, spec, length) == 0)
+            return hal_camera_backends[i];
+    }
+    return NULL;
+}
