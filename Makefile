@@ -1,7 +1,28 @@
 # SPDX-License-Identifier: MIT
-# Pinhole. `make help` lists the targets. V=1 shows commands, SAN=1 builds with ASan and UBSan.
+# Pinhole's build. `make help` lists targets and variables; the lines with `##` are its text.
+# Sources are found by wildcard: a new file in hal/, net/, app/ or tests/host/ needs no change here.
 
 VERSION := 0.1.0
+
+#: V=1              show the commands
+#: SAN=1            build with AddressSanitizer and UBSan, in build/san
+#: BUILD=DIR        where everything built goes (default build/release)
+#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg
+#: CAMERA=SPEC      run: which camera, e.g. fake, replay:FOLDER, libcamera:ID (default: the first
+#:                  real one, else the fake)
+#: PORT=8080        run: port of the web page
+#: NODE_PORT=7447   run: port of the node's own protocol
+#: T=NAME           test: only the programs whose name contains NAME
+#: SECONDS=600      fuzz: how long each fuzzer runs
+#: F=NAME           fuzz: only this fuzzer
+#: PREFIX=/usr/local, DESTDIR=   install: where to
+PORT ?= 8080
+NODE_PORT ?= 7447
+# Only from the command line: bash keeps a SECONDS of its own, which may be in the environment.
+FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 ifeq ($(V),1)
 Q :=
@@ -11,56 +32,217 @@ Q := @
 say = @printf '  %-7s %s\n'
 endif
 
-BUILD := build/$(if $(SAN),san,release)
-
-# What this machine offers decides what is built; a missing library is a missing backend, said by
-# `pinhole --version`.
-PKG := $(shell command -v pkg-config 2>/dev/null)
-have = $(if $(PKG),$(shell pkg-config --exists '$(1)' && echo yes))
-
-CC ?= cc
-WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
-OPT := $(if $(SAN),-O1 -fsanitize=address$(COMMA)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer,-O2 -D_FORTIFY_SOURCE=2)
 COMMA := ,
-OPT := $(if $(SAN),-O1 -fsanitize=address$(COMMA)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer,-O2 -D_FORTIFY_SOURCE=2)
-HARDEN := -fstack-protector-strong -fPIC
-CPPFLAGS := -I. -D_GNU_SOURCE -DPINHOLE_VERSION='"$(VERSION)"'
-CFLAGS := -std=c11 -g $(OPT) $(WARN) $(HARDEN) -fstack-usage -MMD -MP
-LDFLAGS := $(if $(SAN),-fsanitize=address$(COMMA)undefined,-Wl,-z,relro -Wl,-z,now)
+BUILD := build/$(if $(FUZZ),fuzz,$(if $(SAN),san,release))
+# Sub-makes use every core unless the caller has chosen.
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
+SUBMAKE = $(MAKE) --no-print-directory $(JOBS)
 
-NODE_LIBS := -ljpeg -linih
-LIB_NODE := $(BUILD)/libnode.a
-LIB_CLIENT := $(BUILD)/libpinhole.a
+# What this machine offers decides what is built: a missing library is a missing backend, said by
+# `pinhole --version`. One word each: the version found, or nothing.
+PKG := $(shell command -v pkg-config 2>/dev/null)
+find_library = $(if $(and $(PKG),$(if $(filter $(1),$(WITHOUT)),,yes)),$(shell pkg-config --modversion $(2) 2>/dev/null))
+LIBCAMERA := $(if $(wildcard hal/camera_libcamera.cpp),$(if $(shell command -v $(CXX)),$(call find_library,libcamera,libcamera)))
+GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
+TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
 
-HAL_C := hal/camera.c hal/camera_fake.c hal/camera_replay.c hal/clock.c hal/fake_code.c \
-         hal/fake_scene.c hal/fake_script.c hal/gpio_fake.c hal/log.c hal/loop.c hal/watchdog.c
+ifneq ($(SAN)$(FUZZ),)
+CHECKS := -fsanitize=$(if $(FUZZ),fuzzer-no-link$(COMMA))address$(COMMA)undefined
+OPT := -O1 $(CHECKS) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else
+OPT := -O2 -D_FORTIFY_SOURCE=2 -fstack-usage
+endif
+WARN := -Wall -Wextra -Wconversion -Wshadow -Werror
+WARN_C := -Wvla -Wstrict-prototypes -Wmissing-prototypes
+HARDEN := -fstack-protector-strong -fPIC -fvisibility=hidden
+CPPFLAGS := -I. -D_GNU_SOURCE -DPINHOLE_VERSION='"$(VERSION)"' \
+  $(if $(LIBCAMERA),-DHAVE_LIBCAMERA) $(if $(GPIOD),-DHAVE_GPIOD=$(GPIOD)) \
+  $(if $(TURBOJPEG),-DHAVE_TURBOJPEG)
+CFLAGS := -std=c11 -g $(OPT) $(WARN) $(WARN_C) $(HARDEN) -MMD -MP
+# libcamera's headers come as system headers: our warnings are not for them.
+CXXFLAGS := -std=gnu++20 -g $(OPT) $(WARN) $(HARDEN) -MMD -MP \
+  $(if $(LIBCAMERA),$(patsubst -I%,-isystem %,$(shell pkg-config --cflags libcamera)))
+LDFLAGS := -Wl,--as-needed $(if $(CHECKS),$(CHECKS),-Wl$(COMMA)-z$(COMMA)relro -Wl$(COMMA)-z$(COMMA)now)
+# One C++ object in libnode.a makes its programs C++ programs to the linker.
+LINK := $(if $(LIBCAMERA),$(CXX),$(CC))
+
+NODE_LIBS := -ljpeg -linih $(if $(LIBCAMERA),$(shell pkg-config --libs libcamera)) \
+  $(if $(GPIOD),-lgpiod) -lpthread -lm
+CLIENT_LIBS := $(if $(TURBOJPEG),-lturbojpeg) -lpthread -lm
+
+HAL_C := $(filter-out hal/gpio_gpiod%.c,$(wildcard hal/*.c)) \
+  $(if $(GPIOD),$(wildcard hal/gpio_gpiod$(if $(filter 1,$(GPIOD)),1,2).c))
+HAL_CXX := $(if $(LIBCAMERA),hal/camera_libcamera.cpp)
 NET_C := $(filter-out net/client%.c,$(wildcard net/*.c))
 CLIENT_C := $(wildcard net/client*.c) net/wire.c
 APP_C := $(filter-out app/main.c,$(wildcard app/*.c))
+CTL_C := $(wildcard tools/pinholectl.c tools/ctl_*.c)
+WEB_C := $(wildcard tools/pinhole-web.c tools/web_*.c)
 SUPPORT_C := $(wildcard tests/host/support/*.c)
 TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/test_*.c))
+FUZZ_NAMES := $(patsubst tests/host/%.c,%,$(filter-out %/fuzz_driver.c,$(wildcard tests/host/fuzz_*.c)))
+PRELOADS := $(patsubst tests/host/preload/%.c,$(BUILD)/tests/%.so,$(wildcard tests/host/preload/*.c))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+LIB_NODE := $(BUILD)/libnode.a
+LIB_CLIENT := $(BUILD)/libpinhole.a
+LIB_SHARED := $(BUILD)/libpinhole.so.1
+PROGRAMS := $(if $(wildcard app/main.c),$(BUILD)/pinhole) $(if $(CTL_C),$(BUILD)/pinholectl) \
+  $(if $(WEB_C),$(BUILD)/pinhole-web)
+NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 
-$(BUILD)/obj/%.o: %.c
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all help programs test-programs fuzzers run test bench lint size fuzz install clean \
+  check-libcamera check-vm
+export BUILD CAMERA PORT NODE_PORT T F V SAN CC VERSION
+
+all: programs ## the node, the tools and libpinhole (the default)
+programs: $(PROGRAMS) $(LIB_CLIENT) $(LIB_SHARED)
+
+help: ## this text
+	@echo 'Pinhole: a Raspberry Pi as an industrial camera. Start with `make run`.'
+	@echo; echo 'Targets:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
+	@echo; echo 'Variables:'
+	@sed -n 's/^#: /  /p' Makefile
+
+# The packages may be missing while make reads this file, so these targets install first and then
+# start make anew, which looks for the libraries again.
+run: ## install what is missing, build, start node and web page, print the URL
+	@tools/setup.sh run
+	+@$(SUBMAKE) programs
+	@tools/run.sh
+
+test: ## install what is missing, build and run every test (SAN=1: under the sanitizers)
+	@tools/setup.sh test
+	+@$(SUBMAKE) programs test-programs
+	@tools/run-tests.sh
+
+bench: ## CPU time and latency per frame, beside their references from the same run
+	@tools/setup.sh bench
+	+@$(SUBMAKE) programs test-programs
+	@tools/bench.sh
+
+lint: ## format, include rules, file sizes, clang-tidy, cppcheck, shellcheck, Python
+	@tools/setup.sh lint
+	@tools/lint.sh
+
+size: ## text, data, bss and stack of the node against app/size.budget
+	@tools/setup.sh size
+	+@$(SUBMAKE) programs
+	@tools/size-check.sh $(NODE_OBJECTS)
+
+fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one)
+	@tools/setup.sh fuzz
+	+@$(SUBMAKE) FUZZ=1 CC=clang BUILD=build/fuzz WITHOUT="libcamera gpiod" fuzzers
+	@BUILD=build/fuzz tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_NAMES)
+
+check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
+	@tools/setup.sh check-libcamera
+	@tools/check-libcamera.sh
+
+check-vm: ## triggers on the kernel's simulated GPIO lines, in a virtual machine
+	@tools/setup.sh check-vm
+	@tools/check-vm.sh
+
+clean: ## remove everything built
+	rm -rf build $(BUILD)
+
+# --- how things are made ---------------------------------------------------------------------
+
+# Objects depend on this file, which changes only when the options do.
+FLAGS := $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(NODE_LIBS) $(CLIENT_LIBS)
+ifneq ($(FLAGS),$(file <$(BUILD)/flags))
+$(shell mkdir -p $(BUILD))
+$(file >$(BUILD)/flags,$(FLAGS))
+endif
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(say) CC $<
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
-$(LIB_NODE): $(call obj,$(wildcard $(HAL_C)) $(NET_C) $(APP_C))
+$(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
+	$(say) CXX $<
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -c $< -o $@
+
+$(LIB_NODE): $(filter-out %/app/main.o,$(NODE_OBJECTS)) $(HAL_CXX:%.cpp=$(BUILD)/obj/%.o)
 $(LIB_CLIENT): $(call obj,$(CLIENT_C))
 %.a:
 	$(say) AR $@
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
+# The sanitizers' run-time comes with the program that loads the library, so undefined symbols are
+# an error only without them.
+LIB_MAP := $(wildcard net/libpinhole.map)
+$(LIB_SHARED): $(call obj,$(CLIENT_C)) $(LIB_MAP)
+	$(say) LD $@
+	$(Q)$(CC) -shared $(LDFLAGS) $(if $(CHECKS),,-Wl$(COMMA)-z$(COMMA)defs) \
+	  -Wl,-soname,libpinhole.so.1 $(LIB_MAP:%=-Wl$(COMMA)--version-script=%) \
+	  $(filter %.o,$^) $(CLIENT_LIBS) -o $@
+	$(Q)ln -sf libpinhole.so.1 $(BUILD)/libpinhole.so
+
 $(BUILD)/pinhole: $(call obj,app/main.c) $(LIB_NODE)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS) $^ $(NODE_LIBS) -o $@
+	$(Q)$(LINK) $(LDFLAGS) $^ $(NODE_LIBS) -o $@
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/host/%.o $(call obj,$(SUPPORT_C)) $(LIB_NODE) $(LIB_CLIENT)
+$(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_CLIENT)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -o $@
+
+# The page's files are embedded by .incbin, which no compiler reports as a dependency.
+$(call obj,$(WEB_C)): $(wildcard tools/web/*)
+$(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_CLIENT)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -lmicrohttpd -o $@
+
+TEST_PARTS := $(call obj,$(SUPPORT_C)) $(LIB_NODE) $(LIB_CLIENT)
+TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) -lcmocka
+test-programs: $(TESTS) $(FUZZ_NAMES:%=$(BUILD)/tests/%) $(PRELOADS)
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
 	$(say) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ $(NODE_LIBS) -lcmocka -lm -o $@
+	$(Q)$(LINK) $(LDFLAGS) $^ $(TEST_LIBS) -o $@
+
+# A fuzzer's body, with a main() that plays every file of its corpus once.
+$(BUILD)/tests/fuzz_%: $(BUILD)/obj/tests/host/fuzz_%.o $(call obj,tests/host/fuzz_driver.c) $(TEST_PARTS)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(LDFLAGS) $^ $(TEST_LIBS) -o $@
+
+fuzzers: $(FUZZ_NAMES:%=$(BUILD)/fuzzers/%)
+$(BUILD)/fuzzers/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(TEST_LIBS) -o $@
+
+$(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/preload/%.o
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $^ -ldl -o $@
+
+# Units and manual pages say /usr/local/bin; installing elsewhere rewrites that.
+install: programs ## into PREFIX: programs, library, header, pkg-config file, systemd units, documents
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 net/pinhole.h $(DESTDIR)$(PREFIX)/include/pinhole.h
+	install -m 644 $(LIB_CLIENT) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(LIB_SHARED) $(DESTDIR)$(LIBDIR)/libpinhole.so.$(VERSION)
+	ln -sf libpinhole.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpinhole.so.1
+	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
+	printf '%s\n' 'Name: pinhole' 'Description: client library of Pinhole camera nodes' \
+	  'Version: $(VERSION)' 'Cflags: -I$(PREFIX)/include' 'Libs: -L$(LIBDIR) -lpinhole' \
+	  'Libs.private: $(CLIENT_LIBS)' > $(DESTDIR)$(LIBDIR)/pkgconfig/pinhole.pc
+	set -e; for unit in $(wildcard board/*.service board/*.socket); do \
+	  install -d $(DESTDIR)$(UNITDIR); \
+	  sed 's|/usr/local|$(PREFIX)|g' "$$unit" > $(DESTDIR)$(UNITDIR)/"$${unit##*/}"; done
+	install -d $(DESTDIR)$(PREFIX)/share/doc/pinhole
+	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md) \
+	  $(DESTDIR)$(PREFIX)/share/doc/pinhole
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
