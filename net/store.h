@@ -5,6 +5,7 @@
 // a frame, a chain of 16 KiB blocks with the JPEG. The encoder takes blocks as it writes, so no
 // slot is sized for the worst case. Old records are evicted when blocks or slots are needed; the
 // newest frame never is, and a record that is being sent keeps its blocks until it is released.
+// One range of memory holds all of it: blocks, chains and records.
 // Single-threaded. All memory is the caller's.
 #ifndef PINHOLE_NET_STORE_H
 #define PINHOLE_NET_STORE_H
@@ -13,10 +14,10 @@
 #include "net/wire.h"
 
 #define STORE_BLOCK_BYTES 16384u
-#define STORE_RECORDS_MAX 4096u /**< records retained, a power of two */
+#define STORE_RECORDS_MAX 2048u /**< records retained, a power of two */
 #define STORE_PINNED_MAX  64u   /**< records alive beyond those: being sent or being written */
 /** Room for a record's head: a FRAME's header and fields, or a whole EVENT with its text. */
-#define STORE_HEAD_BYTES 512u
+#define STORE_HEAD_BYTES 256u
 #define STORE_NONE       UINT32_MAX
 
 struct store_record {
@@ -35,26 +36,27 @@ struct store_record {
 struct store {
     uint8_t *blocks; /**< block_count x STORE_BLOCK_BYTES */
     uint32_t *next;  /**< chain or free list, per block */
+    struct store_record *records;
     uint32_t block_count, blocks_free, free_block;
-    struct store_record *records;               /**< STORE_RECORDS_MAX + STORE_PINNED_MAX */
-    uint16_t free_records[STORE_RECORDS_MAX + STORE_PINNED_MAX];
     uint32_t free_record_count;
+    uint16_t free_records[STORE_RECORDS_MAX + STORE_PINNED_MAX];
     uint16_t log[STORE_RECORDS_MAX]; /**< sequence & mask -> index into records */
-    uint64_t oldest, next_sequence;
+    uint64_t oldest, next_sequence;  /**< retained: oldest <= sequence < next_sequence, from 1 */
     uint64_t next_frame_id;
-    uint64_t newest_frame; /**< sequence of the newest frame, 0 = none yet */
+    struct store_record *newest; /**< the newest frame, kept even when events push it out of the log */
     uint32_t blocks_used_max;
     uint64_t evicted;
 };
 
-/** Bytes of memory that a store with so many bytes of blocks needs in all. */
-size_t store_memory_bytes(uint64_t block_bytes);
+/** Blocks that a store in `bytes` of memory has; 0 when that is too little for any. */
+uint32_t store_block_count(uint64_t bytes);
 
-/** Lays the store out in `memory` (page-aligned, store_memory_bytes(block_bytes) long, zeroed). */
-void store_init(struct store *store, void *memory, uint64_t block_bytes);
+/** Lays the store out in `memory`: page-aligned, `bytes` long, zeroed. 0, or -EINVAL when
+ * store_block_count() is 0. */
+int store_init(struct store *store, void *memory, uint64_t bytes);
 
-/** Begins a frame: a record without blocks, referenced by the writer. Never fails: the record pool
- * covers the log, STORE_PINNED_MAX senders and the writer. */
+/** Begins a frame: a record without blocks, referenced by the writer. Never fails as long as at most
+ * STORE_PINNED_MAX records are held by senders and writers together. */
 struct store_record *store_begin(struct store *store);
 
 /** Appends one block to the frame being written and returns its memory, evicting old records if
