@@ -21,7 +21,7 @@
 /** Longest line of a config file without its line end (inih cuts lines at 200 with end and NUL). */
 #define CONFIG_LINE_BYTES 197
 /** Longest value of a STRING, so that every printed line can be read back. */
-#define CONFIG_STRING_BYTES 191
+#define CONFIG_STRING_BYTES 160
 
 /** Values of the ENUM members, in the order of their choices. `format` is enum hal_pixel_format,
  * `trigger_bias` is enum hal_gpio_bias. */
@@ -74,18 +74,26 @@ struct config_key {
 };
 
 /** All keys in the order of config.def. */
-extern const struct config_key config_keys[];
-extern const unsigned config_key_count;
+enum {
+    CONFIG_KEYS = 0
+#define CONFIG(...) +1
+#include "app/config.def"
+#undef CONFIG
+};
+extern const struct config_key config_keys[CONFIG_KEYS];
 
-/** Why a setting was refused: a sentence for the user, naming file and line, option or key. */
+/** Why a setting was refused: a sentence for the user, naming file and line, option or key. Free of
+ * control characters whatever the input was. */
 struct config_error {
     char text[400];
 };
+/** Writes the sentence, cut to fit, control characters replaced. Returns `code`. */
+int config_fail(struct config_error *error, int code, const char *format, ...) BASE_PRINTF(3, 4);
 
 /** Sets every member to its default. */
 void config_defaults(struct config *config);
 
-/** The key "section.key", or NULL. */
+/** The key "section.key", or NULL. Its place in config_keys is found by subtraction. */
 const struct config_key *config_find(const char *name);
 
 /** Sets "section.key" from text, blanks around it ignored. `where` ("pinhole.ini:12", "--quality")
@@ -94,9 +102,10 @@ const struct config_key *config_find(const char *name);
 int config_set(struct config *config, const char *name, const char *text, const char *where,
                struct config_error *error);
 
-/** Reads an INI file over what *config holds. The first fault stops: a key or section that does not
- * exist or stands twice, a bad value, a line that is no INI or too long, a NUL byte. 0 or negative
- * errno with a sentence naming file and line; *config is then unchanged. */
+/** Reads an INI file over what *config holds. The first fault stops: a section or key that does not
+ * exist, a key that stands twice, a bad value, a line that is no INI or too long, a NUL byte.
+ * 0; -EINVAL for what the file says, with a sentence naming file and line; else the errno of
+ * open(2) or read(2). On failure *config is unchanged. */
 int config_read_file(struct config *config, const char *path, struct config_error *error);
 /** The same from text in memory; `name` stands for the file in error sentences. */
 int config_read_text(struct config *config, const char *text, size_t bytes, const char *name,
@@ -104,6 +113,9 @@ int config_read_text(struct config *config, const char *text, size_t bytes, cons
 
 /** Checks what depends on more than one key, once all is set. 0 or -EINVAL with a sentence. */
 int config_check(const struct config *config, struct config_error *error);
+/** Checks the memory asked for against the machine's. 0 or -ENOMEM with a sentence. */
+int config_check_memory(const struct config *config, uint64_t machine_bytes,
+                        struct config_error *error);
 
 /** Reads camera.roi: x, y, width, height in fractions of 1; 0,0,1,1 when it is empty.
  * 0 or -EINVAL. */
@@ -117,5 +129,10 @@ int config_print(int fd, const struct config *config);
  * of CONFIG_STRING_BYTES + 1 are always enough. */
 int config_format(const struct config *config, const struct config_key *key, char *out,
                   size_t bytes);
+
+/** Room for any range as text. */
+#define CONFIG_RANGE_BYTES 96
+/** Writes what a key takes: "1 to 100", "Off, On", "yes or no". Returns the length. */
+int config_format_range(const struct config_key *key, char *out, size_t bytes);
 
 #endif
