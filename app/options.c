@@ -207,9 +207,8 @@ static void print_key(struct text *text, const struct config_key *key)
     text_indent(text, 36);
     config_format_range(key, range, sizeof(range));
     bool shows_range = key->type != CONFIG_STRING && key->type != CONFIG_BOOLEAN;
-    snprintf(help, sizeof(help), "%s (%s%s%s)", key->help, key->type == CONFIG_STRING ? "" : range,
-             key->type == CONFIG_STRING ? "" : "; ",
-             key->standard[0] != '\0' ? key->standard : "empty");
+    snprintf(help, sizeof(help), "%s (%s%sdefault %s)", key->help, shows_range ? range : "",
+             shows_range ? "; " : "", key->standard[0] != '\0' ? key->standard : "empty");
     text_wrap(text, "                                    ", help);
 }
 
