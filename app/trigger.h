@@ -15,10 +15,11 @@
 //   once per turn     trigger_pop_outcome() until it says false; one TRIGGER event per outcome
 //                     other than MATCHED (the frames speak for those)
 //
-// What a trigger is. With TriggerMode Off nothing is. With On, a trigger is: an accepted software
-// command (source Software), a timer tick (source Timer), or each `divider`th line edge that does
-// not fall into the hold-off (source Line). It gets the next id (from 1, never reused, continues
-// over reconfiguration) and a target time = edge + delay. Edges in the hold-off, edges that the
+// What a trigger is. With TriggerMode Off nothing is. With On, a trigger is: a software command
+// (whatever the source, except with EXTERNAL), a timer tick (source Timer), or each `divider`th
+// line edge that does not fall into the hold-off (source Line). It gets the next id (from 1, never
+// reused, continues over reconfiguration) and a target time = edge + delay, but never before the
+// target of the trigger before it. Edges in the hold-off, edges that the
 // divider swallows, edges lost by the kernel and refused timestamps are counted, but are no
 // triggers and get no id.
 //
@@ -194,7 +195,7 @@ void trigger_camera_up(struct trigger *t, uint64_t now_ns);
  */
 void trigger_camera_down(struct trigger *t, uint64_t now_ns);
 
-/** A software trigger. Returns its id (> 0), or -EAGAIN: TriggerMode is Off, the source is another,
+/** A software trigger. Returns its id (> 0), or -EAGAIN: TriggerMode is Off, the rule is EXTERNAL,
  * or the camera is down. Waits for its frame like any trigger. */
 int64_t trigger_software(struct trigger *t, uint64_t now_ns);
 
