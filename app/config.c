@@ -219,9 +219,9 @@ static int refuse(const struct config_key *key, const char *text, int code, cons
     config_format_range(key, range, sizeof(range));
     const char *cut = strlen(text) > 60 ? "..." : "";
     if (code == -ERANGE)
-        return config_fail(error, code, "%s: %s.%s = %.60s%s is out of range: %s", where,
+        return config_fail(error, code, "%s: %s.%s = '%.60s%s' is out of range: %s", where,
                            key->section, key->key, text, cut, range);
-    return config_fail(error, code, "%s: %s.%s = %.60s%s %s%s%s", where, key->section, key->key,
+    return config_fail(error, code, "%s: %s.%s = '%.60s%s' %s%s%s", where, key->section, key->key,
                        text, cut, wanted[key->type], key->type == CONFIG_ENUM ? " " : "",
                        key->type == CONFIG_ENUM ? range : "");
 }

@@ -8,11 +8,8 @@
 #include "hal/base.h"
 #include "hal/camera.h"
 #include "hal/gpio.h"
+#include "net/server.h"
 
-/** Connections for which the server has static room. */
-#ifndef SERVER_CLIENTS_LIMIT
-#define SERVER_CLIENTS_LIMIT 32
-#endif
 /** Frames from before a trigger for which the node has static room. */
 #define CONFIG_PRETRIGGER_LIMIT 8
 

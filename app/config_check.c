@@ -105,7 +105,7 @@ static bool listen_is_valid(const char *text)
         host[length - 1] = '\0';
         return inet_pton(AF_INET6, host + 1, address) == 1;
     }
-    return inet_pton(AF_INET, host, address) == 1;
+    return strcmp(host, "localhost") == 0 || inet_pton(AF_INET, host, address) == 1;
 }
 
 static int check_server(const struct config *config, struct config_error *error)
@@ -118,6 +118,23 @@ static int check_server(const struct config *config, struct config_error *error)
                            "server.listen = %s is not a numeric ADDRESS:PORT such as "
                            "127.0.0.1:7447, 0.0.0.0:7447 or [::]:7447",
                            config->listen);
+    return 0;
+}
+
+/** A sensor that follows the wire by itself has made its frame before anybody could choose. */
+static int check_trigger(const struct config *config, struct config_error *error)
+{
+    if (config->trigger_rule != CONFIG_RULE_EXTERNAL)
+        return 0;
+    if (config->trigger_source != CONFIG_SOURCE_LINE)
+        return config_fail(error, -EINVAL, "trigger.rule = external needs trigger.source = Line");
+    if (config->trigger_delay_us != 0 || config->trigger_divider != 1 ||
+        config->trigger_hold_off_us != 0 || config->burst_frames != 1 ||
+        config->pretrigger_frames != 0)
+        return config_fail(
+            error, -EINVAL,
+            "trigger.rule = external pairs each edge with one frame: leave delay_us, "
+            "divider, hold_off_us, burst_frames and pretrigger_frames as they are");
     return 0;
 }
 
@@ -152,6 +169,8 @@ int config_check(const struct config *config, struct config_error *error)
         result = check_memory(config, error);
     if (result == 0)
         result = check_server(config, error);
+    if (result == 0)
+        result = check_trigger(config, error);
     if (result == 0)
         result = check_lines(config, error);
     return result;
