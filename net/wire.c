@@ -5,232 +5,248 @@
 #include <errno.h>
 #include <string.h>
 
-static void put_u8(uint8_t *out, uint8_t v)
+static uint64_t load(const uint8_t *in, size_t size)
 {
-    out[0] = v;
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; i++)
+        value |= (uint64_t)in[i] << (8 * i);
+    return value;
 }
 
-static void put_u16(uint8_t *out, uint16_t v)
+static void store(uint8_t *out, uint64_t value, size_t size)
 {
-    out[0] = (uint8_t)v;
-    out[1] = (uint8_t)(v >> 8);
-}
-
-static void put_u32(uint8_t *out, uint32_t v)
-{
-    put_u16(out, (uint16_t)v);
-    put_u16(out + 2, (uint16_t)(v >> 16));
-}
-
-static void put_u64(uint8_t *out, uint64_t v)
-{
-    put_u32(out, (uint32_t)v);
-    put_u32(out + 4, (uint32_t)(v >> 32));
-}
-
-static void put_i16(uint8_t *out, int16_t v)
-{
-    put_u16(out, (uint16_t)v);
-}
-
-static void put_i64(uint8_t *out, int64_t v)
-{
-    put_u64(out, (uint64_t)v);
-}
-
-static uint8_t get_u8(const uint8_t *in)
-{
-    return in[0];
-}
-
-static uint16_t get_u16(const uint8_t *in)
-{
-    return (uint16_t)(in[0] | in[1] << 8);
-}
-
-static uint32_t get_u32(const uint8_t *in)
-{
-    return get_u16(in) | (uint32_t)get_u16(in + 2) << 16;
-}
-
-static uint64_t get_u64(const uint8_t *in)
-{
-    return get_u32(in) | (uint64_t)get_u32(in + 4) << 32;
-}
-
-static int16_t get_i16(const uint8_t *in)
-{
-    return (int16_t)get_u16(in);
-}
-
-static int64_t get_i64(const uint8_t *in)
-{
-    return (int64_t)get_u64(in);
+    for (size_t i = 0; i < size; i++)
+        out[i] = (uint8_t)(value >> (8 * i));
 }
 
 void wire_store_u32(uint8_t *out, uint32_t value)
 {
-    put_u32(out, value);
+    store(out, value, sizeof value);
 }
 
 void wire_store_u64(uint8_t *out, uint64_t value)
 {
-    put_u64(out, value);
+    store(out, value, sizeof value);
 }
 
 uint32_t wire_load_u32(const uint8_t *in)
 {
-    return get_u32(in);
+    return (uint32_t)load(in, sizeof(uint32_t));
 }
 
 uint64_t wire_load_u64(const uint8_t *in)
 {
-    return get_u64(in);
+    return load(in, sizeof(uint64_t));
 }
 
 void wire_put_header(uint8_t *out, const struct wire_header *header)
 {
-    put_u32(out, WIRE_MAGIC);
-    put_u8(out + 4, header->version);
-    put_u8(out + 5, header->type);
-    put_u16(out + 6, header->flags);
-    put_u32(out + 8, header->length);
-    put_u32(out + 12, header->tag);
+    store(out, WIRE_MAGIC, 4);
+    store(out + 4, header->version, 1);
+    store(out + 5, header->type, 1);
+    store(out + 6, header->flags, 2);
+    store(out + 8, header->length, 4);
+    store(out + 12, header->tag, 4);
 }
 
 int wire_get_header(const uint8_t *in, struct wire_header *header)
 {
-    header->version = get_u8(in + 4);
-    header->type = get_u8(in + 5);
-    header->flags = get_u16(in + 6);
-    header->length = get_u32(in + 8);
-    header->tag = get_u32(in + 12);
-    if (get_u32(in) != WIRE_MAGIC)
+    header->version = in[4];
+    header->type = in[5];
+    header->flags = (uint16_t)load(in + 6, 2);
+    header->length = wire_load_u32(in + 8);
+    header->tag = wire_load_u32(in + 12);
+    if (wire_load_u32(in) != WIRE_MAGIC)
         return -EBADMSG;
     return header->version == 0 || header->version > WIRE_VERSION ? -EPROTONOSUPPORT : 0;
 }
 
-/** Copies what both sides know of a fixed part into `fixed`, the rest is zero. Returns the offset
- * of the variable part or -EBADMSG. */
-static int take_fixed(uint8_t *fixed, size_t fixed_size, const uint8_t *in, size_t bytes)
+/** One field: where it stands on the wire and in the struct; the same size in both. */
+struct field {
+    uint8_t offset, size, member;
+};
+
+struct message {
+    const struct field *fields;
+    size_t count;
+    size_t fixed_bytes; // on the wire
+    size_t struct_bytes;
+};
+
+// The tables come from the field lists; a list that contradicts itself does not compile.
+#define SIZE_OF(type)                   sizeof(wire_##type)
+#define ROW(type, offset, field, owner) {offset, SIZE_OF(type), offsetof(struct owner, field)},
+#define CHECK(type, offset, field, owner, fixed)                                                   \
+    static_assert((offset) + SIZE_OF(type) <= (fixed),                                             \
+                  #owner "." #field " ends after the fixed part");                                 \
+    static_assert((offset) % SIZE_OF(type) == 0, #owner "." #field " is not aligned");             \
+    static_assert(sizeof(struct owner) <= UINT8_MAX, #owner " is too large for struct field");
+
+#define WIRE_HELLO(offset, type, field) ROW(type, offset, field, wire_hello)
+static const struct field hello_fields[] = {
+#include "net/wire.def"
+};
+#undef WIRE_HELLO
+#define WIRE_HELLO(offset, type, field) CHECK(type, offset, field, wire_hello, WIRE_HELLO_FIXED)
+#include "net/wire.def"
+#undef WIRE_HELLO
+
+#define WIRE_SUBSCRIBE(offset, type, field) ROW(type, offset, field, wire_subscribe)
+static const struct field subscribe_fields[] = {
+#include "net/wire.def"
+};
+#undef WIRE_SUBSCRIBE
+#define WIRE_SUBSCRIBE(offset, type, field)                                                        \
+    CHECK(type, offset, field, wire_subscribe, WIRE_SUBSCRIBE_FIXED)
+#include "net/wire.def"
+#undef WIRE_SUBSCRIBE
+
+#define WIRE_FRAME(offset, type, field) ROW(type, offset, field, wire_frame)
+static const struct field frame_fields[] = {
+#include "net/wire.def"
+};
+#undef WIRE_FRAME
+#define WIRE_FRAME(offset, type, field) CHECK(type, offset, field, wire_frame, WIRE_FRAME_FIXED)
+#include "net/wire.def"
+#undef WIRE_FRAME
+
+#define WIRE_EVENT(offset, type, field) ROW(type, offset, field, wire_event)
+static const struct field event_fields[] = {
+#include "net/wire.def"
+};
+#undef WIRE_EVENT
+#define WIRE_EVENT(offset, type, field) CHECK(type, offset, field, wire_event, WIRE_EVENT_FIXED)
+#include "net/wire.def"
+#undef WIRE_EVENT
+
+#define WIRE_ERROR(offset, type, field) ROW(type, offset, field, wire_error)
+static const struct field error_fields[] = {
+#include "net/wire.def"
+};
+#undef WIRE_ERROR
+#define WIRE_ERROR(offset, type, field) CHECK(type, offset, field, wire_error, WIRE_ERROR_FIXED)
+#include "net/wire.def"
+#undef WIRE_ERROR
+
+#define MESSAGE(name, fixed)                                                                       \
+    static const struct message name = {name##_fields,                                             \
+                                        sizeof name##_fields / sizeof name##_fields[0], fixed,     \
+                                        sizeof(struct wire_##name)}
+MESSAGE(hello, WIRE_HELLO_FIXED);
+MESSAGE(subscribe, WIRE_SUBSCRIBE_FIXED);
+MESSAGE(frame, WIRE_FRAME_FIXED);
+MESSAGE(event, WIRE_EVENT_FIXED);
+MESSAGE(error, WIRE_ERROR_FIXED);
+
+// An enumerator per FRAME field, to compare the header's two patch offsets with the list.
+#define WIRE_FRAME(offset, type, field) FRAME_AT_##field = (offset),
+enum {
+#include "net/wire.def"
+};
+#undef WIRE_FRAME
+static_assert(FRAME_AT_queued_us == WIRE_FRAME_QUEUED_US_AT, "wire.h and wire.def: queued_us");
+static_assert(FRAME_AT_skipped == WIRE_FRAME_SKIPPED_AT, "wire.h and wire.def: skipped");
+
+static uint64_t load_member(const uint8_t *at, size_t size)
+{
+    uint16_t u16;
+    uint32_t u32;
+    uint64_t u64;
+    switch (size) {
+    case 1: return *at;
+    case 2: memcpy(&u16, at, 2); return u16;
+    case 4: memcpy(&u32, at, 4); return u32;
+    default: memcpy(&u64, at, 8); return u64;
+    }
+}
+
+static void store_member(uint8_t *at, uint64_t value, size_t size)
+{
+    const uint16_t u16 = (uint16_t)value;
+    const uint32_t u32 = (uint32_t)value;
+    switch (size) {
+    case 1: *at = (uint8_t)value; break;
+    case 2: memcpy(at, &u16, 2); break;
+    case 4: memcpy(at, &u32, 4); break;
+    default: memcpy(at, &value, 8); break;
+    }
+}
+
+static size_t put(uint8_t *out, const void *in, const struct message *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        const struct field *f = &m->fields[i];
+        store(out + f->offset, load_member((const uint8_t *)in + f->member, f->size), f->size);
+    }
+    store(out, m->fixed_bytes, 2);
+    return m->fixed_bytes;
+}
+
+/** Reads the fields that lie within the part that was sent; the others are 0. */
+static int get(const uint8_t *in, size_t bytes, void *out, const struct message *m)
 {
     if (bytes < 2)
         return -EBADMSG;
-    size_t sent = get_u16(in);
+    const size_t sent = load(in, 2);
     if (sent < 2 || sent > bytes)
         return -EBADMSG;
-    memset(fixed, 0, fixed_size);
-    memcpy(fixed, in, sent < fixed_size ? sent : fixed_size);
+    memset(out, 0, m->struct_bytes);
+    for (size_t i = 0; i < m->count; i++) {
+        const struct field *f = &m->fields[i];
+        if ((size_t)f->offset + f->size <= sent)
+            store_member((uint8_t *)out + f->member, load(in + f->offset, f->size), f->size);
+    }
     return (int)sent;
 }
 
-// Encoders and decoders generated from the field lists.
-#define PUT(offset, type, field) put_##type(out + offset, m->field);
-#define GET(offset, type, field) m->field = get_##type(fixed + offset);
-
 size_t wire_put_hello(uint8_t *out, const struct wire_hello *m)
 {
-#define WIRE_HELLO PUT
-#include "net/wire.def"
-#undef WIRE_HELLO
-    put_u16(out, WIRE_HELLO_FIXED);
-    return WIRE_HELLO_FIXED;
+    return put(out, m, &hello);
 }
 
 size_t wire_put_subscribe(uint8_t *out, const struct wire_subscribe *m)
 {
-#define WIRE_SUBSCRIBE PUT
-#include "net/wire.def"
-#undef WIRE_SUBSCRIBE
-    put_u16(out, WIRE_SUBSCRIBE_FIXED);
-    return WIRE_SUBSCRIBE_FIXED;
+    return put(out, m, &subscribe);
 }
 
 size_t wire_put_frame(uint8_t *out, const struct wire_frame *m)
 {
-#define WIRE_FRAME PUT
-#include "net/wire.def"
-#undef WIRE_FRAME
-    put_u16(out, WIRE_FRAME_FIXED);
-    return WIRE_FRAME_FIXED;
+    return put(out, m, &frame);
 }
 
 size_t wire_put_event(uint8_t *out, const struct wire_event *m)
 {
-#define WIRE_EVENT PUT
-#include "net/wire.def"
-#undef WIRE_EVENT
-    put_u16(out, WIRE_EVENT_FIXED);
-    return WIRE_EVENT_FIXED;
+    return put(out, m, &event);
 }
 
 size_t wire_put_error(uint8_t *out, const struct wire_error *m)
 {
-#define WIRE_ERROR PUT
-#include "net/wire.def"
-#undef WIRE_ERROR
-    put_u16(out, WIRE_ERROR_FIXED);
-    return WIRE_ERROR_FIXED;
+    return put(out, m, &error);
 }
 
 int wire_get_hello(const uint8_t *in, size_t bytes, struct wire_hello *m)
 {
-    uint8_t fixed[WIRE_HELLO_FIXED];
-    int at = take_fixed(fixed, sizeof fixed, in, bytes);
-    if (at < 0)
-        return at;
-#define WIRE_HELLO GET
-#include "net/wire.def"
-#undef WIRE_HELLO
-    return at;
+    return get(in, bytes, m, &hello);
 }
 
 int wire_get_subscribe(const uint8_t *in, size_t bytes, struct wire_subscribe *m)
 {
-    uint8_t fixed[WIRE_SUBSCRIBE_FIXED];
-    int at = take_fixed(fixed, sizeof fixed, in, bytes);
-    if (at < 0)
-        return at;
-#define WIRE_SUBSCRIBE GET
-#include "net/wire.def"
-#undef WIRE_SUBSCRIBE
-    return at;
+    return get(in, bytes, m, &subscribe);
 }
 
 int wire_get_frame(const uint8_t *in, size_t bytes, struct wire_frame *m)
 {
-    uint8_t fixed[WIRE_FRAME_FIXED];
-    int at = take_fixed(fixed, sizeof fixed, in, bytes);
-    if (at < 0)
-        return at;
-#define WIRE_FRAME GET
-#include "net/wire.def"
-#undef WIRE_FRAME
-    return at;
+    return get(in, bytes, m, &frame);
 }
 
 int wire_get_event(const uint8_t *in, size_t bytes, struct wire_event *m)
 {
-    uint8_t fixed[WIRE_EVENT_FIXED];
-    int at = take_fixed(fixed, sizeof fixed, in, bytes);
-    if (at < 0)
-        return at;
-#define WIRE_EVENT GET
-#include "net/wire.def"
-#undef WIRE_EVENT
-    return at;
+    return get(in, bytes, m, &event);
 }
 
 int wire_get_error(const uint8_t *in, size_t bytes, struct wire_error *m)
 {
-    uint8_t fixed[WIRE_ERROR_FIXED];
-    int at = take_fixed(fixed, sizeof fixed, in, bytes);
-    if (at < 0)
-        return at;
-#define WIRE_ERROR GET
-#include "net/wire.def"
-#undef WIRE_ERROR
-    return at;
+    return get(in, bytes, m, &error);
 }
 
 #define NAME_OF(names, value)                                                                      \
@@ -263,9 +279,8 @@ const char *wire_camera_state_name(unsigned state)
 
 const char *wire_error_name(unsigned code)
 {
-    static const char *const names[] = {
-        NULL,      "MALFORMED",    "VERSION",         "TOO_LARGE", "FULL",
-        "TIMEOUT", "UNKNOWN_TYPE", "UNKNOWN_FEATURE", "READ_ONLY", "BAD_VALUE",
-        "UNAVAILABLE", "SLOW"};
+    static const char *const names[] = {NULL,        "MALFORMED", "VERSION",      "TOO_LARGE",
+                                        "FULL",      "TIMEOUT",   "UNKNOWN_TYPE", "UNKNOWN_FEATURE",
+                                        "READ_ONLY", "BAD_VALUE", "UNAVAILABLE",  "SLOW"};
     return NAME_OF(names, code);
 }
