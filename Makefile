@@ -55,10 +55,11 @@ endif
 WARN := -Wall -Wextra -Wconversion -Wshadow -Werror
 WARN_C := -Wvla -Wstrict-prototypes -Wmissing-prototypes
 HARDEN := -fstack-protector-strong -fPIC -fvisibility=hidden
-CPPFLAGS := -I. -D_GNU_SOURCE -DPINHOLE_VERSION='"$(VERSION)"' \
+CPPFLAGS := -I. -DPINHOLE_VERSION='"$(VERSION)"' \
   $(if $(LIBCAMERA),-DHAVE_LIBCAMERA) $(if $(GPIOD),-DHAVE_GPIOD=$(GPIOD)) \
   $(if $(TURBOJPEG),-DHAVE_TURBOJPEG)
-CFLAGS := -std=c11 -g $(OPT) $(WARN) $(WARN_C) $(HARDEN) -MMD -MP
+# Defined as empty, so that a file which has its own `#define _GNU_SOURCE` agrees.
+CFLAGS := -std=c11 -D_GNU_SOURCE= -g $(OPT) $(WARN) $(WARN_C) $(HARDEN) -MMD -MP
 # libcamera's headers come as system headers: our warnings are not for them.
 CXXFLAGS := -std=gnu++20 -g $(OPT) $(WARN) $(HARDEN) -MMD -MP \
   $(if $(LIBCAMERA),$(patsubst -I%,-isystem %,$(shell pkg-config --cflags libcamera)))

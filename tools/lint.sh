@@ -58,7 +58,7 @@ parsable() {
 tidy() {
     parsable "${c_files[@]}" |
         xargs -P "$(nproc)" -n 4 clang-tidy-19 --quiet --extra-arg-before=-std=c11 --extra-arg=-I. \
-            --extra-arg=-D_GNU_SOURCE "--extra-arg=-DPINHOLE_VERSION=\"lint\"" \
+            --extra-arg=-D_GNU_SOURCE= "--extra-arg=-DPINHOLE_VERSION=\"lint\"" \
             >"$scratch/tidy" 2>&1 && return 0
     # The analyzer's way to a finding is long; `clang-tidy-19 FILE -- -I. -D_GNU_SOURCE` shows it.
     grep -a ': error: \|: warning: ' "$scratch/tidy" || cat "$scratch/tidy"
@@ -75,7 +75,7 @@ cpp_check() {
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j "$(nproc)" \
         --enable=warning,performance,portability --max-configs=4 \
         --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=normalCheckLevelMaxBranches \
-        -I. -D_GNU_SOURCE '-DPINHOLE_VERSION="lint"' "$@"
+        -I. -D_GNU_SOURCE= '-DPINHOLE_VERSION="lint"' "$@"
 }
 cpp_check_self() {
     printf 'int f(void);\nint f(void)\n{\n    int a[2];\n    a[2] = 0;\n    return a[1];\n}\n' \
