@@ -115,12 +115,17 @@ static void fill_planes(struct jpeg_input *input, uint32_t row, uint32_t rows)
     }
 }
 
-// Points the chroma rows at the scratch and pads what was written there.
 static void use_scratch_chroma(struct jpeg_input *input, uint32_t rows)
 {
     for (uint32_t i = 0; i < rows; i++) {
         input->u[i] = scratch_chroma(input, 0, i);
         input->v[i] = scratch_chroma(input, 1, i);
+    }
+}
+
+static void pad_chroma(struct jpeg_input *input, uint32_t rows)
+{
+    for (uint32_t i = 0; i < rows; i++) {
         repeat_last(input->u[i], input->width / 2);
         repeat_last(input->v[i], input->width / 2);
     }
@@ -140,6 +145,7 @@ static void fill_nv12_chroma(struct jpeg_input *input, uint32_t row, uint32_t ro
         jpeg_unpack_uv(plane_row(&input->plane[1], row + i), scratch_chroma(input, 0, i),
                        scratch_chroma(input, 1, i), input->width / 2);
     use_scratch_chroma(input, rows);
+    pad_chroma(input, rows);
 }
 
 static void fill_yuyv_422(struct jpeg_input *input, uint32_t row, uint32_t rows)
@@ -150,19 +156,34 @@ static void fill_yuyv_422(struct jpeg_input *input, uint32_t row, uint32_t rows)
                          input->width / 2);
     use_scratch_luma(input, rows);
     use_scratch_chroma(input, rows);
+    pad_chroma(input, rows);
+}
+
+// libjpeg repeats samples before it averages two rows, so the halves round alternately here as
+// well.
+static void pad_averaged_chroma(struct jpeg_input *input, const uint8_t *const in[2], uint32_t i)
+{
+    uint32_t samples = input->width / 2;
+    if (samples % 8 == 0)
+        return;
+    const uint8_t *a = in[0] + 4 * (samples - 1), *b = in[1] + 4 * (samples - 1);
+    for (uint32_t x = samples; x < blocks8(samples); x++) {
+        input->u[i][x] = jpeg_unpack_mean(a[1], b[1], x);
+        input->v[i][x] = jpeg_unpack_mean(a[3], b[3], x);
+    }
 }
 
 static void fill_yuyv_420(struct jpeg_input *input, uint32_t row, uint32_t rows)
 {
+    use_scratch_chroma(input, rows / 2);
     for (uint32_t i = 0; i < rows; i += 2) {
         const uint8_t *in[2] = {plane_row(&input->plane[0], row + i),
                                 plane_row(&input->plane[0], row + i + 1)};
         uint8_t *luma[2] = {scratch_luma(input, i), scratch_luma(input, i + 1)};
-        jpeg_unpack_yuyv2(in, luma, scratch_chroma(input, 0, i / 2),
-                          scratch_chroma(input, 1, i / 2), input->width / 2);
+        jpeg_unpack_yuyv2(in, luma, input->u[i / 2], input->v[i / 2], input->width / 2);
+        pad_averaged_chroma(input, in, i / 2);
     }
     use_scratch_luma(input, rows);
-    use_scratch_chroma(input, rows / 2);
 }
 
 static void repeat_rows(JSAMPROW *rows, uint32_t have, uint32_t want)

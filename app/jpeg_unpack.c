@@ -26,11 +26,6 @@ void jpeg_unpack_yuyv_portable(const uint8_t *yuyv, uint8_t *y, uint8_t *u, uint
     }
 }
 
-static uint8_t mean(uint8_t a, uint8_t b, uint32_t column)
-{
-    return (uint8_t)((a + b + (column & 1)) >> 1);
-}
-
 // From the pair `first` on; the vector twin leaves its remainder to this.
 static void yuyv2_from(const uint8_t *const yuyv[2], uint8_t *const y[2], uint8_t *u, uint8_t *v,
                        uint32_t first, uint32_t pairs)
@@ -41,8 +36,8 @@ static void yuyv2_from(const uint8_t *const yuyv[2], uint8_t *const y[2], uint8_
         y[0][2 * i + 1] = a[2];
         y[1][2 * i] = b[0];
         y[1][2 * i + 1] = b[2];
-        u[i] = mean(a[1], b[1], i);
-        v[i] = mean(a[3], b[3], i);
+        u[i] = jpeg_unpack_mean(a[1], b[1], i);
+        v[i] = jpeg_unpack_mean(a[3], b[3], i);
     }
 }
 

@@ -23,6 +23,12 @@ void jpeg_unpack_yuyv2(const uint8_t *const yuyv[2], uint8_t *const y[2], uint8_
 void jpeg_unpack_yuyv2_portable(const uint8_t *const yuyv[2], uint8_t *const y[2], uint8_t *u,
                                 uint8_t *v, uint32_t pairs);
 
+/** The mean of two samples as jpeg_unpack_yuyv2() takes it. */
+static inline uint8_t jpeg_unpack_mean(uint8_t a, uint8_t b, uint32_t column)
+{
+    return (uint8_t)((a + b + (column & 1)) >> 1);
+}
+
 /** "SSE2", "NEON" or "portable": what the first of each pair uses. */
 const char *jpeg_unpack_variant(void);
 
