@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The trigger engine: pairs triggers (line edges, software commands, timer ticks) with frames and
 // says for every trigger, exactly once, what became of it. Pure: no I/O, no clock, no heap; all
-// state is in a caller-owned struct, time is an argument, everything is bounded and O(ring).
+// state is in a caller-owned struct, time is an argument, everything is bounded and
+// O(TRIGGER_RING).
 //
 // How a node uses it:
 //   line edges        trigger_edge() for each, BEFORE the frames that wait in the same turn are
@@ -30,16 +31,17 @@
 //                When a frame starts after the target, none can contain it any more: MISSED
 //   EXTERNAL     the edge itself starts the exposure in the sensor: edges and frames pair one to
 //                one where start = edge + offset within +-window. The offset is learnt from the
-//                first pairs (see trigger_offset()) and then followed slowly. An edge that a paired
-//                frame has passed by is MISSED; a frame without an edge is dropped and counted
+//                first pairs (see trigger_offset()) and then followed slowly. An edge that a frame
+//                has passed by is MISSED; a frame without an edge is dropped and counted
 //
 // Several triggers can wait at once, because frames are delivered long after their exposure began
 // and because delays may be longer than the edges' spacing. What makes an OVERRUN is exposure time,
 // not delivery time: a trigger whose target is not later than the start (CONTAINS: the last row's
 // end) of a frame that answers an earlier trigger - the same frame or, in a burst, any of its
-// frames - came while the previous one was pending, and is OVERRUN. So are triggers that find the
-// ring full, and, once TRIGGER_PENDING_DENSE wait, those closer than `frame_interval_ns` to the
-// last one waiting: a storm then costs constant memory and still answers every frame.
+// frames - came while the previous one was pending, and is OVERRUN. So are triggers that find
+// TRIGGER_PENDING_MAX waiting, and, once TRIGGER_PENDING_DENSE wait, those closer than
+// `frame_interval_ns` to the last one waiting: a storm then costs constant memory and still answers
+// every frame.
 //
 // Outcomes, each trigger exactly one:
 //   MATCHED  at least one frame of its burst was delivered (trigger_frame_done)
@@ -52,7 +54,8 @@
 // Outcomes leave in the order of trigger ids: an outcome waits until those of all earlier triggers
 // are known, so a log of frames and events is in trigger order. Consecutive triggers with the same
 // outcome and source leave as one run. Nothing is ever lost: when the caller does not pop, newer
-// triggers grow one OVERRUN run.
+// triggers grow the last run, and when that cannot be (the ring is full of runs and of frames never
+// reported), an edge is refused, a tick skipped and a software trigger answered with -EAGAIN.
 #ifndef PINHOLE_APP_TRIGGER_H
 #define PINHOLE_APP_TRIGGER_H
 
@@ -62,7 +65,9 @@
 /** Entries in id order: waiting and answering triggers, and runs of known outcomes behind them. */
 #define TRIGGER_RING 64
 /** From this many waiting triggers on, new ones must keep a frame interval's distance. */
-#define TRIGGER_PENDING_DENSE  16
+#define TRIGGER_PENDING_DENSE 16
+/** More than these never wait. */
+#define TRIGGER_PENDING_MAX    32
 #define TRIGGER_BURST_MAX      1000
 #define TRIGGER_PRETRIGGER_MAX 64
 #define TRIGGER_PERIOD_MIN_NS  NS_PER_MS
@@ -124,21 +129,20 @@ struct trigger_outcome {
     uint64_t edge_ns; /**< of first_id */
     enum wire_trigger_source source;
     enum wire_outcome outcome;
-    uint32_t
-        sensor_sequence; /**< FAILED: the last frame of first_id that failed, 0 = there was none */
+    uint32_t sensor_sequence; /**< FAILED: the last frame of first_id that failed; 0 = none did */
 };
 
 struct trigger_counters {
     /** Triggers by [source][outcome], counted when the outcome is known (not when it is popped). */
     uint64_t outcomes[WIRE_SOURCE_LINE + 1][WIRE_OUTCOME_FAILED + 1];
-    uint64_t triggers;        /**< ids given out: the sum of outcomes, plus what is still open */
-    uint64_t edges;           /**< line edges seen: the sum of the next four, plus line triggers */
-    uint64_t edges_idle;      /**< while TriggerMode was Off or the source another */
-    uint64_t edges_held_off;  /**< inside the hold-off */
-    uint64_t edges_divided;   /**< swallowed by the divider */
-    uint64_t edges_refused;   /**< timestamp ahead of now, or before the previous edge's */
-    uint64_t edges_lost;      /**< by the kernel: gaps in the line sequence */
-    uint64_t ticks_skipped;   /**< timer ticks that nobody was awake for; no triggers */
+    uint64_t triggers;       /**< ids given out: the sum of outcomes, plus what is still open */
+    uint64_t edges;          /**< line edges seen: the sum of the next four, plus line triggers */
+    uint64_t edges_idle;     /**< while TriggerMode was Off or the source another */
+    uint64_t edges_held_off; /**< inside the hold-off */
+    uint64_t edges_divided;  /**< swallowed by the divider */
+    uint64_t edges_refused; /**< timestamp ahead of now or before the previous edge's, or no room */
+    uint64_t edges_lost;    /**< by the kernel: gaps in the line sequence */
+    uint64_t ticks_skipped; /**< timer ticks that nobody was awake for, or no room; no triggers */
     uint64_t frames_refused;  /**< timestamps ahead of now, or going backwards */
     uint64_t frames_unpaired; /**< EXTERNAL: frames without an edge */
 };
@@ -149,9 +153,9 @@ enum trigger_state { TRIGGER_PENDING, TRIGGER_ANSWERING, TRIGGER_RESOLVED };
 struct trigger_entry {
     uint64_t first_id, last_id; /**< different only when resolved */
     uint64_t edge_ns, target_ns;
-    uint64_t burst_deadline_ns; /**< ANSWERING with frames_left: when to stop waiting for them */
-    uint32_t frames_left;       /**< of the burst, not offered yet */
-    uint32_t frames_open;       /**< chosen, neither done nor failed */
+    uint32_t frames_given; /**< of the burst */
+    uint32_t frames_left;  /**< of the burst, not offered yet */
+    uint32_t frames_open;  /**< chosen, neither done nor failed */
     uint32_t frames_done;
     uint32_t failed_sequence;
     uint8_t state, source, outcome;
@@ -164,10 +168,13 @@ struct trigger {
     unsigned head, used; /**< oldest entry, number of entries */
     unsigned pending;    /**< entries in state PENDING */
     bool camera_up;
-    uint64_t bursting_id;  /**< trigger whose burst wants the next frame, 0 = none */
-    uint64_t answered_ns;  /**< triggers with a target up to here are OVERRUN */
-    uint64_t last_end_ns;  /**< of the last frame */
-    uint64_t last_edge_ns; /**< of the last line edge */
+    uint64_t target_ns;         /**< of the last trigger */
+    uint64_t pending_target_ns; /**< of the last trigger that was let wait */
+    uint64_t burst_deadline_ns; /**< when to stop waiting for the next frame of a burst */
+    uint64_t bursting_id;       /**< trigger whose burst wants the next frame, 0 = none */
+    uint64_t answered_ns;       /**< triggers with a target up to here are OVERRUN */
+    uint64_t last_end_ns;       /**< of the last frame */
+    uint64_t last_edge_ns;      /**< of the last line edge */
     uint64_t hold_off_until_ns;
     uint32_t line_sequence; /**< of the last line edge */
     uint32_t divider_phase;
@@ -191,7 +198,8 @@ int trigger_configure(struct trigger *t, const struct trigger_config *config, ui
 
 /** The node can get frames. */
 void trigger_camera_up(struct trigger *t, uint64_t now_ns);
-/** It cannot: waiting triggers end FAILED, new ones end FAILED at once, held frames are forgotten.
+/** It cannot: waiting triggers end FAILED (MISSED where the deadline has passed), new ones end
+ * FAILED at once, held frames are forgotten.
  */
 void trigger_camera_down(struct trigger *t, uint64_t now_ns);
 
