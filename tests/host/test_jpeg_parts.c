@@ -34,8 +34,10 @@ static void test_unpack_twins(void **state)
     uint32_t random = 1;
     for (uint32_t pairs = 1; pairs <= PAIRS_MAX; pairs++)
         for (uint32_t offset = 0; offset < 3; offset++) {
-            for (uint32_t i = 0; i < sizeof(in); i++)
+            for (uint32_t i = 0; i < sizeof(in[0]); i++) {
                 in[0][i] = (uint8_t)next_random(&random);
+                in[1][i] = (uint8_t)next_random(&random);
+            }
             const uint8_t *two[2] = {in[0] + offset, in[1] + offset};
             memset(&fast, 0xee, sizeof(fast));
             memset(&plain, 0xee, sizeof(plain));
