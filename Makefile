@@ -12,12 +12,11 @@ VERSION := 0.1.0
 #:                  real one, else the fake)
 #: PORT=8080        run: port of the web page
 #: NODE_PORT=7447   run: port of the node's own protocol
+#: LISTEN=127.0.0.1 run: address of both; 0.0.0.0 lets others on the network in
 #: T=NAME           test: only the programs whose name contains NAME
 #: SECONDS=600      fuzz: how long each fuzzer runs
 #: F=NAME           fuzz: only this fuzzer
 #: PREFIX=/usr/local, DESTDIR=   install: where to
-PORT ?= 8080
-NODE_PORT ?= 7447
 # Only from the command line: bash keeps a SECONDS of its own, which may be in the environment.
 FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
 PREFIX ?= /usr/local
@@ -97,7 +96,7 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 .SECONDARY:
 .PHONY: all help programs test-programs fuzzers run test bench lint size fuzz install clean \
   check-libcamera check-vm
-export BUILD CAMERA PORT NODE_PORT T F V SAN CC VERSION
+export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
 programs: $(PROGRAMS) $(LIB_CLIENT) $(LIB_SHARED)
