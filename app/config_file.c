@@ -70,16 +70,15 @@ static int read_line(struct source *source, char *out)
     if (byte < 0)
         return -1;
     source->line++;
-    for (; byte >= 0 && byte != '\n'; byte = next_byte(source)) {
+    if (source->total > FILE_BYTES_MAX)
+        FAIL(source, -EINVAL, "the file is larger than %u bytes", FILE_BYTES_MAX);
+    for (; source->result == 0 && byte >= 0 && byte != '\n'; byte = next_byte(source)) {
         if (byte == '\0')
             FAIL(source, -EINVAL, "there is a NUL byte; this is no text file");
         else if (length == CONFIG_LINE_BYTES)
             FAIL(source, -EINVAL, "the line is longer than %d bytes", CONFIG_LINE_BYTES);
-        else if (source->total > FILE_BYTES_MAX)
-            FAIL(source, -EINVAL, "the file is larger than %u bytes", FILE_BYTES_MAX);
-        if (source->result != 0)
-            return -1;
-        out[length++] = (char)byte;
+        else
+            out[length++] = (char)byte;
     }
     out[length] = '\0';
     return source->result == 0 ? length : -1;

@@ -137,7 +137,7 @@ static int scan(int argc, char *argv[], const struct tables *tables, struct conf
             options->config_path = optarg;
         else if (code >= FIRST_ACTION && code < KEY)
             options->action = (enum options_action)(code - FIRST_ACTION);
-        else if (config != NULL && code == SET)
+        else if (config != NULL && code == SET && optarg != NULL)
             result = set_any(config, optarg, error);
         else if (config != NULL && code >= KEY)
             result = set_key(config, &config_keys[code - KEY], optarg, error);

@@ -420,6 +420,13 @@ static void test_files_on_disk(void **state)
     close(file);
     unlink(path);
 
+    // An endless one: 1 MiB of empty lines is enough.
+    static char lines[1024 * 1024 + 1];
+    memset(lines, '\n', sizeof(lines));
+    assert_int_equal(config_read_text(&config, lines, sizeof(lines) - 1, "f", &error), 0);
+    assert_int_equal(config_read_text(&config, lines, sizeof(lines), "f", &error), -EINVAL);
+    expect_contains(error.text, "larger than 1048576 bytes");
+
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
     assert_true(full >= 0);
     assert_int_equal(config_print(full, &config), -ENOSPC);
