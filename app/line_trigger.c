@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+#include "app/line_trigger.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "hal/log.h"
+
+#define RETRY_NS (5 * NS_PER_S)
+#define BATCH    64
+#define EDGES_MAX                                                                                  \
+    2048 // per call: twice the kernel's longest queue, so a storm cannot hold the loop
+
+const struct hal_gpio_ops *line_trigger_gpio(const struct config *config)
+{
+    switch ((enum config_gpio_backend)config->gpio_backend) {
+    case CONFIG_GPIO_FAKE: return &hal_gpio_fake;
+    case CONFIG_GPIO_AUTO:
+    case CONFIG_GPIO_GPIOD: break;
+    }
+#ifdef HAVE_GPIOD
+    return &hal_gpio_gpiod;
+#else
+    return config->gpio_backend == CONFIG_GPIO_AUTO ? &hal_gpio_fake : NULL;
+#endif
+}
+
+static void drop_line(struct line_trigger *line)
+{
+    if (!line->is_open)
+        return;
+    loop_fd_remove(line->loop, line->token);
+    line->gpio->close(line->handle);
+    line->is_open = false;
+}
+
+static void on_edges(void *user, uint32_t events, uint64_t now_ns)
+{
+    (void)events;
+    line_trigger_poll(user, now_ns);
+}
+
+static void retry_later(struct line_trigger *line, const char *why, uint64_t now_ns)
+{
+    if (!line->said_why)
+        log_error("trigger line %s: %s; trying again every %" PRIu64 " s", line->name, why,
+                  (uint64_t)(RETRY_NS / NS_PER_S));
+    line->said_why = true;
+    loop_timer_set(line->loop, line->retry_timer, now_ns + RETRY_NS);
+}
+
+static void open_line(struct line_trigger *line, uint64_t now_ns)
+{
+    int handle = line->gpio->open_input(&line->wish);
+    if (handle < 0) {
+        retry_later(line, line->gpio->last_error(), now_ns);
+        return;
+    }
+    line->handle = handle;
+    line->token = loop_fd_add(line->loop, line->gpio->fd(handle), EPOLLIN, on_edges, line);
+    if (line->token == 0) {
+        line->gpio->close(handle);
+        retry_later(line, strerror(errno), now_ns);
+        return;
+    }
+    line->is_open = true;
+    line->said_why = false;
+    trigger_line_opened(line->engine);
+    log_info("trigger line %s opened by %s", line->name, line->gpio->name);
+}
+
+static void on_retry(void *user, uint64_t now_ns)
+{
+    struct line_trigger *line = user;
+    if (line->is_wanted && !line->is_open)
+        open_line(line, now_ns);
+}
+
+static bool is_as_wished(const struct line_trigger *line, const struct hal_gpio_ops *gpio,
+                         const struct hal_gpio_input *wish)
+{
+    const struct hal_gpio_input *have = &line->wish;
+    return line->is_wanted && line->gpio == gpio && strcmp(line->name, wish->line) == 0 &&
+           have->edges == wish->edges && have->bias == wish->bias &&
+           have->active_low == wish->active_low && have->debounce_us == wish->debounce_us;
+}
+
+int line_trigger_configure(struct line_trigger *line, const struct config *config,
+                           struct loop *loop, struct trigger *engine, uint64_t now_ns)
+{
+    if (config->trigger_mode != CONFIG_TRIGGER_ON || config->trigger_source != CONFIG_SOURCE_LINE) {
+        line_trigger_close(line);
+        return 0;
+    }
+    const struct hal_gpio_ops *gpio = line_trigger_gpio(config);
+    if (gpio == NULL || config->trigger_line[0] == '\0') {
+        log_error("%s", gpio == NULL ? "this build has no libgpiod, so there are no real GPIO lines"
+                                     : "the trigger source is Line, but trigger.line is not set");
+        line_trigger_close(line);
+        return gpio == NULL ? -ENOTSUP : -EINVAL;
+    }
+    struct hal_gpio_input wish = {
+        .line = config->trigger_line,
+        .edges = (enum hal_gpio_edges)(config->trigger_activation + 1),
+        .bias = (enum hal_gpio_bias)config->trigger_bias,
+        .active_low = config->trigger_active_low,
+        .debounce_us = config->trigger_debounce_us,
+    };
+    if (is_as_wished(line, gpio, &wish))
+        return 0;
+
+    line_trigger_close(line);
+    line->loop = loop;
+    line->engine = engine;
+    line->gpio = gpio;
+    line->wish = wish;
+    memcpy(line->name, config->trigger_line, sizeof line->name);
+    line->wish.line = line->name;
+    if (!line->has_timer) {
+        line->retry_timer = loop_timer_add(loop, on_retry, line);
+        if (line->retry_timer < 0)
+            return line->retry_timer;
+        line->has_timer = true;
+    }
+    line->is_wanted = true;
+    line->said_why = false;
+    open_line(line, now_ns);
+    return 0;
+}
+
+// Once per poll at most, and only when there is something new to say.
+static void report_losses(struct line_trigger *line)
+{
+    uint64_t lost = line->engine->counters.edges_lost;
+    if (line->kernel_lost == 0 && lost > 0)
+        log_warning("trigger line %s: the kernel lost %" PRIu64
+                    " edges, they come faster than they can be taken; see edges_lost from here on",
+                    line->name, lost);
+    line->kernel_lost = lost;
+}
+
+void line_trigger_poll(struct line_trigger *line, uint64_t now_ns)
+{
+    struct hal_gpio_edge edges[BATCH];
+    int count = BATCH;
+    for (int taken = 0; line->is_open && count == BATCH && taken < EDGES_MAX; taken += count) {
+        count = line->gpio->read_edges(line->handle, edges, BATCH);
+        for (int i = 0; i < count; i++)
+            trigger_edge(line->engine, edges[i].timestamp_ns, edges[i].line_sequence, now_ns);
+        if (count < 0) {
+            drop_line(line);
+            retry_later(line, line->gpio->last_error(), now_ns);
+            return;
+        }
+    }
+    if (line->is_open)
+        report_losses(line);
+}
+
+void line_trigger_close(struct line_trigger *line)
+{
+    drop_line(line);
+    line->is_wanted = false;
+    if (line->has_timer)
+        loop_timer_set(line->loop, line->retry_timer, NS_NEVER);
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// The trigger line: opens the GPIO line of the configuration, watches it on the loop and feeds its
+// edges to the trigger engine. A line that cannot be opened, or that goes away, is tried again
+// every few seconds; both are logged once.
+#ifndef PINHOLE_APP_LINE_TRIGGER_H
+#define PINHOLE_APP_LINE_TRIGGER_H
+
+#include "app/config.h"
+#include "app/trigger.h"
+#include "hal/gpio.h"
+#include "hal/loop.h"
+
+/** All zero before the first line_trigger_configure(). */
+struct line_trigger {
+    struct loop *loop;
+    struct trigger *engine;
+    const struct hal_gpio_ops *gpio;
+    struct hal_gpio_input wish; /**< .line points to `name` */
+    char name[HAL_GPIO_NAME_BYTES];
+    bool is_wanted, is_open;
+    bool said_why; /**< the present trouble is logged */
+    bool has_timer;
+    int retry_timer;
+    int handle; /**< while open */
+    loop_token token;
+    uint64_t kernel_lost; /**< as last logged */
+};
+
+/** The GPIO backend that the configuration asks for, or NULL when this build has none such. */
+const struct hal_gpio_ops *line_trigger_gpio(const struct config *config);
+
+/** Opens the line when trigger.mode is On, trigger.source is Line and trigger.line is set;
+ * otherwise closes it. Called again after each change of the trigger settings; a line whose own
+ * settings are the same stays open and loses no edge. 0; -ENOTSUP when the build has no such
+ * backend; -EINVAL when the source is Line and no line is named (both logged). A line that cannot
+ * be opened now is 0 and is retried. */
+int line_trigger_configure(struct line_trigger *line, const struct config *config,
+                           struct loop *loop, struct trigger *engine, uint64_t now_ns);
+/** Takes the edges that wait. Called before frames are offered to the engine, so that an edge is
+ * known before the frame that answers it. */
+void line_trigger_poll(struct line_trigger *line, uint64_t now_ns);
+void line_trigger_close(struct line_trigger *line);
+
+#endif
