@@ -93,7 +93,7 @@ static int open_link(struct pinhole *p, const char *address)
     return 0;
 }
 
-int pinhole_open(struct pinhole **out, const char *address, const struct pinhole_options *options)
+int client_make(struct pinhole **out, const struct pinhole_options *options)
 {
     struct pinhole *p = calloc(1, sizeof *p);
     *out = p;
@@ -106,8 +106,13 @@ int pinhole_open(struct pinhole **out, const char *address, const struct pinhole
     p->info.model = p->model;
     p->info.version = p->version;
     p->info.address = p->address;
-    int error = take_options(p, options);
-    return error < 0 ? error : open_link(p, address);
+    return take_options(p, options);
+}
+
+int pinhole_open(struct pinhole **out, const char *address, const struct pinhole_options *options)
+{
+    int error = client_make(out, options);
+    return error < 0 ? error : open_link(*out, address);
 }
 
 void pinhole_close(struct pinhole *p)

@@ -119,6 +119,9 @@ int client_fail(struct pinhole *p, int error, const char *format, ...) BASE_PRIN
 /** Copies a struct of the caller's size into ours. -EINVAL: no size; -E2BIG: members we lack. */
 int client_copy_sized(void *out, size_t out_size, const void *in, size_t in_size);
 
+/** A handle without a link. *out as pinhole_open() leaves it. */
+int client_make(struct pinhole **out, const struct pinhole_options *options);
+
 /** Turns `text` into socket addresses, looking host names up (this blocks). */
 int client_resolve(struct pinhole *p, const char *text, struct client_address *out);
 

@@ -6,7 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JPEG_FORMAT = 1, ROUND_BYTES = 65536, SPARE_RECORDS = 2 };
+enum {
+    JPEG_FORMAT = 1,
+    SMALL_BYTES = 4096,
+    SMALL_STEP_BYTES = 512,
+    STEP_BYTES = 65536,
+    SPARE_RECORDS = 2,
+};
 
 void client_list_append(struct client_list *list, struct client_record *record)
 {
@@ -73,9 +79,8 @@ struct client_record *client_record_take(struct pinhole *p, size_t bytes)
         if (record == NULL)
             return NULL;
         // Frames vary in size: a quarter more, in large steps, so that the next ones fit.
-        size_t room = bytes + 1;
-        if (room > 4096)
-            room = (room + room / 4 + ROUND_BYTES - 1) / ROUND_BYTES * ROUND_BYTES;
+        const size_t step = bytes < SMALL_BYTES ? SMALL_STEP_BYTES : STEP_BYTES;
+        const size_t room = (bytes + bytes / 4 + step) / step * step;
         record->bytes = malloc(room);
         record->capacity = room;
         if (record->bytes == NULL) {
