@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: MIT
+#include "app/features.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/node_private.h"
+
+#define LINES_MAX   48
+#define VALUE_BYTES (CONFIG_STRING_BYTES + 1)
+
+/** A feature of the node: a key of the configuration under its SFNC name. */
+struct binding {
+    const char *name, *key;
+    double increment;
+    unsigned apply;
+    bool is_writable;
+};
+
+static const struct binding bindings[] = {
+    {"DeviceUserID", "node.name", 0, FEATURES_APPLY_NOTHING, false},
+    {"Width", "camera.width", 2, FEATURES_APPLY_CAMERA, true},
+    {"Height", "camera.height", 2, FEATURES_APPLY_CAMERA, true},
+    {"PixelFormat", "camera.format", 0, FEATURES_APPLY_CAMERA, true},
+    {"ReverseX", "camera.hflip", 0, FEATURES_APPLY_CAMERA, true},
+    {"ReverseY", "camera.vflip", 0, FEATURES_APPLY_CAMERA, true},
+    {"AcquisitionFrameRate", "camera.framerate", 0, FEATURES_APPLY_CAMERA | FEATURES_APPLY_RATE, true},
+    {"ImageCompressionQuality", "jpeg.quality", 1, FEATURES_APPLY_RATE, true},
+    {"ImageCompressionQualityMin", "jpeg.quality_min", 1, FEATURES_APPLY_RATE, true},
+    {"ImageCompressionBitrate", "jpeg.bit_rate", 1, FEATURES_APPLY_RATE, true},
+    {"PayloadSizeMax", "jpeg.frame_bytes_max", 1, FEATURES_APPLY_NOTHING, false},
+    {"TriggerMode", "trigger.mode", 0, FEATURES_APPLY_TRIGGER | FEATURES_APPLY_RATE, true},
+    {"TriggerSource", "trigger.source", 0, FEATURES_APPLY_TRIGGER, true},
+    {"TriggerActivation", "trigger.activation", 0, FEATURES_APPLY_TRIGGER, true},
+    {"TriggerDelay", "trigger.delay_us", 1, FEATURES_APPLY_TRIGGER, true},
+    {"TriggerDivider", "trigger.divider", 1, FEATURES_APPLY_TRIGGER, true},
+    {"TriggerHoldOff", "trigger.hold_off_us", 1, FEATURES_APPLY_TRIGGER, true},
+    {"TriggerTimerPeriod", "trigger.timer_period_ms", 1, FEATURES_APPLY_TRIGGER, true},
+    {"AcquisitionBurstFrameCount", "trigger.burst_frames", 1, FEATURES_APPLY_TRIGGER, true},
+    {"PretriggerFrameCount", "trigger.pretrigger_frames", 1, FEATURES_APPLY_TRIGGER, true},
+};
+
+static const struct binding *find_binding(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(bindings); i++)
+        if (strcmp(bindings[i].name, name) == 0)
+            return &bindings[i];
+    return NULL;
+}
+
+/** The camera's own feature of that name, unless the node has one of the same name. */
+static const struct hal_feature *find_camera_feature(const struct node *node, const char *name,
+                                                     unsigned *index)
+{
+    const struct hal_feature *feature;
+    if (!node->is_camera_open || find_binding(name) != NULL)
+        return NULL;
+    for (*index = 0; (feature = node->camera->feature(*index)) != NULL; ++*index)
+        if (strcmp(feature->name, name) == 0)
+            return feature;
+    return NULL;
+}
+
+static void format_config(const struct config *config, const struct config_key *key, char *out)
+{
+    if (key->type == CONFIG_BOOLEAN)
+        snprintf(out, VALUE_BYTES, "%d", *(const bool *)((const char *)config + key->offset));
+    else if (key->type == CONFIG_SIZE)
+        snprintf(out, VALUE_BYTES, "%llu",
+                 (unsigned long long)*(const uint64_t *)(const void *)((const char *)config +
+                                                                      key->offset));
+    else
+        config_format(config, key, out, VALUE_BYTES);
+}
+
+/** The n-th of "Off|Once|Continuous" as a length and a pointer; length 0 past the last. */
+static int choice_at(const char *choices, unsigned n, const char **at)
+{
+    while (n-- > 0) {
+        choices = strchr(choices, '|');
+        if (choices == NULL)
+            return 0;
+        choices++;
+    }
+    *at = choices;
+    return (int)strcspn(choices, "|");
+}
+
+static void format_camera(const struct hal_feature *feature, double value, char *out)
+{
+    const char *choice = "";
+    if (feature->type == HAL_FEATURE_ENUM) {
+        int length = choice_at(feature->choices, (unsigned)value, &choice);
+        snprintf(out, VALUE_BYTES, "%.*s", length, choice);
+    } else {
+        snprintf(out, VALUE_BYTES, "%.10g", value);
+    }
+}
+
+static const char *config_type_name(enum config_type type)
+{
+    switch (type) {
+    case CONFIG_INTEGER:
+    case CONFIG_SIZE: return "Integer";
+    case CONFIG_FLOAT: return "Float";
+    case CONFIG_BOOLEAN: return "Boolean";
+    case CONFIG_ENUM: return "Enum";
+    case CONFIG_STRING: break;
+    }
+    return "String";
+}
+
+static void list_binding(const struct node *node, const struct binding *binding, struct reply *out)
+{
+    const struct config_key *key = config_find(binding->key);
+    char value[VALUE_BYTES], range[64] = "\t", increment[24] = "";
+    format_config(&node->config, key, value);
+    bool is_number = key->type <= CONFIG_FLOAT;
+    if (is_number)
+        snprintf(range, sizeof range, "%.10g\t%.10g", key->min, key->max);
+    if (binding->increment > 0)
+        snprintf(increment, sizeof increment, "%g", binding->increment);
+    reply_add(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", binding->name, value,
+              config_type_name(key->type), is_number ? key->unit : "", range, increment,
+              binding->is_writable ? "rw" : "ro", key->type == CONFIG_ENUM ? key->unit : "",
+              key->help);
+}
+
+static void list_camera(const struct node *node, unsigned index, const struct hal_feature *feature,
+                        struct reply *out)
+{
+    static const char *const types[] = {"Integer", "Float", "Boolean", "Enum"};
+    double number = 0;
+    char value[VALUE_BYTES] = "", range[64] = "\t", increment[24] = "";
+    if (node->camera->feature_get(index, &number) == 0)
+        format_camera(feature, number, value);
+    if (feature->type == HAL_FEATURE_INTEGER || feature->type == HAL_FEATURE_FLOAT) {
+        snprintf(range, sizeof range, "%.10g\t%.10g", feature->min, feature->max);
+        if (feature->increment > 0)
+            snprintf(increment, sizeof increment, "%g", feature->increment);
+    }
+    reply_add(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", feature->name, value,
+              types[feature->type], feature->unit, range, increment,
+              feature->writable ? "rw" : "ro", feature->choices != NULL ? feature->choices : "");
+}
+
+/** Features that are no setting. */
+static void list_fixed(const struct node *node, struct reply *out)
+{
+    reply_add(out, "DeviceModelName\t%s\tString\t\t\t\t\tro\t\tThe camera\n", node->camera->name);
+    reply_add(out, "DeviceSerialNumber\t%s\tString\t\t\t\t\tro\t\tThe camera's id\n",
+              node->camera_id);
+    reply_add(out, "DeviceFirmwareVersion\t%s\tString\t\t\t\t\tro\t\tVersion of the node\n",
+              PINHOLE_VERSION);
+    reply_add(out, "TriggerSoftware\t\tCommand\t\t\t\t\two\t\tTriggers once\n");
+}
+
+void features_list(const struct node *node, struct reply *out)
+{
+    list_fixed(node, out);
+    for (unsigned i = 0; i < ARRAY_SIZE(bindings); i++)
+        list_binding(node, &bindings[i], out);
+    const struct hal_feature *feature;
+    for (unsigned i = 0; node->is_camera_open && (feature = node->camera->feature(i)) != NULL; i++)
+        if (find_binding(feature->name) == NULL)
+            list_camera(node, i, feature, out);
+}
+
+/** Appends one `Name=value` line. False when there is no such feature. */
+static bool add_value(const struct node *node, const char *name, struct reply *out)
+{
+    char value[VALUE_BYTES];
+    unsigned index;
+    double number;
+    const struct hal_feature *feature;
+    const struct binding *binding = find_binding(name);
+    if (binding != NULL)
+        format_config(&node->config, config_find(binding->key), value);
+    else if (strcmp(name, "DeviceModelName") == 0)
+        snprintf(value, sizeof value, "%s", node->camera->name);
+    else if (strcmp(name, "DeviceSerialNumber") == 0)
+        snprintf(value, sizeof value, "%s", node->camera_id);
+    else if (strcmp(name, "DeviceFirmwareVersion") == 0)
+        snprintf(value, sizeof value, "%s", PINHOLE_VERSION);
+    else if ((feature = find_camera_feature(node, name, &index)) != NULL &&
+             node->camera->feature_get(index, &number) == 0)
+        format_camera(feature, number, value);
+    else
+        return false;
+    reply_add(out, "%s=%s\n", name, value);
+    return true;
+}
+
+static int unknown(struct reply *out, const char *name)
+{
+    *out = reply_begin(out->data, out->size);
+    reply_add(out, "%.64s: no such feature", name);
+    return -WIRE_ERROR_UNKNOWN_FEATURE;
+}
+
+static void add_all(const struct node *node, struct reply *out)
+{
+    static const char *const fixed[] = {"DeviceModelName", "DeviceSerialNumber",
+                                        "DeviceFirmwareVersion"};
+    for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++)
+        add_value(node, fixed[i], out);
+    for (unsigned i = 0; i < ARRAY_SIZE(bindings); i++)
+        add_value(node, bindings[i].name, out);
+    const struct hal_feature *feature;
+    for (unsigned i = 0; node->is_camera_open && (feature = node->camera->feature(i)) != NULL; i++)
+        if (find_binding(feature->name) == NULL)
+            add_value(node, feature->name, out);
+}
+
+int features_get(const struct node *node, char *text, struct reply *out)
+{
+    char *rest = text, *name;
+    if (text[0] == '\0')
+        add_all(node, out);
+    while ((name = strsep(&rest, "\n")) != NULL)
+        if (name[0] != '\0' && !add_value(node, name, out))
+            return unknown(out, name);
+    return 0;
+}
+
+/** One line of a SET: what it names and what it wants. */
+struct change {
+    const char *name, *text;
+    const struct binding *binding; /**< NULL: the camera's feature `index`, or the command */
+    unsigned index;
+    double value, before;
+};
+
+static int refuse(struct reply *out, int code, const char *name, const char *why)
+{
+    *out = reply_begin(out->data, out->size);
+    reply_add(out, "%.64s: %s", name, why);
+    return -code;
+}
+
+/** Reads a camera feature's value from text and checks its range. */
+static int parse_camera(const struct hal_feature *feature, struct change *change, struct reply *out)
+{
+    char why[160];
+    if (!feature->writable)
+        return refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
+    if (feature->type == HAL_FEATURE_ENUM) {
+        const char *choice = "";
+        for (unsigned i = 0;; i++) {
+            int length = choice_at(feature->choices, i, &choice);
+            if (length == 0)
+                break;
+            if (strlen(change->text) == (size_t)length &&
+                strncmp(choice, change->text, (size_t)length) == 0) {
+                change->value = i;
+                return 0;
+            }
+        }
+        snprintf(why, sizeof why, "\"%.32s\" is not one of %.90s", change->text, feature->choices);
+        return refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
+    }
+    char *end;
+    change->value = strtod(change->text, &end);
+    if (end == change->text || *end != '\0') {
+        snprintf(why, sizeof why, "\"%.32s\" is not a number", change->text);
+        return refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
+    }
+    // Written so that NaN is refused too.
+    if (!(change->value >= feature->min && change->value <= feature->max)) {
+        snprintf(why, sizeof why, "%.32s is outside %g to %g %s", change->text, feature->min,
+                 feature->max, feature->unit);
+        return refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
+    }
+    return 0;
+}
+
+/** Checks one line against a copy of the configuration or the camera's ranges. */
+static int check_change(struct node *node, struct change *change, struct config *copy,
+                        struct reply *out, unsigned *apply)
+{
+    change->binding = find_binding(change->name);
+    if (change->binding != NULL) {
+        struct config_error error;
+        if (!change->binding->is_writable)
+            return refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
+        if (config_set(copy, change->binding->key, change->text, change->name, &error) < 0) {
+            *out = reply_begin(out->data, out->size);
+            reply_add(out, "%s", error.text);
+            return -WIRE_ERROR_BAD_VALUE;
+        }
+        *apply |= change->binding->apply;
+        return 0;
+    }
+    if (strcmp(change->name, "TriggerSoftware") == 0) {
+        *apply |= FEATURES_APPLY_SOFTWARE_TRIGGER;
+        change->index = UINT32_MAX;
+        return 0;
+    }
+    const struct hal_feature *feature = find_camera_feature(node, change->name, &change->index);
+    if (feature != NULL)
+        return parse_camera(feature, change, out);
+    if (strncmp(change->name, "Device", 6) == 0)
+        return refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
+    return unknown(out, change->name);
+}
+
+static int split(char *text, struct change *changes, struct reply *out)
+{
+    int count = 0;
+    char *rest = text, *line;
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        if (line[0] == '\0')
+            continue;
+        char *value = strchr(line, '=');
+        if (value == NULL)
+            return refuse(out, WIRE_ERROR_BAD_VALUE, line, "this is not Name=value");
+        if (count == LINES_MAX)
+            return refuse(out, WIRE_ERROR_BAD_VALUE, line, "too many lines in one SET");
+        *value = '\0';
+        changes[count++] = (struct change){.name = line, .text = value + 1};
+    }
+    return count;
+}
+
+/** Applies the camera's part; on a refusal those before are put back. */
+static int apply_camera(struct node *node, struct change *changes, int count, struct reply *out)
+{
+    for (int i = 0; i < count; i++) {
+        struct change *change = &changes[i];
+        if (change->binding != NULL || change->index == UINT32_MAX)
+            continue;
+        node->camera->feature_get(change->index, &change->before);
+        int status = node->camera->feature_set(change->index, change->value);
+        if (status == 0)
+            continue;
+        char why[160];
+        snprintf(why, sizeof why, "%s",
+                 status == -EACCES ? "is set by its automatic mode (or read only) now"
+                                   : node->camera->last_error());
+        const char *name = change->name;
+        while (--i >= 0)
+            if (changes[i].binding == NULL && changes[i].index != UINT32_MAX)
+                node->camera->feature_set(changes[i].index, changes[i].before);
+        return refuse(out, status == -EACCES ? WIRE_ERROR_READ_ONLY : WIRE_ERROR_UNAVAILABLE, name,
+                      why);
+    }
+    return 0;
+}
+
+int features_set(struct node *node, char *text, struct reply *out, unsigned *apply)
+{
+    struct change changes[LINES_MAX];
+    struct config copy = node->config;
+    struct config_error error;
+    *apply = 0;
+    int count = split(text, changes, out);
+    for (int i = 0; i < count; i++) {
+        int status = check_change(node, &changes[i], &copy, out, apply);
+        if (status < 0)
+            return status;
+    }
+    if (count < 0)
+        return count;
+    if (config_check(&copy, &error) < 0) {
+        reply_add(out, "%s", error.text);
+        return -WIRE_ERROR_BAD_VALUE;
+    }
+    int status = apply_camera(node, changes, count, out);
+    if (status < 0)
+        return status;
+    node->config = copy;
+    for (int i = 0; i < count; i++)
+        if (changes[i].index != UINT32_MAX)
+            add_value(node, changes[i].name, out);
+    return 0;
+}

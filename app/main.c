@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// The node's program: command line, choice of the camera, then the loop.
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/config.h"
+#include "app/jpeg.h"
+#include "app/node.h"
+#include "app/options.h"
+#include "hal/camera.h"
+#include "hal/gpio.h"
+#include "hal/log.h"
+
+#define EXIT_USAGE    2
+#define CAMERAS_MAX   8
+
+static void print_camera(const struct hal_camera_ops *ops, const struct hal_camera_info *info)
+{
+    printf("%s%s%s: %s", ops->name, info->id[0] != '\0' ? ":" : "", info->id, info->model);
+    if (info->location[0] != '\0')
+        printf(", %s", info->location);
+    if (info->rotation != 0)
+        printf(", mounted at %u degrees", info->rotation);
+    printf("\n");
+    for (unsigned i = 0; i < info->mode_count && i < HAL_CAMERA_MODES_MAX; i++) {
+        const struct hal_camera_mode *mode = &info->mode[i];
+        printf("    %-7s %ux%u", hal_pixel_format_name(mode->format), mode->width, mode->height);
+        if (mode->framerate_max > 0)
+            printf(" up to %g frames/s", mode->framerate_max);
+        printf("\n");
+    }
+}
+
+static int list_cameras(void)
+{
+    static struct hal_camera_info found[CAMERAS_MAX];
+    int status = 0;
+    for (unsigned i = 0; i < hal_camera_backend_count; i++) {
+        const struct hal_camera_ops *ops = hal_camera_backends[i];
+        int count = ops->enumerate(found, CAMERAS_MAX);
+        if (count < 0) {
+            fprintf(stderr, "%s: %s\n", ops->name, ops->last_error());
+            status = 1;
+        } else if (count == 0) {
+            printf("%s: no camera\n", ops->name);
+        }
+        for (int k = 0; k < count && k < CAMERAS_MAX; k++)
+            print_camera(ops, &found[k]);
+    }
+    return status;
+}
+
+static int print_version(void)
+{
+    printf("pinhole %s\n", PINHOLE_VERSION);
+    for (unsigned i = 0; i < hal_camera_backend_count; i++)
+        printf("camera %s: %s\n", hal_camera_backends[i]->name, hal_camera_backends[i]->version());
+#ifdef HAVE_LIBCAMERA
+#else
+    printf("camera libcamera: not in this build\n");
+#endif
+#ifdef HAVE_GPIOD
+    printf("gpio %s: %s\n", hal_gpio_gpiod.name, hal_gpio_gpiod.version());
+#else
+    printf("gpio gpiod: not in this build\n");
+#endif
+    printf("gpio %s: %s\n", hal_gpio_fake.name, hal_gpio_fake.version());
+    printf("encoder: %s\n", jpeg_encoder_version());
+    return 0;
+}
+
+/** "auto" is the first real camera when there is one, else the fake; says which and why. */
+static const struct hal_camera_ops *choose_automatically(const char **id)
+{
+    *id = "";
+#ifdef HAVE_LIBCAMERA
+    static struct hal_camera_info found[CAMERAS_MAX];
+    static char chosen[HAL_CAMERA_ID_BYTES];
+    int count = hal_camera_libcamera.enumerate(found, CAMERAS_MAX);
+    if (count > 0) {
+        snprintf(chosen, sizeof chosen, "%s", found[0].id);
+        *id = chosen;
+        log_info("camera libcamera:%s (%s), the first of %d real ones", chosen, found[0].model,
+                 count);
+        return &hal_camera_libcamera;
+    }
+    log_info("camera fake, because libcamera (%s) finds no real one",
+             hal_camera_libcamera.version());
+#else
+    log_info("camera fake, because this build has no libcamera");
+#endif
+    return &hal_camera_fake;
+}
+
+static const struct hal_camera_ops *choose_camera(const struct config *config, const char **id)
+{
+    if (strcmp(config->camera, "auto") == 0)
+        return choose_automatically(id);
+    const struct hal_camera_ops *camera = hal_camera_find(config->camera, id);
+    if (camera == NULL)
+        log_error("camera.camera = %s: there is no such backend in this build (see --version)",
+                  config->camera);
+    return camera;
+}
+
+/** SIGTERM and SIGINT are read from a descriptor; blocked early, so that threads of libraries
+ * inherit that. */
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int run(const struct config *config, const struct options *options)
+{
+    static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO,
+                                            LOG_LEVEL_DEBUG};
+    const char *id;
+    log_set_level(levels[config->log_level]);
+    log_info("pinhole %s, settings from %s", PINHOLE_VERSION,
+             options->config_path != NULL ? options->config_path : "the defaults");
+    block_signals();
+    const struct hal_camera_ops *camera = choose_camera(config, &id);
+    return camera == NULL ? EXIT_USAGE : node_run(config, camera, id);
+}
+
+int main(int argc, char *argv[])
+{
+    static struct config config;
+    struct options options;
+    struct config_error error;
+    if (options_parse(argc, argv, &config, &options, &error) < 0) {
+        fprintf(stderr, "pinhole: %s\n", error.text);
+        return EXIT_USAGE;
+    }
+    switch (options.action) {
+    case OPTIONS_PRINT_CONFIG: return config_print(STDOUT_FILENO, &config) < 0;
+    case OPTIONS_LIST_CAMERAS: return list_cameras();
+    case OPTIONS_MEMORY: return node_print_memory(STDOUT_FILENO, &config) < 0;
+    case OPTIONS_VERSION: return print_version();
+    case OPTIONS_HELP: return options_print_help(STDOUT_FILENO) < 0;
+    case OPTIONS_RUN: break;
+    }
+    return run(&config, &options);
+}

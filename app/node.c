@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+// The superloop: one thread, one wait. Each turn dispatches what came, encodes one slice, sends what
+// can be sent.
+#include "app/node.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "app/node_private.h"
+#include "hal/clock.h"
+#include "hal/watchdog.h"
+
+#define DRAIN_NS (1 * NS_PER_S)
+
+static_assert(SERVER_CLIENTS_LIMIT + CONFIG_PRETRIGGER_LIMIT + 4 <= STORE_PINNED_MAX,
+              "STORE_PINNED_MAX must cover every client, held frame and the writer: raise it");
+static_assert(SERVER_CLIENTS_LIMIT + SERVER_LISTENERS_MAX + HAL_GPIO_LINES_MAX + 4 <= LOOP_FDS_MAX,
+              "LOOP_FDS_MAX must cover every client, listener, GPIO line and the camera: raise it");
+
+/** The whole state of the node; its pools are listed in pools.def. */
+static struct node the_node;
+
+uint64_t node_realtime_at(uint64_t monotonic_ns)
+{
+    return clock_realtime_ns() - clock_now_ns() + monotonic_ns;
+}
+
+void node_publish_event(struct node *node, struct wire_event *event, const char *text,
+                        uint64_t now_ns)
+{
+    event->boot_id = node->boot_id;
+    event->monotonic_ns = now_ns;
+    event->realtime_ns = node_realtime_at(now_ns);
+    store_publish_event(&node->store, event, text);
+    if (event->kind == WIRE_EVENT_CAMERA)
+        log_info("camera %s: %s", wire_camera_state_name(event->camera_state), text);
+    else
+        log_debug("%s %s", wire_event_name(event->kind), text);
+}
+
+static void on_camera_timer(void *user, uint64_t now_ns)
+{
+    node_camera_supervise(user, now_ns);
+}
+
+static void on_trigger_timer(void *user, uint64_t now_ns)
+{
+    struct node *node = user;
+    trigger_tick(&node->trigger, now_ns);
+}
+
+static void on_second(void *user, uint64_t now_ns)
+{
+    struct node *node = user;
+    node->server.clock_flags = clock_is_synchronized() ? WIRE_FRAME_CLOCK_SYNCHRONIZED : 0;
+    if (node->config.trigger_mode == CONFIG_TRIGGER_ON &&
+        node->config.trigger_rule == CONFIG_RULE_EXTERNAL)
+        supervisor_expect_silence(&node->supervisor, now_ns);
+    loop_timer_set(&node->loop, node->second_timer, now_ns + NS_PER_S);
+}
+
+static void on_watchdog_timer(void *user, uint64_t now_ns)
+{
+    struct node *node = user;
+    watchdog_kick();
+    loop_timer_set(&node->loop, node->watchdog_timer, now_ns + node->watchdog_ns);
+}
+
+static void on_signal(void *user, uint32_t events, uint64_t now_ns)
+{
+    (void)events;
+    struct node *node = user;
+    struct signalfd_siginfo info;
+    if (read(node->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    log_info("signal %u, draining", info.ssi_signo);
+    node_camera_close(node, now_ns);
+    loop_timer_set(&node->loop, node->camera_timer, NS_NEVER);
+    node->drain_until_ns = now_ns + DRAIN_NS;
+    loop_timer_set(&node->loop, node->second_timer, node->drain_until_ns);
+}
+
+static int watch_signals(struct node *node)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    node->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (node->signal_fd < 0 ||
+        loop_fd_add(&node->loop, node->signal_fd, EPOLLIN, on_signal, node) == 0)
+        return -errno;
+    return 0;
+}
+
+/** Maps the store, all of it now: a machine without the memory says so at start, not in the field. */
+static int map_store(struct node *node)
+{
+    uint64_t bytes = node->config.store_memory;
+    struct sysinfo machine;
+    if (sysinfo(&machine) == 0 && bytes > (uint64_t)machine.totalram * machine.mem_unit / 2) {
+        log_error("store.memory = %llu MiB is more than half of this machine's memory",
+                  (unsigned long long)(bytes >> 20));
+        return -ENOMEM;
+    }
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED) {
+        log_error("cannot map store.memory = %llu MiB: %s", (unsigned long long)(bytes >> 20),
+                  strerror(errno));
+        return -errno;
+    }
+    return store_init(&node->store, memory, bytes);
+}
+
+/** Slow clients can pin one frame each; with these blocks they can never starve capture. */
+static int check_store(const struct node *node)
+{
+    const struct config *config = &node->config;
+    uint64_t cap_blocks = config->frame_bytes_max / STORE_BLOCK_BYTES + 1;
+    uint64_t needed = (config->clients_max + 2 + config->pretrigger_frames) * cap_blocks;
+    if (node->store.block_count >= needed)
+        return 0;
+    log_error("store.memory has %u blocks, server.clients_max = %u, trigger.pretrigger_frames = %u "
+              "and jpeg.frame_bytes_max = %llu need %llu: raise the first or lower one of the others",
+              node->store.block_count, config->clients_max, config->pretrigger_frames,
+              (unsigned long long)config->frame_bytes_max, (unsigned long long)needed);
+    return -EINVAL;
+}
+
+static int add_timers(struct node *node)
+{
+    node->camera_timer = loop_timer_add(&node->loop, on_camera_timer, node);
+    node->trigger_timer = loop_timer_add(&node->loop, on_trigger_timer, node);
+    node->second_timer = loop_timer_add(&node->loop, on_second, node);
+    node->watchdog_timer = loop_timer_add(&node->loop, on_watchdog_timer, node);
+    return node->watchdog_timer < 0 ? node->watchdog_timer : 0;
+}
+
+static int listen_all(struct node *node)
+{
+    int status = 0;
+    if (node->config.listen[0] != '\0')
+        status = server_listen_tcp(&node->server, node->config.listen);
+    if (status == 0 && node->config.socket[0] != '\0')
+        status = server_listen_unix(&node->server, node->config.socket);
+    return status;
+}
+
+static int init_server(struct node *node)
+{
+    struct server_config wish = {
+        .clients_max = node->config.clients_max,
+        .frame_bytes_max = (uint32_t)node->config.frame_bytes_max,
+        .send_deadline_ns = node->config.send_deadline_ms * NS_PER_MS,
+        .command_rate = node->config.command_rate,
+        .boot_id = node->boot_id,
+        .request = node_request,
+        .user = node,
+    };
+    return server_init(&node->server, &node->loop, &node->store, &wish);
+}
+
+static int init_node(struct node *node, const struct config *config,
+                     const struct hal_camera_ops *camera, const char *camera_id)
+{
+    node->config = *config;
+    node->camera = camera;
+    node->camera_id = camera_id;
+    node->exit_status = -1;
+    node->line.handle = -1;
+    node->camera_state = WIRE_CAMERA_ABSENT;
+    if (node->config.node_name[0] == '\0')
+        gethostname(node->config.node_name, sizeof node->config.node_name - 1);
+    if (getrandom(&node->boot_id, sizeof node->boot_id, 0) < 0 || loop_init(&node->loop) < 0 ||
+        jpeg_encoder_init(&node->encoder) < 0 || add_timers(node) < 0 || watch_signals(node) < 0) {
+        log_error("cannot start: %s", strerror(errno));
+        return -errno;
+    }
+    int status = map_store(node);
+    if (status == 0)
+        status = check_store(node);
+    if (status == 0)
+        status = init_server(node);
+    if (status < 0)
+        return status;
+    node->started_ns = clock_now_ns();
+    trigger_init(&node->trigger);
+    struct rate_config unlimited = {.quality_min = 1, .quality_max = 100};
+    rate_init(&node->rate, &unlimited);
+    node_apply_rate(node);
+    struct supervisor_config none = {0};
+    supervisor_init(&node->supervisor, &none, node->started_ns);
+    node_apply_supervisor(node);
+    on_second(node, node->started_ns);
+    return listen_all(node);
+}
+
+/** Remembers the longest turn; among turns without a preemption the time was the node's own. */
+static void measure_turn(struct node *node, uint64_t start_ns)
+{
+    uint64_t turn_ns = clock_now_ns() - start_ns;
+    if (turn_ns > node->turn_worst_ns)
+        node->turn_worst_ns = turn_ns;
+    if (turn_ns <= node->turn_worst_alone_ns)
+        return;
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    if (usage.ru_nivcsw == node->preemptions)
+        node->turn_worst_alone_ns = turn_ns;
+    node->preemptions = usage.ru_nivcsw;
+}
+
+static bool is_drained(struct node *node, uint64_t now_ns)
+{
+    return node->drain_until_ns != 0 &&
+           (now_ns >= node->drain_until_ns || !server_has_output(&node->server));
+}
+
+static void run_loop(struct node *node)
+{
+    bool more = false;
+    while (node->exit_status < 0) {
+        loop_timer_set(&node->loop, node->trigger_timer, trigger_next_deadline(&node->trigger));
+        uint64_t now_ns = loop_turn(&node->loop, more || node_has_work(node));
+        node_encode_slice(node, now_ns);
+        node_report_outcomes(node, now_ns);
+        more = server_flush(&node->server, now_ns);
+        measure_turn(node, now_ns);
+        if (is_drained(node, now_ns))
+            node->exit_status = 0;
+    }
+}
+
+int node_run(const struct config *config, const struct hal_camera_ops *camera,
+             const char *camera_id)
+{
+    struct node *node = &the_node;
+    if (init_node(node, config, camera, camera_id) < 0)
+        return NODE_EXIT_START_FAILED;
+    int64_t watchdog = watchdog_open();
+    if (watchdog < 0)
+        log_warning("NOTIFY_SOCKET is unusable: %s", strerror((int)-watchdog));
+    node->watchdog_ns = watchdog > 0 ? (uint64_t)watchdog : 0;
+    if (node->watchdog_ns > 0)
+        loop_timer_set(&node->loop, node->watchdog_timer, 0);
+    node_camera_supervise(node, clock_now_ns());
+    watchdog_ready("streaming");
+    run_loop(node);
+    watchdog_close();
+    node_camera_close(node, clock_now_ns());
+    line_trigger_close(&node->line);
+    server_close(&node->server);
+    log_info("ended");
+    return node->exit_status;
+}
+
+int node_print_memory(int fd, const struct config *config)
+{
+    struct node *n = &the_node;
+    n->store.block_count = store_block_count(config->store_memory);
+    if (jpeg_encoder_init(&n->encoder) < 0)
+        return -ENOMEM;
+    dprintf(fd, "%-32s %12s %8s %14s\n", "pool", "bytes each", "count", "bytes");
+    size_t total = 0;
+#define POOL(name, bytes, count, used)                                                             \
+    dprintf(fd, "%-32s %12zu %8zu %14zu\n", name, (size_t)(bytes), (size_t)(count),                \
+            (size_t)(bytes) * (size_t)(count));                                                    \
+    total += (size_t)(bytes) * (size_t)(count);
+#include "app/pools.def"
+#undef POOL
+    dprintf(fd, "%-32s %12s %8s %14zu\n", "total", "", "", total);
+    return 0;
+}

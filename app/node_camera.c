@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+// The camera's life as the node drives it: open, configure, start, recover.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "app/node_private.h"
+
+#define STALL_MIN_NS    NS_PER_S
+#define STALL_PERIODS   5
+#define MATCH_PERIODS   4 // a frame is delivered about two periods after its exposure began
+#define MATCH_MARGIN_NS (200 * NS_PER_MS)
+
+static uint64_t frame_period_ns(const struct node *node)
+{
+    double framerate = node->got.framerate > 0 ? node->got.framerate : node->config.framerate;
+    uint64_t period_ns = (uint64_t)((double)NS_PER_S / framerate);
+    return base_max_u64(period_ns, node->config.shutter_us * NS_PER_US);
+}
+
+void node_apply_supervisor(struct node *node)
+{
+    const struct config *config = &node->config;
+    uint64_t stall_ns = config->stall_timeout_ms * NS_PER_MS;
+    if (stall_ns == 0)
+        stall_ns = base_max_u64(STALL_MIN_NS, STALL_PERIODS * frame_period_ns(node));
+    node->supervisor.config = (struct supervisor_config){
+        .stall_ns = stall_ns,
+        .reopen_ns = config->reopen_interval_ms * NS_PER_MS,
+        .give_up_ns = config->give_up_s * NS_PER_S,
+        .restart_attempts = config->restart_attempts,
+    };
+}
+
+void node_apply_rate(struct node *node)
+{
+    const struct config *config = &node->config;
+    struct rate_config wish = {
+        .quality_min = (uint8_t)config->quality_min,
+        .quality_max = (uint8_t)config->quality,
+        .frame_bytes_max = (uint32_t)config->frame_bytes_max,
+        .bits_per_second = config->bit_rate,
+        .framerate = config->trigger_mode == CONFIG_TRIGGER_ON ? 0 : config->framerate,
+    };
+    rate_configure(&node->rate, &wish);
+}
+
+int node_apply_trigger(struct node *node, uint64_t now_ns)
+{
+    const struct config *config = &node->config;
+    uint64_t period_ns = frame_period_ns(node);
+    uint64_t deadline_ns = config->trigger_timeout_ms * NS_PER_MS;
+    if (deadline_ns == 0)
+        deadline_ns = MATCH_PERIODS * period_ns + MATCH_MARGIN_NS;
+    struct trigger_config wish = {
+        .on = config->trigger_mode == CONFIG_TRIGGER_ON,
+        .source = (enum wire_trigger_source)(config->trigger_source + 1),
+        .rule = (enum trigger_rule)config->trigger_rule,
+        .delay_ns = config->trigger_delay_us * NS_PER_US,
+        .divider = config->trigger_divider,
+        .hold_off_ns = config->trigger_hold_off_us * NS_PER_US,
+        .burst_count = config->burst_frames,
+        .pretrigger = config->pretrigger_frames,
+        .deadline_ns = deadline_ns,
+        .period_ns = config->timer_period_ms * NS_PER_MS,
+        .readout_ns = config->readout_us != 0 ? config->readout_us * NS_PER_US : period_ns,
+        .frame_interval_ns = period_ns,
+        .window_ns = period_ns / 2,
+    };
+    node_drop_held(node);
+    int status = trigger_configure(&node->trigger, &wish, now_ns);
+    if (status < 0)
+        return status;
+    return line_trigger_configure(&node->line, config, &node->loop, &node->trigger, now_ns);
+}
+
+static void on_camera_event(void *user, uint32_t events, uint64_t now_ns)
+{
+    (void)events;
+    node_take_frames(user, now_ns);
+}
+
+static void announce(struct node *node, enum wire_camera_state state, const char *text,
+                     uint64_t now_ns)
+{
+    node->camera_state = state;
+    struct wire_event event = {.kind = WIRE_EVENT_CAMERA, .camera_state = (uint8_t)state};
+    node_publish_event(node, &event, text, now_ns);
+}
+
+static void describe_identity(struct node *node)
+{
+    snprintf(node->server.identity, sizeof node->server.identity,
+             "DeviceUserID=%s\nDeviceModelName=%s%s%s\nDeviceFirmwareVersion=%s\n",
+             node->config.node_name, node->camera->name, node->camera_id[0] != '\0' ? ":" : "",
+             node->camera_id, PINHOLE_VERSION);
+}
+
+/** Sets a camera control from the configuration if the camera has it. */
+static void set_control(struct node *node, const char *name, double value)
+{
+    const struct hal_feature *feature;
+    for (unsigned i = 0; (feature = node->camera->feature(i)) != NULL; i++) {
+        if (strcmp(feature->name, name) != 0)
+            continue;
+        double allowed = value < feature->min ? feature->min : value;
+        allowed = allowed > feature->max ? feature->max : allowed;
+        if (node->camera->feature_set(i, allowed) < 0)
+            log_warning("camera refused %s=%g: %s", name, allowed, node->camera->last_error());
+        else if (allowed < value || allowed > value)
+            log_warning("%s=%g is outside the camera's range, using %g", name, value, allowed);
+        return;
+    }
+    log_warning("this camera has no %s, the configured value is ignored", name);
+}
+
+static void set_controls(struct node *node)
+{
+    if (node->config.shutter_us > 0) {
+        set_control(node, "ExposureAuto", 0);
+        set_control(node, "ExposureTime", node->config.shutter_us);
+    }
+    if (node->config.gain > 0) {
+        set_control(node, "GainAuto", 0);
+        set_control(node, "Gain", node->config.gain);
+    }
+}
+
+static int configure_camera(struct node *node)
+{
+    struct config *config = &node->config;
+    struct hal_camera_config wish = {
+        .width = config->width,
+        .height = config->height,
+        .format = (enum hal_pixel_format)config->format,
+        .framerate = config->framerate,
+        .buffers = config->buffers,
+        .hflip = config->hflip,
+        .vflip = config->vflip,
+        .memory_bytes = config->replay_memory,
+    };
+    int status = node->camera->configure(&wish, &node->got);
+    if (status < 0)
+        return status;
+    log_info("camera %s%s%s: %ux%u %s, %g frames/s, %u buffers", node->camera->name,
+             node->camera_id[0] != '\0' ? ":" : "", node->camera_id, node->got.width,
+             node->got.height, hal_pixel_format_name(node->got.format), node->got.framerate,
+             node->got.buffers);
+    config->width = node->got.width;
+    config->height = node->got.height;
+    set_controls(node);
+    return 0;
+}
+
+static int start_camera(struct node *node, uint64_t now_ns)
+{
+    int status = node->camera->start();
+    if (status < 0)
+        return status;
+    node->is_first_frame = node->announce_restart = true;
+    node->pace_due_ns = 0;
+    rate_reset_scene(&node->rate);
+    node_apply_supervisor(node);
+    status = node_apply_trigger(node, now_ns);
+    if (status < 0)
+        log_error("trigger settings do not fit this camera: %s", strerror(-status));
+    trigger_camera_up(&node->trigger, now_ns);
+    supervisor_started(&node->supervisor, now_ns);
+    return 0;
+}
+
+static void stop_camera(struct node *node, uint64_t now_ns)
+{
+    trigger_camera_down(&node->trigger, now_ns);
+    node_drop_frames(node);
+    node->camera->stop();
+}
+
+void node_camera_close(struct node *node, uint64_t now_ns)
+{
+    if (!node->is_camera_open)
+        return;
+    stop_camera(node, now_ns);
+    loop_fd_remove(&node->loop, node->camera_token);
+    node->camera->close();
+    node->is_camera_open = false;
+    supervisor_closed(&node->supervisor, now_ns);
+}
+
+static int open_camera(struct node *node, uint64_t now_ns)
+{
+    int status = node->camera->open(node->camera_id);
+    if (status < 0)
+        return status;
+    node->is_camera_open = true;
+    node->camera_token =
+        loop_fd_add(&node->loop, node->camera->fd(), EPOLLIN, on_camera_event, node);
+    if (node->camera_token == 0)
+        return -errno;
+    status = configure_camera(node);
+    return status < 0 ? status : start_camera(node, now_ns);
+}
+
+/** Opens the camera, or says once that it is not there. */
+static void try_open(struct node *node, uint64_t now_ns)
+{
+    node_camera_close(node, now_ns);
+    int status = open_camera(node, now_ns);
+    if (status == 0) {
+        node->said_absent = false;
+        describe_identity(node);
+        return;
+    }
+    char why[256];
+    snprintf(why, sizeof why, "%s", node->camera->last_error());
+    if (why[0] == '\0')
+        snprintf(why, sizeof why, "%s", strerror(-status));
+    node_camera_close(node, now_ns);
+    supervisor_closed(&node->supervisor, now_ns);
+    if (node->said_absent)
+        return;
+    node->said_absent = true;
+    announce(node, WIRE_CAMERA_ABSENT, why, now_ns);
+}
+
+/** One more try with the stream as it is configured. */
+static void try_restart(struct node *node, uint64_t now_ns)
+{
+    node->metrics.camera_restarts++;
+    announce(node, WIRE_CAMERA_STALLED, "no frame in time, restarting the stream", now_ns);
+    supervisor_restarting(&node->supervisor);
+    stop_camera(node, now_ns);
+    if (start_camera(node, now_ns) < 0) {
+        log_warning("restart failed: %s", node->camera->last_error());
+        node_camera_close(node, now_ns);
+    }
+}
+
+void node_camera_reconfigure(struct node *node, uint64_t now_ns)
+{
+    if (!node->is_camera_open)
+        return; // the new settings apply when it is opened
+    node->metrics.camera_reconfigured++;
+    stop_camera(node, now_ns);
+    if (configure_camera(node) < 0 || start_camera(node, now_ns) < 0) {
+        announce(node, WIRE_CAMERA_ABSENT, node->camera->last_error(), now_ns);
+        node_camera_close(node, now_ns);
+        return;
+    }
+    char text[128];
+    snprintf(text, sizeof text, "Width=%u Height=%u PixelFormat=%s", node->got.width,
+             node->got.height, hal_pixel_format_name(node->got.format));
+    announce(node, WIRE_CAMERA_RECONFIGURED, text, now_ns);
+}
+
+void node_camera_supervise(struct node *node, uint64_t now_ns)
+{
+    switch (supervisor_next(&node->supervisor, now_ns)) {
+    case SUPERVISOR_WAIT:
+        break;
+    case SUPERVISOR_OPEN:
+        if (node->is_camera_open) {
+            node->metrics.camera_reopens++;
+            announce(node, WIRE_CAMERA_STALLED, "restarts did not help, opening the camera anew",
+                     now_ns);
+        }
+        try_open(node, now_ns);
+        break;
+    case SUPERVISOR_RESTART:
+        try_restart(node, now_ns);
+        break;
+    case SUPERVISOR_GIVE_UP:
+        log_error("no frame for %u s, giving up", node->config.give_up_s);
+        node->exit_status = NODE_EXIT_CAMERA_FAILED;
+        return;
+    }
+    loop_timer_set(&node->loop, node->camera_timer, supervisor_deadline(&node->supervisor));
+}

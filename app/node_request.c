@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+// What clients ask of the node: features, triggers, counters.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/features.h"
+#include "app/node_private.h"
+
+static int software_trigger(struct node *node, char *reply, size_t size, uint64_t *id,
+                            uint64_t now_ns)
+{
+    int64_t status = trigger_software(&node->trigger, now_ns);
+    if (status > 0) {
+        *id = (uint64_t)status;
+        return 0;
+    }
+    const char *why = "the camera is not streaming";
+    if (node->config.trigger_mode != CONFIG_TRIGGER_ON)
+        why = "TriggerMode is Off";
+    else if (node->config.trigger_source != CONFIG_SOURCE_SOFTWARE)
+        why = "TriggerSource is not Software";
+    snprintf(reply, size, "no trigger: %s", why);
+    return -WIRE_ERROR_UNAVAILABLE;
+}
+
+/** Tells subscribers what changed, one line an event so that none is cut. */
+static void announce_changes(struct node *node, const char *lines, uint64_t now_ns)
+{
+    while (*lines != '\0') {
+        size_t length = strcspn(lines, "\n");
+        char line[256];
+        snprintf(line, sizeof line, "%.*s", (int)length, lines);
+        struct wire_event event = {.kind = WIRE_EVENT_FEATURES};
+        node_publish_event(node, &event, line, now_ns);
+        lines += length + (lines[length] == '\n');
+    }
+}
+
+static int set_features(struct node *node, char *text, char *data, size_t size, uint64_t now_ns)
+{
+    struct config before = node->config;
+    struct reply out = reply_begin(data, size);
+    unsigned apply = 0;
+    int status = features_set(node, text, &out, &apply);
+    if (status < 0)
+        return status;
+    if ((apply & FEATURES_APPLY_TRIGGER) && node_apply_trigger(node, now_ns) < 0) {
+        node->config = before;
+        node_apply_trigger(node, now_ns);
+        snprintf(data, size, "these trigger settings do not go together, or the line cannot be opened (see the node's log)");
+        return -WIRE_ERROR_BAD_VALUE;
+    }
+    if (apply & FEATURES_APPLY_RATE)
+        node_apply_rate(node);
+    announce_changes(node, data, now_ns);
+    if (apply & FEATURES_APPLY_CAMERA)
+        node_camera_reconfigure(node, now_ns);
+    if (apply & FEATURES_APPLY_SOFTWARE_TRIGGER) {
+        uint64_t id;
+        status = software_trigger(node, data, size, &id, now_ns);
+        if (status < 0)
+            return status;
+    }
+    return (int)out.used;
+}
+
+static void collect_triggers(struct node *node)
+{
+    struct metrics *m = &node->metrics;
+    const struct trigger_counters *c = &node->trigger.counters;
+#define COLLECT(prefix, source)                                                                    \
+    m->prefix##_matched = c->outcomes[source][WIRE_OUTCOME_MATCHED];                               \
+    m->prefix##_missed = c->outcomes[source][WIRE_OUTCOME_MISSED];                                 \
+    m->prefix##_overrun = c->outcomes[source][WIRE_OUTCOME_OVERRUN];                               \
+    m->prefix##_failed = c->outcomes[source][WIRE_OUTCOME_FAILED];
+    COLLECT(software, WIRE_SOURCE_SOFTWARE)
+    COLLECT(timer, WIRE_SOURCE_TIMER)
+    COLLECT(line, WIRE_SOURCE_LINE)
+#undef COLLECT
+    m->edges = c->edges;
+    m->edges_lost = c->edges_lost;
+    m->edges_held_off = c->edges_held_off;
+    m->edges_divided = c->edges_divided;
+    m->edges_refused = c->edges_refused;
+    m->edges_idle = c->edges_idle;
+}
+
+void node_collect_metrics(struct node *node, uint64_t now_ns)
+{
+    struct metrics *m = &node->metrics;
+    const struct server_stats *s = &node->server.stats;
+    collect_triggers(node);
+    m->clients_accepted = s->accepted;
+    m->clients_refused = s->refused;
+    m->clients_slow = s->dropped_slow;
+    m->clients_malformed = s->dropped_malformed;
+    m->clients_timeout = s->dropped_timeout;
+    m->requests = s->requests;
+    m->frames_sent = s->frames_sent;
+    m->frames_skipped = s->frames_skipped;
+    m->bytes_sent = s->bytes_sent;
+    m->gaps = s->gaps;
+    m->records_evicted = node->store.evicted;
+    m->turns = node->loop.wait_calls;
+    m->camera_streaming = node->camera_state == WIRE_CAMERA_STREAMING;
+    m->clients = s->clients;
+    m->store_blocks = node->store.block_count;
+    m->store_blocks_used = node->store.block_count - node->store.blocks_free;
+    m->turn_worst_seconds = (double)node->turn_worst_ns / (double)NS_PER_S;
+    m->turn_worst_alone_seconds = (double)node->turn_worst_alone_ns / (double)NS_PER_S;
+    m->uptime_seconds = (double)(now_ns - node->started_ns) / (double)NS_PER_S;
+}
+
+int node_request(void *user, uint8_t type, char *text, size_t bytes, char *data, size_t size,
+                 uint64_t now_ns)
+{
+    struct node *node = user;
+    struct reply out = reply_begin(data, size);
+    int status = 0;
+    uint64_t id;
+    if (strlen(text) != bytes) {
+        reply_add(&out, "the text of the request has a NUL byte in it");
+        return -WIRE_ERROR_BAD_VALUE;
+    }
+    switch (type) {
+    case WIRE_TYPE_FEATURES: features_list(node, &out); break;
+    case WIRE_TYPE_GET: status = features_get(node, text, &out); break;
+    case WIRE_TYPE_SET: return set_features(node, text, data, size, now_ns);
+    case WIRE_TYPE_TRIGGER:
+        status = software_trigger(node, data, size, &id, now_ns);
+        if (status == 0) {
+            wire_store_u64((uint8_t *)data, id);
+            return sizeof id;
+        }
+        break;
+    case WIRE_TYPE_STATS:
+        node_collect_metrics(node, now_ns);
+        metrics_print(&node->metrics, &out);
+        break;
+    default: return -WIRE_ERROR_UNKNOWN_TYPE;
+    }
+    return status < 0 ? status : (int)out.used;
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#include "app/supervisor.h"
+
+void supervisor_init(struct supervisor *s, const struct supervisor_config *config, uint64_t now_ns)
+{
+    *s = (struct supervisor){
+        .config = *config, .alive_ns = now_ns, .quiet_ns = now_ns, .open_ns = now_ns};
+}
+
+static uint64_t give_up_at(const struct supervisor *s)
+{
+    return s->config.give_up_ns == 0 ? NS_NEVER : s->alive_ns + s->config.give_up_ns;
+}
+
+enum supervisor_action supervisor_next(const struct supervisor *s, uint64_t now_ns)
+{
+    if (now_ns >= give_up_at(s))
+        return SUPERVISOR_GIVE_UP;
+    if (!s->is_streaming)
+        return now_ns >= s->open_ns ? SUPERVISOR_OPEN : SUPERVISOR_WAIT;
+    if (!s->wants_restart && now_ns - s->quiet_ns < s->config.stall_ns)
+        return SUPERVISOR_WAIT;
+    return s->restarts < s->config.restart_attempts ? SUPERVISOR_RESTART : SUPERVISOR_OPEN;
+}
+
+uint64_t supervisor_deadline(const struct supervisor *s)
+{
+    uint64_t next_ns = s->is_streaming ? s->quiet_ns + s->config.stall_ns : s->open_ns;
+    return base_min_u64(next_ns, give_up_at(s));
+}
+
+void supervisor_started(struct supervisor *s, uint64_t now_ns)
+{
+    s->is_streaming = true;
+    s->wants_restart = false;
+    s->quiet_ns = now_ns;
+}
+
+void supervisor_restarting(struct supervisor *s)
+{
+    s->restarts++;
+}
+
+void supervisor_closed(struct supervisor *s, uint64_t now_ns)
+{
+    s->is_streaming = false;
+    s->wants_restart = false;
+    s->restarts = 0;
+    s->open_ns = now_ns + s->config.reopen_ns;
+}
+
+void supervisor_stream_error(struct supervisor *s)
+{
+    s->wants_restart = true;
+}
+
+void supervisor_frame(struct supervisor *s, uint64_t now_ns)
+{
+    s->restarts = 0;
+    s->alive_ns = s->quiet_ns = now_ns;
+}
+
+void supervisor_expect_silence(struct supervisor *s, uint64_t now_ns)
+{
+    s->quiet_ns = now_ns;
+    s->alive_ns = now_ns;
+}
