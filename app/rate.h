@@ -34,29 +34,31 @@ struct rate_config {
 
 /** One encoded frame as the model remembers it. */
 struct rate_sample {
-    double complexity; /**< log of the bytes that quality 50 would need, by the model */
-    double error;      /**< how far this lag's predictions have been off lately (log) */
+    double fineness;  /**< the quality it was encoded at, on the model's scale */
+    double log_bytes; /**< log of its size without headers */
+    double error;     /**< how far off this lag's predictions have been lately (log) */
 };
 
+/** All state of rate control. Read the counters; leave the rest to the module. */
 struct rate {
     struct rate_config config;
     uint64_t link_bits_per_second;
-    // the model
-    double gamma;                         /**< log-size falls by this per log of quality's scale */
-    struct rate_sample sample[RATE_LAGS]; /**< [0] is the previous frame */
+    // the model: log_bytes rises by gamma per unit of fineness
+    double gamma;
+    struct rate_sample sample[RATE_LAGS]; // [0] is the previous frame
     unsigned samples;
-    double spread;                     /**< recent one-sided prediction error (log) */
-    double profile[RATE_PROFILE_ROWS]; /**< share of bytes above each sixteenth, last frame */
-    double drawing[RATE_PROFILE_ROWS]; /**< the same in bytes, frame under way */
+    double spread;                       // recent underestimates of size (log)
+    double profile[RATE_PROFILE_ROWS];   // share of bytes above each sixteenth's end, last frame
+    uint32_t drawing[RATE_PROFILE_ROWS]; // bytes above each sixteenth's end, frame under way
     // the bit rate
     uint64_t last_ns;
     double interval_s;
-    double debt_bytes; /**< sent beyond the target so far (negative: credit) */
+    double debt_bytes; // sent beyond the target so far (negative: credit)
     // the frame under way
-    double predicted; /**< complexity expected */
-    double target_bytes;
+    double limit_bytes; // what rate_watch() guards: the cap, or a multiple of the bit rate's share
+    unsigned lag;       // the sample that predicts it
     uint8_t quality;
-    uint8_t attempts; /**< 0: no frame under way */
+    uint8_t attempts; // 0: no frame under way
     // counters
     uint64_t frames, encodes, restarts_early, restarts_overflow, failures;
 };
