@@ -27,7 +27,7 @@ static const struct binding bindings[] = {
     {"PixelFormat", "camera.format", 0, FEATURES_APPLY_CAMERA, true},
     {"ReverseX", "camera.hflip", 0, FEATURES_APPLY_CAMERA, true},
     {"ReverseY", "camera.vflip", 0, FEATURES_APPLY_CAMERA, true},
-    {"AcquisitionFrameRate", "camera.framerate", 0, FEATURES_APPLY_CAMERA | FEATURES_APPLY_RATE, true},
+    {"AcquisitionFrameRate", "camera.framerate", 0, FEATURES_APPLY_FRAMERATE, true},
     {"ImageCompressionQuality", "jpeg.quality", 1, FEATURES_APPLY_RATE, true},
     {"ImageCompressionQualityMin", "jpeg.quality_min", 1, FEATURES_APPLY_RATE, true},
     {"ImageCompressionBitrate", "jpeg.bit_rate", 1, FEATURES_APPLY_RATE, true},
@@ -71,7 +71,7 @@ static void format_config(const struct config *config, const struct config_key *
     else if (key->type == CONFIG_SIZE)
         snprintf(out, VALUE_BYTES, "%llu",
                  (unsigned long long)*(const uint64_t *)(const void *)((const char *)config +
-                                                                      key->offset));
+                                                                       key->offset));
     else
         config_format(config, key, out, VALUE_BYTES);
 }
@@ -142,15 +142,15 @@ static void list_camera(const struct node *node, unsigned index, const struct ha
         if (feature->increment > 0)
             snprintf(increment, sizeof increment, "%g", feature->increment);
     }
-    reply_add(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", feature->name, value,
-              types[feature->type], feature->unit, range, increment,
-              feature->writable ? "rw" : "ro", feature->choices != NULL ? feature->choices : "");
+    reply_add(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", feature->name, value, types[feature->type],
+              feature->unit, range, increment, feature->writable ? "rw" : "ro",
+              feature->choices != NULL ? feature->choices : "");
 }
 
 /** Features that are no setting. */
 static void list_fixed(const struct node *node, struct reply *out)
 {
-    reply_add(out, "DeviceModelName\t%s\tString\t\t\t\t\tro\t\tThe camera\n", node->camera->name);
+    reply_add(out, "DeviceModelName\t%s\tString\t\t\t\t\tro\t\tThe camera\n", node->camera_model);
     reply_add(out, "DeviceSerialNumber\t%s\tString\t\t\t\t\tro\t\tThe camera's id\n",
               node->camera_id);
     reply_add(out, "DeviceFirmwareVersion\t%s\tString\t\t\t\t\tro\t\tVersion of the node\n",
@@ -180,7 +180,7 @@ static bool add_value(const struct node *node, const char *name, struct reply *o
     if (binding != NULL)
         format_config(&node->config, config_find(binding->key), value);
     else if (strcmp(name, "DeviceModelName") == 0)
-        snprintf(value, sizeof value, "%s", node->camera->name);
+        snprintf(value, sizeof value, "%s", node->camera_model);
     else if (strcmp(name, "DeviceSerialNumber") == 0)
         snprintf(value, sizeof value, "%s", node->camera_id);
     else if (strcmp(name, "DeviceFirmwareVersion") == 0)

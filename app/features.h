@@ -16,6 +16,7 @@ enum features_apply {
     FEATURES_APPLY_TRIGGER = 1u << 1, /**< the trigger engine */
     FEATURES_APPLY_RATE = 1u << 2,    /**< rate control */
     FEATURES_APPLY_SOFTWARE_TRIGGER = 1u << 3,
+    FEATURES_APPLY_FRAMERATE = 1u << 4, /**< the camera's rate, without a restart where it can */
 };
 
 /** All features, one line each, as FEATURES answers. */

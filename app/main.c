@@ -13,8 +13,8 @@
 #include "hal/gpio.h"
 #include "hal/log.h"
 
-#define EXIT_USAGE    2
-#define CAMERAS_MAX   8
+#define EXIT_USAGE  2
+#define CAMERAS_MAX 8
 
 static void print_camera(const struct hal_camera_ops *ops, const struct hal_camera_info *info)
 {

@@ -28,12 +28,13 @@ static void print_heading(struct reply *out, const char **previous, const char *
     reply_add(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void print_sample(struct reply *out, const char *name, const char *labels, double value)
+/** "name{labels} ", up to where the value goes. */
+static void print_name(struct reply *out, const char *name, const char *labels)
 {
     if (labels[0] != '\0')
-        reply_add(out, "%s{%s} %.17g\n", name, labels, value);
+        reply_add(out, "%s{%s} ", name, labels);
     else
-        reply_add(out, "%s %.17g\n", name, value);
+        reply_add(out, "%s ", name);
 }
 
 static void print_histogram(struct reply *out, const char *name,
@@ -55,10 +56,12 @@ void metrics_print(const struct metrics *metrics, struct reply *out)
     const char *previous = NULL;
 #define METRICS_COUNTER(member, name, labels, help)                                                \
     print_heading(out, &previous, name, "counter", help);                                          \
-    print_sample(out, name, labels, (double)metrics->member);
+    print_name(out, name, labels);                                                                 \
+    reply_add(out, "%llu\n", (unsigned long long)metrics->member);
 #define METRICS_GAUGE(member, name, labels, help)                                                  \
     print_heading(out, &previous, name, "gauge", help);                                            \
-    print_sample(out, name, labels, metrics->member);
+    print_name(out, name, labels);                                                                 \
+    reply_add(out, "%.9g\n", metrics->member);
 #define METRICS_HISTOGRAM(member, name, help)                                                      \
     print_heading(out, &previous, name, "histogram", help);                                        \
     print_histogram(out, name, &metrics->member);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The superloop: one thread, one wait. Each turn dispatches what came, encodes one slice, sends what
-// can be sent.
+// The superloop: one thread, one wait. Each turn dispatches what came, encodes one slice, sends
+// what can be sent.
 #include "app/node.h"
 
 #include <assert.h>
@@ -103,7 +103,8 @@ static int watch_signals(struct node *node)
     return 0;
 }
 
-/** Maps the store, all of it now: a machine without the memory says so at start, not in the field. */
+/** Maps the store, all of it now: a machine without the memory says so at start, not in the field.
+ */
 static int map_store(struct node *node)
 {
     uint64_t bytes = node->config.store_memory;
@@ -131,10 +132,11 @@ static int check_store(const struct node *node)
     uint64_t needed = (config->clients_max + 2 + config->pretrigger_frames) * cap_blocks;
     if (node->store.block_count >= needed)
         return 0;
-    log_error("store.memory has %u blocks, server.clients_max = %u, trigger.pretrigger_frames = %u "
-              "and jpeg.frame_bytes_max = %llu need %llu: raise the first or lower one of the others",
-              node->store.block_count, config->clients_max, config->pretrigger_frames,
-              (unsigned long long)config->frame_bytes_max, (unsigned long long)needed);
+    log_error(
+        "store.memory has %u blocks, server.clients_max = %u, trigger.pretrigger_frames = %u "
+        "and jpeg.frame_bytes_max = %llu need %llu: raise the first or lower one of the others",
+        node->store.block_count, config->clients_max, config->pretrigger_frames,
+        (unsigned long long)config->frame_bytes_max, (unsigned long long)needed);
     return -EINVAL;
 }
 
@@ -206,10 +208,15 @@ static int init_node(struct node *node, const struct config *config,
     return listen_all(node);
 }
 
-/** Remembers the longest turn; among turns without a preemption the time was the node's own. */
+/** Remembers the longest turn, opening and starting the camera aside; among turns without a
+ * preemption the time was the node's own. */
 static void measure_turn(struct node *node, uint64_t start_ns)
 {
     uint64_t turn_ns = clock_now_ns() - start_ns;
+    bool is_blocked = node->is_turn_blocked;
+    node->is_turn_blocked = false;
+    if (is_blocked)
+        return;
     if (turn_ns > node->turn_worst_ns)
         node->turn_worst_ns = turn_ns;
     if (turn_ns <= node->turn_worst_alone_ns)

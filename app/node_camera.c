@@ -7,6 +7,7 @@
 
 #include "app/node_private.h"
 
+#define CAMERAS_MAX     8
 #define STALL_MIN_NS    NS_PER_S
 #define STALL_PERIODS   5
 #define MATCH_PERIODS   4 // a frame is delivered about two periods after its exposure began
@@ -89,16 +90,33 @@ static void announce(struct node *node, enum wire_camera_state state, const char
     node_publish_event(node, &event, text, now_ns);
 }
 
-static void describe_identity(struct node *node)
+/** The camera's model as its backend lists it. */
+static void find_model(struct node *node)
 {
-    snprintf(node->server.identity, sizeof node->server.identity,
-             "DeviceUserID=%s\nDeviceModelName=%s%s%s\nDeviceFirmwareVersion=%s\n",
-             node->config.node_name, node->camera->name, node->camera_id[0] != '\0' ? ":" : "",
-             node->camera_id, PINHOLE_VERSION);
+    static struct hal_camera_info found[CAMERAS_MAX];
+    snprintf(node->camera_model, sizeof node->camera_model, "%s", node->camera->name);
+    int count = node->camera->enumerate(found, CAMERAS_MAX);
+    for (int i = 0; i < count && i < CAMERAS_MAX; i++) {
+        char index[12];
+        snprintf(index, sizeof index, "%d", i);
+        if (strcmp(found[i].id, node->camera_id) == 0 || strcmp(index, node->camera_id) == 0 ||
+            strstr(found[i].model, node->camera_id) != NULL) {
+            snprintf(node->camera_model, sizeof node->camera_model, "%s", found[i].model);
+            return;
+        }
+    }
 }
 
-/** Sets a camera control from the configuration if the camera has it. */
-static void set_control(struct node *node, const char *name, double value)
+static void describe_identity(struct node *node)
+{
+    find_model(node);
+    snprintf(node->server.identity, sizeof node->server.identity,
+             "DeviceUserID=%s\nDeviceModelName=%s\nDeviceFirmwareVersion=%s\n",
+             node->config.node_name, node->camera_model, PINHOLE_VERSION);
+}
+
+/** Sets a camera control, within its range. False when the camera has none of that name. */
+static bool set_control(struct node *node, const char *name, double value)
 {
     const struct hal_feature *feature;
     for (unsigned i = 0; (feature = node->camera->feature(i)) != NULL; i++) {
@@ -110,20 +128,22 @@ static void set_control(struct node *node, const char *name, double value)
             log_warning("camera refused %s=%g: %s", name, allowed, node->camera->last_error());
         else if (allowed < value || allowed > value)
             log_warning("%s=%g is outside the camera's range, using %g", name, value, allowed);
-        return;
+        return true;
     }
-    log_warning("this camera has no %s, the configured value is ignored", name);
+    return false;
 }
 
 static void set_controls(struct node *node)
 {
     if (node->config.shutter_us > 0) {
         set_control(node, "ExposureAuto", 0);
-        set_control(node, "ExposureTime", node->config.shutter_us);
+        if (!set_control(node, "ExposureTime", node->config.shutter_us))
+            log_warning("this camera has no ExposureTime, camera.shutter_us is ignored");
     }
     if (node->config.gain > 0) {
         set_control(node, "GainAuto", 0);
-        set_control(node, "Gain", node->config.gain);
+        if (!set_control(node, "Gain", node->config.gain))
+            log_warning("this camera has no Gain, camera.gain is ignored");
     }
 }
 
@@ -149,8 +169,24 @@ static int configure_camera(struct node *node)
              node->got.buffers);
     config->width = node->got.width;
     config->height = node->got.height;
+    config->format = node->got.format;
     set_controls(node);
     return 0;
+}
+
+bool node_camera_set_framerate(struct node *node, uint64_t now_ns)
+{
+    double wanted = node->config.framerate;
+    if (node->is_camera_open) {
+        if (set_control(node, "AcquisitionFrameRate", wanted))
+            node->got.framerate = wanted;
+        else if (wanted > node->got.framerate)
+            return false; // slower is a matter of pacing, faster is not
+    }
+    node_apply_supervisor(node);
+    node_apply_trigger(node, now_ns);
+    node_apply_rate(node);
+    return true;
 }
 
 static int start_camera(struct node *node, uint64_t now_ns)
@@ -202,6 +238,12 @@ static int open_camera(struct node *node, uint64_t now_ns)
     return status < 0 ? status : start_camera(node, now_ns);
 }
 
+/** Waiting does not mend a wrong path or argument; a camera that is not there may yet come. */
+static bool is_bad_setting(int status)
+{
+    return status == -EINVAL || status == -ENOENT || status == -ENOTDIR || status == -EACCES;
+}
+
 /** Opens the camera, or says once that it is not there. */
 static void try_open(struct node *node, uint64_t now_ns)
 {
@@ -218,6 +260,10 @@ static void try_open(struct node *node, uint64_t now_ns)
         snprintf(why, sizeof why, "%s", strerror(-status));
     node_camera_close(node, now_ns);
     supervisor_closed(&node->supervisor, now_ns);
+    if (is_bad_setting(status) && node->metrics.frames_acquired == 0) {
+        log_error("camera %s: %s", node->config.camera, why);
+        node->exit_status = NODE_EXIT_START_FAILED;
+    }
     if (node->said_absent)
         return;
     node->said_absent = true;
@@ -237,28 +283,44 @@ static void try_restart(struct node *node, uint64_t now_ns)
     }
 }
 
-void node_camera_reconfigure(struct node *node, uint64_t now_ns)
+static int configure_and_start(struct node *node, uint64_t now_ns)
 {
+    int status = configure_camera(node);
+    return status < 0 ? status : start_camera(node, now_ns);
+}
+
+int node_camera_reconfigure(struct node *node, const struct config *fallback, char *why,
+                            size_t size, uint64_t now_ns)
+{
+    why[0] = '\0';
     if (!node->is_camera_open)
-        return; // the new settings apply when it is opened
+        return 0; // the new settings apply when it is opened
+    node->is_turn_blocked = true;
     node->metrics.camera_reconfigured++;
     stop_camera(node, now_ns);
-    if (configure_camera(node) < 0 || start_camera(node, now_ns) < 0) {
-        announce(node, WIRE_CAMERA_ABSENT, node->camera->last_error(), now_ns);
-        node_camera_close(node, now_ns);
-        return;
+    int status = configure_and_start(node, now_ns);
+    if (status < 0) {
+        snprintf(why, size, "the camera refuses this: %s", node->camera->last_error());
+        node->config = *fallback;
+        if (configure_and_start(node, now_ns) < 0) {
+            announce(node, WIRE_CAMERA_ABSENT, node->camera->last_error(), now_ns);
+            node_camera_close(node, now_ns);
+            return status;
+        }
     }
     char text[128];
     snprintf(text, sizeof text, "Width=%u Height=%u PixelFormat=%s", node->got.width,
              node->got.height, hal_pixel_format_name(node->got.format));
     announce(node, WIRE_CAMERA_RECONFIGURED, text, now_ns);
+    return status;
 }
 
 void node_camera_supervise(struct node *node, uint64_t now_ns)
 {
-    switch (supervisor_next(&node->supervisor, now_ns)) {
-    case SUPERVISOR_WAIT:
-        break;
+    enum supervisor_action action = supervisor_next(&node->supervisor, now_ns);
+    node->is_turn_blocked |= action != SUPERVISOR_WAIT;
+    switch (action) {
+    case SUPERVISOR_WAIT: break;
     case SUPERVISOR_OPEN:
         if (node->is_camera_open) {
             node->metrics.camera_reopens++;
@@ -267,9 +329,7 @@ void node_camera_supervise(struct node *node, uint64_t now_ns)
         }
         try_open(node, now_ns);
         break;
-    case SUPERVISOR_RESTART:
-        try_restart(node, now_ns);
-        break;
+    case SUPERVISOR_RESTART: try_restart(node, now_ns); break;
     case SUPERVISOR_GIVE_UP:
         log_error("no frame for %u s, giving up", node->config.give_up_s);
         node->exit_status = NODE_EXIT_CAMERA_FAILED;

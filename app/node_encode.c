@@ -218,7 +218,8 @@ static void pass_through(struct node *node, uint64_t now_ns)
             fail(node, "the frame store is full of frames being sent", now_ns);
             return;
         }
-        memcpy(block, frame->plane[0].data + at, base_min_u32(STORE_BLOCK_BYTES, frame->bytes - at));
+        memcpy(block, frame->plane[0].data + at,
+               base_min_u32(STORE_BLOCK_BYTES, frame->bytes - at));
     }
     complete(node, 0, frame->bytes);
 }

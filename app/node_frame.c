@@ -56,8 +56,9 @@ static const char *find_fault(const struct node *node, const struct hal_frame *f
         uint32_t rows = is_chroma ? frame->height / 2 : frame->height;
         if (frame->plane[i].stride >= row_bytes(frame, i) && frame->plane[i].rows >= rows)
             continue;
-        snprintf(text, size, "plane %u of camera frame %u has stride %u and %u rows, %u and %u are needed",
-                 i, frame->sensor_sequence, frame->plane[i].stride, frame->plane[i].rows,
+        snprintf(text, size,
+                 "plane %u of camera frame %u has stride %u and %u rows, %u and %u are needed", i,
+                 frame->sensor_sequence, frame->plane[i].stride, frame->plane[i].rows,
                  row_bytes(frame, i), rows);
         return text;
     }

@@ -59,6 +59,7 @@ struct node {
 
     const struct hal_camera_ops *camera;
     const char *camera_id;
+    char camera_model[64];
     struct hal_camera_config got;
     struct supervisor supervisor;
     loop_token camera_token;
@@ -77,6 +78,7 @@ struct node {
     struct node_held held[CONFIG_PRETRIGGER_LIMIT];
     unsigned held_count;
 
+    bool is_turn_blocked; /**< a camera call that may block was made: no turn to measure */
     uint64_t turn_worst_ns, turn_worst_alone_ns;
     long preemptions;
 };
@@ -91,8 +93,14 @@ uint64_t node_realtime_at(uint64_t monotonic_ns);
 // node_camera.c
 /** Carries out what the supervisor wants, and arms its timer. */
 void node_camera_supervise(struct node *node, uint64_t now_ns);
-/** Stops, configures and starts the camera with the live settings. Sequences and subscribers stay. */
-void node_camera_reconfigure(struct node *node, uint64_t now_ns);
+/** Stops, configures and starts the camera with the live settings. Sequences and subscribers stay.
+ * When the camera refuses, `why` gets the sentence, and the settings are `fallback` again.
+ * 0 or negative errno. */
+int node_camera_reconfigure(struct node *node, const struct config *fallback, char *why,
+                            size_t size, uint64_t now_ns);
+/** Brings the camera's rate in line with the live configuration without a restart; false when that
+ * takes one. */
+bool node_camera_set_framerate(struct node *node, uint64_t now_ns);
 void node_camera_close(struct node *node, uint64_t now_ns);
 /** Takes the engine's, rate control's and supervisor's settings from the live configuration. */
 int node_apply_trigger(struct node *node, uint64_t now_ns);
@@ -120,8 +128,8 @@ static inline bool node_has_work(const struct node *node)
 
 // node_request.c
 /** The server's request callback; `user` is the node. */
-int node_request(void *user, uint8_t type, char *text, size_t bytes, char *reply,
-                 size_t reply_size, uint64_t now_ns);
+int node_request(void *user, uint8_t type, char *text, size_t bytes, char *reply, size_t reply_size,
+                 uint64_t now_ns);
 /** Brings the metrics that other modules count up to date. */
 void node_collect_metrics(struct node *node, uint64_t now_ns);
 

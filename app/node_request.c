@@ -18,8 +18,8 @@ static int software_trigger(struct node *node, char *reply, size_t size, uint64_
     const char *why = "the camera is not streaming";
     if (node->config.trigger_mode != CONFIG_TRIGGER_ON)
         why = "TriggerMode is Off";
-    else if (node->config.trigger_source != CONFIG_SOURCE_SOFTWARE)
-        why = "TriggerSource is not Software";
+    else if (node->config.trigger_rule == CONFIG_RULE_EXTERNAL)
+        why = "the sensor is triggered by its wire (trigger.rule = external)";
     snprintf(reply, size, "no trigger: %s", why);
     return -WIRE_ERROR_UNAVAILABLE;
 }
@@ -48,14 +48,23 @@ static int set_features(struct node *node, char *text, char *data, size_t size, 
     if ((apply & FEATURES_APPLY_TRIGGER) && node_apply_trigger(node, now_ns) < 0) {
         node->config = before;
         node_apply_trigger(node, now_ns);
-        snprintf(data, size, "these trigger settings do not go together, or the line cannot be opened (see the node's log)");
+        snprintf(data, size,
+                 "these trigger settings do not go together, or the line cannot be opened (see the "
+                 "node's log)");
+        return -WIRE_ERROR_BAD_VALUE;
+    }
+    if ((apply & FEATURES_APPLY_FRAMERATE) && !(apply & FEATURES_APPLY_CAMERA) &&
+        !node_camera_set_framerate(node, now_ns))
+        apply |= FEATURES_APPLY_CAMERA;
+    char why[256];
+    if ((apply & FEATURES_APPLY_CAMERA) &&
+        node_camera_reconfigure(node, &before, why, sizeof why, now_ns) < 0) {
+        snprintf(data, size, "%s", why);
         return -WIRE_ERROR_BAD_VALUE;
     }
     if (apply & FEATURES_APPLY_RATE)
         node_apply_rate(node);
     announce_changes(node, data, now_ns);
-    if (apply & FEATURES_APPLY_CAMERA)
-        node_camera_reconfigure(node, now_ns);
     if (apply & FEATURES_APPLY_SOFTWARE_TRIGGER) {
         uint64_t id;
         status = software_trigger(node, data, size, &id, now_ns);

@@ -15,20 +15,20 @@ enum supervisor_action {
 };
 
 struct supervisor_config {
-    uint64_t stall_ns;      /**< silence that counts as a stall */
-    uint64_t reopen_ns;     /**< pause between attempts to open */
-    uint64_t give_up_ns;    /**< without a frame for so long; 0 = never */
+    uint64_t stall_ns;         /**< silence that counts as a stall */
+    uint64_t reopen_ns;        /**< pause between attempts to open */
+    uint64_t give_up_ns;       /**< without a frame for so long; 0 = never */
     uint32_t restart_attempts; /**< restarts in a row before the camera is opened anew */
 };
 
 struct supervisor {
     struct supervisor_config config;
-    bool is_streaming;   /**< started, as far as the backend said */
-    bool wants_restart;  /**< an error was reported while streaming */
-    uint32_t restarts;   /**< in a row without a frame */
-    uint64_t alive_ns;   /**< last frame, or the beginning */
-    uint64_t quiet_ns;   /**< since when silence is counted: last frame or start */
-    uint64_t open_ns;    /**< when to open next */
+    bool is_streaming;  /**< started, as far as the backend said */
+    bool wants_restart; /**< an error was reported while streaming */
+    uint32_t restarts;  /**< in a row without a frame */
+    uint64_t alive_ns;  /**< last frame, or the beginning */
+    uint64_t quiet_ns;  /**< since when silence is counted: last frame or start */
+    uint64_t open_ns;   /**< when to open next */
 };
 
 /** The camera is closed; it is to be opened at once. */

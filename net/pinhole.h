@@ -188,7 +188,7 @@ PINHOLE_API int pinhole_set(struct pinhole *p, const char *name, const char *val
  * as pinhole_set(). */
 PINHOLE_API int pinhole_set_lines(struct pinhole *p, const char *lines);
 /** Software trigger; *id (may be NULL) is the trigger's id, which its frame or event will carry.
- * -EAGAIN when TriggerMode is Off or TriggerSource is not Software. */
+ * -EAGAIN when TriggerMode is Off or no frames are coming; pinhole_error() says which. */
 PINHOLE_API int pinhole_trigger(struct pinhole *p, uint64_t *id);
 /** The node's counters in Prometheus text exposition format, 0-terminated. Returns the length (may
  * exceed size - 1: cut), or -errno. */

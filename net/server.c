@@ -15,16 +15,18 @@
 #include "net/server_private.h"
 
 #define ACCEPTS_PER_TURN 4
-#define SEND_BUFFER_BYTES (128 * 1024) // with NOTSENT_LOWAT it bounds how old a slow client's frame gets
+#define SEND_BUFFER_BYTES                                                                          \
+    (128 * 1024) // with NOTSENT_LOWAT it bounds how old a slow client's frame gets
 #define NOTSENT_LOWAT_BYTES (32 * 1024)
-#define LOG_BURST 10
+#define LOG_BURST           10
 
 static void log_conn(struct server *server, uint64_t now_ns, const char *peer, const char *what)
 {
     if (!log_allow(&server->log_limit, LOG_BURST, 10 * NS_PER_S, now_ns))
         return;
     if (server->log_limit.suppressed > 0)
-        log_warning("%u more lines about connections were suppressed", server->log_limit.suppressed);
+        log_warning("%u more lines about connections were suppressed",
+                    server->log_limit.suppressed);
     server->log_limit.suppressed = 0;
     log_info("client %s: %s", peer, what);
 }
@@ -150,8 +152,8 @@ static void on_listener_event(void *user, uint32_t events, uint64_t now_ns)
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         struct sockaddr_storage address;
         socklen_t size = sizeof address;
-        int fd = accept4(listener->fd, (struct sockaddr *)&address, &size,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            accept4(listener->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             // Out of descriptors or memory: level-triggered readiness would spin, so look away.
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

@@ -10,11 +10,12 @@
 #include "hal/loop.h"
 #include "net/store.h"
 
-#define SERVER_CLIENTS_LIMIT   32u /**< most connections that any configuration may ask for */
-#define SERVER_LISTENERS_MAX   2u  /**< one TCP, one Unix */
-#define SERVER_REPLY_BYTES     32768u
-#define SERVER_HANDSHAKE_NS    (5 * NS_PER_S) /**< a connection must send something valid in this time */
-#define SERVER_TICK_NS         (50 * NS_PER_MS)
+#define SERVER_CLIENTS_LIMIT 32u /**< most connections that any configuration may ask for */
+#define SERVER_LISTENERS_MAX 2u  /**< one TCP, one Unix */
+#define SERVER_REPLY_BYTES   32768u
+#define SERVER_HANDSHAKE_NS                                                                        \
+    (5 * NS_PER_S) /**< a connection must send something valid in this time */
+#define SERVER_TICK_NS (50 * NS_PER_MS)
 
 /** Answers one request of `type` whose payload is `text` (0-terminated, writable, `bytes` long).
  * Returns the length of the reply written to `reply` (at most `reply_size`), or the negative of an
@@ -47,7 +48,12 @@ struct server_listener {
     struct server *server;
 };
 
-enum server_conn_state { SERVER_CONN_FREE, SERVER_CONN_OPEN, SERVER_CONN_CLOSING, SERVER_CONN_LINGERING };
+enum server_conn_state {
+    SERVER_CONN_FREE,
+    SERVER_CONN_OPEN,
+    SERVER_CONN_CLOSING,
+    SERVER_CONN_LINGERING
+};
 
 struct server_conn {
     struct server *server;
@@ -84,7 +90,8 @@ struct server_conn {
     uint8_t head[STORE_HEAD_BYTES]; /**< this subscriber's copy, with its own fields patched */
     uint32_t head_bytes;            /**< 0 = nothing is being sent */
     uint32_t sent_bytes;            /**< of head and JPEG */
-    uint32_t block, block_index;    /**< where sending goes on: block number and its place in the chain */
+    uint32_t block,
+        block_index; /**< where sending goes on: block number and its place in the chain */
     bool wants_output;
 };
 
@@ -96,7 +103,7 @@ struct server {
     struct server_listener listeners[SERVER_LISTENERS_MAX];
     unsigned listener_count;
     struct server_conn conns[SERVER_CLIENTS_LIMIT];
-    char identity[512]; /**< HELLO's text */
+    char identity[512];   /**< HELLO's text */
     uint32_t clock_flags; /**< HELLO's flags */
     int tick_timer;
     struct log_limit log_limit;

@@ -112,7 +112,7 @@ static void ask_application(struct server_conn *conn, const struct wire_header *
     }
     char sentence[512];
     snprintf(sentence, sizeof sentence, "%s", reply);
-    server_conn_error(conn, (enum wire_error_code)-status, header->tag, false, "%s", sentence);
+    server_conn_error(conn, (enum wire_error_code) - status, header->tag, false, "%s", sentence);
 }
 
 static void answer(struct server_conn *conn, const struct wire_header *header, uint8_t *payload,
@@ -120,9 +120,7 @@ static void answer(struct server_conn *conn, const struct wire_header *header, u
 {
     conn->server->stats.requests++;
     switch (header->type) {
-    case WIRE_TYPE_SUBSCRIBE:
-        subscribe(conn, header, payload);
-        break;
+    case WIRE_TYPE_SUBSCRIBE: subscribe(conn, header, payload); break;
     case WIRE_TYPE_PING:
         if (header->length > PING_BYTES_MAX) {
             server_conn_error(conn, WIRE_ERROR_MALFORMED, header->tag, true,

@@ -7,9 +7,9 @@
 #include "hal/clock.h"
 #include "net/server_private.h"
 
-#define IOVECS_MAX        65 // the head and 1 MiB of blocks
-#define RECORDS_PER_TURN  8
-#define LINGER_NS         (1 * NS_PER_S)
+#define IOVECS_MAX       65 // the head and 1 MiB of blocks
+#define RECORDS_PER_TURN 8
+#define LINGER_NS        (1 * NS_PER_S)
 
 void server_conn_release_record(struct server_conn *conn)
 {
@@ -124,7 +124,8 @@ static void begin_record(struct server_conn *conn, struct store_record *record, 
     uint64_t queued_us = (now_ns - record->timestamp_ns) / NS_PER_US;
     uint8_t *payload = conn->head + WIRE_HEADER_BYTES;
     wire_store_u32(payload + WIRE_FRAME_SKIPPED_AT, (uint32_t)base_min_u64(skipped, UINT32_MAX));
-    wire_store_u32(payload + WIRE_FRAME_QUEUED_US_AT, (uint32_t)base_min_u64(queued_us, UINT32_MAX));
+    wire_store_u32(payload + WIRE_FRAME_QUEUED_US_AT,
+                   (uint32_t)base_min_u64(queued_us, UINT32_MAX));
     conn->server->stats.frames_skipped += skipped;
     conn->last_frame_id = record->frame_id;
     conn->last_timestamp_ns = record->timestamp_ns;
@@ -172,8 +173,7 @@ static int gather(const struct server_conn *conn, struct iovec *iov)
     uint32_t block = conn->block;
     while (at < conn->record->jpeg_bytes && count < IOVECS_MAX) {
         uint32_t in_block = at % STORE_BLOCK_BYTES;
-        uint32_t bytes =
-            base_min_u32(STORE_BLOCK_BYTES - in_block, conn->record->jpeg_bytes - at);
+        uint32_t bytes = base_min_u32(STORE_BLOCK_BYTES - in_block, conn->record->jpeg_bytes - at);
         iov[count].iov_base = store_block(store, block) + in_block;
         iov[count++].iov_len = bytes;
         at += bytes;

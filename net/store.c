@@ -30,7 +30,8 @@ int store_init(struct store *store, void *memory, uint64_t bytes)
     memset(store, 0, sizeof *store);
     // Blocks first: they are what wants the page alignment.
     store->blocks = memory;
-    store->records = (struct store_record *)(void *)(store->blocks + (size_t)count * STORE_BLOCK_BYTES);
+    store->records =
+        (struct store_record *)(void *)(store->blocks + (size_t)count * STORE_BLOCK_BYTES);
     store->next = (uint32_t *)(void *)(store->records + RECORD_COUNT);
     store->block_count = store->blocks_free = count;
     for (uint32_t i = 0; i < count; i++)

@@ -43,7 +43,8 @@ struct store {
     uint16_t log[STORE_RECORDS_MAX]; /**< sequence & mask -> index into records */
     uint64_t oldest, next_sequence;  /**< retained: oldest <= sequence < next_sequence, from 1 */
     uint64_t next_frame_id;
-    struct store_record *newest; /**< the newest frame, kept even when events push it out of the log */
+    struct store_record
+        *newest; /**< the newest frame, kept even when events push it out of the log */
     uint32_t blocks_used_max;
     uint64_t evicted;
 };
@@ -55,8 +56,8 @@ uint32_t store_block_count(uint64_t bytes);
  * store_block_count() is 0. */
 int store_init(struct store *store, void *memory, uint64_t bytes);
 
-/** Begins a frame: a record without blocks, referenced by the writer. Never fails as long as at most
- * STORE_PINNED_MAX records are held by senders and writers together. */
+/** Begins a frame: a record without blocks, referenced by the writer. Never fails as long as at
+ * most STORE_PINNED_MAX records are held by senders and writers together. */
 struct store_record *store_begin(struct store *store);
 
 /** Appends one block to the frame being written and returns its memory, evicting old records if
