@@ -63,14 +63,18 @@ static int check_camera(const struct config *config, struct config_error *error)
 
 static int check_memory(const struct config *config, struct config_error *error)
 {
-    // Every client may hold one frame while the newest is kept and the next one is written.
+    // Every client may pin one frame, triggers may hold some back, one is kept as the newest and one
+    // is being written: with so many blocks, slow clients can never starve capture.
     uint64_t frame_blocks = (config->frame_bytes_max + STORE_BLOCK_BYTES - 1) / STORE_BLOCK_BYTES;
-    uint64_t need = (config->clients_max + 2) * frame_blocks * STORE_BLOCK_BYTES;
-    if (config->store_memory < need)
+    uint64_t need = (config->clients_max + config->pretrigger_frames + 2) * frame_blocks;
+    uint32_t have = store_block_count(config->store_memory);
+    if (have < need)
         return config_fail(error, -EINVAL,
-                           "store.memory is too small: server.clients_max %u + 2 frames of "
-                           "jpeg.frame_bytes_max need %lluK; raise it or lower one of those",
-                           config->clients_max, (unsigned long long)(need / 1024));
+                           "store.memory is too small: it has %u blocks of %u KiB, but "
+                           "server.clients_max %u + trigger.pretrigger_frames %u + 2 frames of "
+                           "jpeg.frame_bytes_max need %llu; raise it or lower one of those",
+                           have, STORE_BLOCK_BYTES / 1024, config->clients_max,
+                           config->pretrigger_frames, (unsigned long long)need);
     return 0;
 }
 

@@ -13,7 +13,6 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "app/node_private.h"
@@ -108,12 +107,6 @@ static int watch_signals(struct node *node)
 static int map_store(struct node *node)
 {
     uint64_t bytes = node->config.store_memory;
-    struct sysinfo machine;
-    if (sysinfo(&machine) == 0 && bytes > (uint64_t)machine.totalram * machine.mem_unit / 2) {
-        log_error("store.memory = %llu MiB is more than half of this machine's memory",
-                  (unsigned long long)(bytes >> 20));
-        return -ENOMEM;
-    }
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED) {
@@ -122,22 +115,6 @@ static int map_store(struct node *node)
         return -errno;
     }
     return store_init(&node->store, memory, bytes);
-}
-
-/** Slow clients can pin one frame each; with these blocks they can never starve capture. */
-static int check_store(const struct node *node)
-{
-    const struct config *config = &node->config;
-    uint64_t cap_blocks = config->frame_bytes_max / STORE_BLOCK_BYTES + 1;
-    uint64_t needed = (config->clients_max + 2 + config->pretrigger_frames) * cap_blocks;
-    if (node->store.block_count >= needed)
-        return 0;
-    log_error(
-        "store.memory has %u blocks, server.clients_max = %u, trigger.pretrigger_frames = %u "
-        "and jpeg.frame_bytes_max = %llu need %llu: raise the first or lower one of the others",
-        node->store.block_count, config->clients_max, config->pretrigger_frames,
-        (unsigned long long)config->frame_bytes_max, (unsigned long long)needed);
-    return -EINVAL;
 }
 
 static int add_timers(struct node *node)
@@ -190,8 +167,6 @@ static int init_node(struct node *node, const struct config *config,
         return -errno;
     }
     int status = map_store(node);
-    if (status == 0)
-        status = check_store(node);
     if (status == 0)
         status = init_server(node);
     if (status < 0)

@@ -67,7 +67,7 @@ int node_apply_trigger(struct node *node, uint64_t now_ns)
         .period_ns = config->timer_period_ms * NS_PER_MS,
         .readout_ns = config->readout_us != 0 ? config->readout_us * NS_PER_US : period_ns,
         .frame_interval_ns = period_ns,
-        .window_ns = period_ns / 2,
+        .window_ns = config->trigger_window_us * NS_PER_US,
     };
     node_drop_held(node);
     int status = trigger_configure(&node->trigger, &wish, now_ns);
