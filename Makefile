@@ -37,12 +37,12 @@ BUILD := build/$(if $(FUZZ),fuzz,$(if $(SAN),san,release))
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 SUBMAKE = $(MAKE) --no-print-directory $(JOBS)
 
-# What this machine offers decides what is built: a missing library is a missing backend, said by
-# `pinhole --version`. One word each: the version found, or nothing.
+# A missing library is a missing backend, said by `pinhole --version`. Each is the version found.
 PKG := $(shell command -v pkg-config 2>/dev/null)
 find_library = $(if $(and $(PKG),$(if $(filter $(1),$(WITHOUT)),,yes)),$(shell pkg-config --modversion $(2) 2>/dev/null))
 LIBCAMERA := $(if $(wildcard hal/camera_libcamera.cpp),$(if $(shell command -v $(CXX)),$(call find_library,libcamera,libcamera)))
 GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
+GPIOD := $(if $(wildcard hal/gpio_gpiod$(GPIOD).c),$(GPIOD))
 TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
 
 ifneq ($(SAN)$(FUZZ),)
@@ -71,7 +71,7 @@ NODE_LIBS := -ljpeg -linih $(if $(LIBCAMERA),$(shell pkg-config --libs libcamera
 CLIENT_LIBS := $(if $(TURBOJPEG),-lturbojpeg) -lpthread -lm
 
 HAL_C := $(filter-out hal/gpio_gpiod%.c,$(wildcard hal/*.c)) \
-  $(if $(GPIOD),$(wildcard hal/gpio_gpiod$(if $(filter 1,$(GPIOD)),1,2).c))
+  $(if $(GPIOD),hal/gpio_gpiod$(GPIOD).c)
 HAL_CXX := $(if $(LIBCAMERA),hal/camera_libcamera.cpp)
 NET_C := $(filter-out net/client%.c,$(wildcard net/*.c))
 CLIENT_C := $(wildcard net/client*.c) net/wire.c
@@ -99,6 +99,9 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
+ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell pkg-config --exists libjpeg libmicrohttpd inih && echo ok)),)
+$(error Libraries are missing; `tools/setup.sh run` installs them, as `make run` and `make test` do)
+endif
 programs: $(PROGRAMS) $(LIB_CLIENT) $(LIB_SHARED)
 
 help: ## this text
@@ -108,8 +111,7 @@ help: ## this text
 	@echo; echo 'Variables:'
 	@sed -n 's/^#: /  /p' Makefile
 
-# The packages may be missing while make reads this file, so these targets install first and then
-# start make anew, which looks for the libraries again.
+# These install first and start make anew, so that it looks for the libraries again.
 run: ## install what is missing, build, start node and web page, print the URL
 	@tools/setup.sh run
 	+@$(SUBMAKE) programs
@@ -230,7 +232,7 @@ $(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/preload/%.o
 install: programs ## into PREFIX: programs, library, header, pkg-config file, systemd units, documents
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 net/pinhole.h $(DESTDIR)$(PREFIX)/include/pinhole.h
+	install -m 644 net/pinhole.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(LIB_CLIENT) $(DESTDIR)$(LIBDIR)
 	install -m 755 $(LIB_SHARED) $(DESTDIR)$(LIBDIR)/libpinhole.so.$(VERSION)
 	ln -sf libpinhole.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpinhole.so.1
