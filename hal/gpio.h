@@ -31,7 +31,8 @@ struct hal_gpio_output {
 
 struct hal_gpio_edge {
     uint64_t timestamp_ns;  /**< CLOCK_MONOTONIC, taken by the kernel's interrupt handler */
-    uint32_t line_sequence; /**< counts the line's edges; a gap is edges the kernel lost; wraps */
+    uint32_t line_sequence; /**< counts the line's edges from 1 at open; a gap is edges the kernel
+                                 lost (libgpiod 1 cannot know of them and has none); wraps */
     bool rising;
 };
 
