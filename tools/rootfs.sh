@@ -53,7 +53,11 @@ if [ ! -e "$tree.made" ]; then
     # What the maintainer scripts would have done and everything needs.
     cp "$tree/usr/share/base-passwd/passwd.master" "$tree/etc/passwd"
     cp "$tree/usr/share/base-passwd/group.master" "$tree/etc/group"
+    mkdir -p "$tree"/{boot,dev,mnt,proc,root,run,sys,tmp}
     ldconfig -r "$tree"
+    for modules in "$tree"/usr/lib/modules/*/; do
+        [ ! -d "$modules" ] || depmod -b "$tree" "$(basename "$modules")"
+    done
     [ ! -x "$tree/usr/bin/gcc" ] || ln -sf gcc "$tree/usr/bin/cc"
     [ ! -x "$tree/usr/bin/g++" ] || ln -sf g++ "$tree/usr/bin/c++"
     : >"$tree.made"
