@@ -454,7 +454,7 @@ static void test_settings_that_contradict(void **state)
         {"[jpeg]\nquality = 10\n", "jpeg.quality_min 20"},
         {"[jpeg]\nbit_rate = 999\n", "jpeg.bit_rate"},
         {"[store]\nmemory = 37M\n", NULL},
-        {"[store]\nmemory = 37748735\n", "36864K"},
+        {"[store]\nmemory = 36M\n", "need 2304"},
         {"[store]\nmemory = 8M\n[jpeg]\nframe_bytes_max = 256K\n", NULL},
         {"[server]\nlisten =\n", "nobody could connect"},
         {"[server]\nlisten =\nsocket = /run/p\n", NULL},
