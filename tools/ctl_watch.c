@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// pinholectl watch: rates, sizes and latency, live; or one line for each trigger.
+#include "tools/ctl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SLICE_MS = 100, TERMINAL_REFRESH_NS = 250000000, LINE_NS = 1000000000 };
+
+/** What one displayed line sums up. */
+struct window {
+    unsigned long long start_ns;
+    unsigned frames;
+    uint64_t bytes;
+    unsigned quality;
+    uint64_t latency_sum_ns, latency_max_ns;
+};
+
+struct watch {
+    struct ctl *ctl;
+    struct pinhole *p;
+    bool triggers_only, is_terminal, is_local;
+    unsigned long long count;   /**< end after so many frames or triggers; 0 = no end */
+    unsigned long long end_ns;  /**< end then; 0 = no end */
+    unsigned long long counted; /**< frames, or triggers with --triggers */
+    unsigned long long skipped, triggers, last_trigger;
+    struct window window;
+    unsigned long long drawn_ns; /**< the live line, last */
+    bool has_line;               /**< a live line stands on the terminal */
+};
+
+static void begin_window(struct watch *w)
+{
+    memset(&w->window, 0, sizeof w->window);
+    w->window.start_ns = ctl_now_ns();
+}
+
+/** Ends the live line, so that something else can be printed. */
+static void end_line(struct watch *w)
+{
+    if (w->has_line)
+        fputs("\r\033[K", stdout);
+    w->has_line = false;
+}
+
+static void print_window(struct watch *w)
+{
+    const struct window *x = &w->window;
+    double seconds = (double)(ctl_now_ns() - x->start_ns) / 1e9;
+    double fps = x->frames / seconds, mbits = (double)x->bytes * 8 / 1e6 / seconds;
+    double frames = x->frames > 0 ? x->frames : 1;
+    double kbytes = (double)x->bytes / 1000 / frames;
+    double mean_ms = (double)x->latency_sum_ns / 1e6 / frames;
+    double max_ms = (double)x->latency_max_ns / 1e6;
+    const char *kind = w->is_local ? "capture to here" : "capture to sent";
+    if (w->ctl->json) {
+        printf("{\"fps\":%.3f,\"frame_kbytes\":%.3f,\"mbits_per_second\":%.3f,\"quality\":%u,"
+               "\"latency_ms\":%.3f,\"latency_max_ms\":%.3f,\"latency_until\":\"%s\","
+               "\"frames\":%llu,\"skipped\":%llu,\"triggers\":%llu}\n",
+               fps, kbytes, mbits, x->quality, mean_ms, max_ms, w->is_local ? "received" : "sent",
+               w->counted, w->skipped, w->triggers);
+    } else {
+        if (w->is_terminal)
+            end_line(w);
+        printf("%6.2f fps  %7.1f kB/frame  %7.2f Mbit/s  q %3u  %s %.1f ms (max %.1f)"
+               "  skipped %llu  triggers %llu%s",
+               fps, kbytes, mbits, x->quality, kind, mean_ms, max_ms, w->skipped, w->triggers,
+               w->is_terminal ? "" : "\n");
+        w->has_line = w->is_terminal;
+    }
+    fflush(stdout);
+}
+
+static void print_trigger(struct watch *w, const struct pinhole_frame *f)
+{
+    if (w->ctl->json) {
+        printf("{\"outcome\":\"MATCHED\",");
+        ctl_json_frame(stdout, f);
+        fputs("}\n", stdout);
+    } else {
+        printf("trigger %" PRIu64 "  MATCHED  %s  exposure %+.3f ms  frame %" PRIu64 "  %zu bytes",
+               f->trigger_id, pinhole_source_name(f->trigger_source),
+               (double)f->exposure_delta_ns / 1e6, f->frame_id, f->jpeg_bytes);
+        if (f->burst_index != 0)
+            printf("  burst %+d", f->burst_index);
+        putchar('\n');
+    }
+    fflush(stdout);
+}
+
+static void take_frame(struct watch *w, const struct pinhole_frame *f)
+{
+    struct window *x = &w->window;
+    const bool is_new_trigger = f->trigger_id != 0 && f->trigger_id != w->last_trigger;
+    w->skipped += f->skipped;
+    w->triggers += is_new_trigger;
+    w->last_trigger = f->trigger_id != 0 ? f->trigger_id : w->last_trigger;
+    if (w->triggers_only) {
+        w->counted += is_new_trigger;
+        print_trigger(w, f);
+        return;
+    }
+    w->counted++;
+    uint64_t latency_ns = w->is_local && f->received_ns > f->timestamp_ns
+                              ? f->received_ns - f->timestamp_ns
+                              : (uint64_t)f->queued_us * 1000;
+    x->frames++;
+    x->bytes += f->jpeg_bytes;
+    x->quality = f->quality;
+    x->latency_sum_ns += latency_ns;
+    if (latency_ns > x->latency_max_ns)
+        x->latency_max_ns = latency_ns;
+}
+
+static void take_event(struct watch *w, const struct pinhole_event *e)
+{
+    if (e->kind == PINHOLE_EVENT_TRIGGER && e->last >= e->first) {
+        uint64_t triggers = e->last - e->first + 1;
+        w->triggers += triggers;
+        w->counted += w->triggers_only ? triggers : 0;
+    }
+    end_line(w);
+    ctl_print_event(stdout, e, w->ctl->json);
+    fflush(stdout);
+}
+
+static bool is_over(const struct watch *w)
+{
+    return ctl_interrupted || (w->count != 0 && w->counted >= w->count) ||
+           (w->end_ns != 0 && ctl_now_ns() >= w->end_ns);
+}
+
+static int watch_loop(struct watch *w)
+{
+    begin_window(w);
+    while (!is_over(w)) {
+        struct pinhole_record *record;
+        int result = pinhole_next(w->p, SLICE_MS, &record);
+        if (result < 0)
+            return result;
+        if (result == 1) {
+            if (record->kind == PINHOLE_FRAME)
+                take_frame(w, &record->frame);
+            else
+                take_event(w, &record->event);
+            pinhole_release(w->p, record);
+        }
+        // On a terminal the line is redrawn often, over a window that starts anew each second.
+        unsigned long long age_ns = ctl_now_ns() - w->window.start_ns;
+        if (w->triggers_only)
+            continue;
+        if (w->is_terminal && age_ns < LINE_NS &&
+            ctl_now_ns() - w->drawn_ns > TERMINAL_REFRESH_NS && age_ns > TERMINAL_REFRESH_NS) {
+            print_window(w);
+            w->drawn_ns = ctl_now_ns();
+        }
+        if (age_ns >= LINE_NS) {
+            print_window(w);
+            begin_window(w);
+        }
+    }
+    return 0;
+}
+
+static int watch(struct watch *w)
+{
+    struct pinhole_subscription wish = {.size = sizeof wish, .policy = PINHOLE_LATEST};
+    int code = ctl_open(w->ctl, &w->p, 0);
+    if (code != CTL_OK)
+        return code;
+    w->is_local = ctl_is_local(pinhole_info(w->p)->address);
+    w->is_terminal = isatty(STDOUT_FILENO) && !w->ctl->json;
+    if (w->triggers_only) {
+        wish.policy = PINHOLE_EVERY;
+        wish.triggered_only = 1;
+        wish.from_sequence = UINT64_MAX;
+    }
+    int result = pinhole_subscribe(w->p, &wish);
+    if (result == 0)
+        result = watch_loop(w);
+    if (w->has_line)
+        putchar('\n');
+    else if (result == 0 && !w->triggers_only && w->window.frames > 0)
+        print_window(w); // what a bound or a signal cut short
+    if (result < 0)
+        return ctl_failed(w->p, result);
+    pinhole_close(w->p);
+    return CTL_OK;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct option options[] = {{"triggers", no_argument, NULL, 't'},
+                                            {"count", required_argument, NULL, 'c'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            CTL_LONG};
+    struct watch w = {.ctl = ctl};
+    int letter, ms;
+    while ((letter = ctl_option(ctl, argc, argv, "tc:s:" CTL_SHORT, options)) > 0) {
+        switch (letter) {
+        case 't': w.triggers_only = true; break;
+        case 'c':
+            if (!ctl_number("--count", optarg, 1, UINT32_MAX, &w.count))
+                return CTL_USAGE;
+            break;
+        case 's':
+            if (!ctl_seconds("--seconds", optarg, &ms))
+                return CTL_USAGE;
+            w.end_ns = ctl_now_ns() + (unsigned long long)ms * 1000000;
+            break;
+        }
+    }
+    if (letter < 0)
+        return ctl_option_exit(letter);
+    if (optind < argc)
+        return ctl_usage_error("watch takes no argument '%s'", argv[optind]);
+    return watch(&w);
+}
+
+const struct ctl_command ctl_watch = {
+    "watch", run, "[--triggers] [-c COUNT] [-s SECONDS]", "Shows rates, sizes and latency, live",
+    "  -t, --triggers         instead one line for each trigger: its id, outcome, source, and the\n"
+    "                         start of the exposure relative to the trigger\n"
+    "  -c, --count N          ends after N frames (with --triggers: N triggers)\n"
+    "  -s, --seconds S        ends after S seconds; without bounds Ctrl-C ends it\n\n"
+    "On a terminal one line is refreshed in place, else a line a second is printed. Events (lost\n"
+    "records, triggers without an image, the camera's state, the link) are lines of their own.\n"
+    "A broken link is made again. The latency runs from the capture to the receipt here when the\n"
+    "node is on this machine; clocks of two machines do not compare, so else up to the moment\n"
+    "the node handed the frame to the network.\n"};
