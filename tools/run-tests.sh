@@ -18,13 +18,14 @@ export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}
 unset CMOCKA_MESSAGE_OUTPUT CMOCKA_XML_FILE MAKEFLAGS MAKELEVEL MFLAGS
 
 # What there is to run: only programs whose source still exists.
+# Scripts first: they run whole nodes and take longest.
 tests=()
+for script in tests/host/test_*.py tests/host/test_*.sh; do
+    [ -e "$script" ] && tests+=("$script")
+done
 for source in tests/host/test_*.c tests/host/fuzz_*.c; do
     name=$(basename "$source" .c)
     [ -e "$source" ] && [ "$name" != fuzz_driver ] && tests+=("$build/tests/$name")
-done
-for script in tests/host/test_*.sh tests/host/test_*.py; do
-    [ -e "$script" ] && tests+=("$script")
 done
 chosen=()
 for test in "${tests[@]}"; do

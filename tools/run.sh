@@ -85,15 +85,16 @@ model=$("$build/pinholectl" --node "unix:$scratch/pinhole.sock" get DeviceModelN
 model=${model#DeviceModelName=}
 say ""
 say "  Live picture:  http://${place/0.0.0.0/$(hostname)}/"
-say "  Camera:        ${model:-unknown}$(
-    if [ "$camera" != auto ]; then
-        say " (CAMERA=$camera)"
-    elif grep -qi 'fake' "$scratch/node.log"; then
-        say " (no real camera found, so the fake; CAMERA=replay:FOLDER shows photographs)"
-    else
-        say " (the first real camera found; CAMERA=fake for the test picture)"
-    fi
-)"
+# Why this camera: the user's wish, or what the node logged of its own choice.
+because=$(sed -n 's/^camera .*, because //p' "$scratch/node.log" | head -n 1)
+if [ "$camera" != auto ]; then
+    because="CAMERA=$camera"
+elif [ -n "$because" ]; then
+    because="because $because; CAMERA=replay:FOLDER shows photographs"
+else
+    because="the first real one found; CAMERA=fake for the drawn picture"
+fi
+say "  Camera:        ${model:-unknown} ($because)"
 say "  Ctrl-C ends it."
 
 if [ -n "${RUN_SECONDS:-}" ]; then
