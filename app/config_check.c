@@ -114,9 +114,10 @@ static bool listen_is_valid(const char *text)
 
 static int check_server(const struct config *config, struct config_error *error)
 {
-    if (config->listen[0] == '\0' && config->socket[0] == '\0')
+    if (config->listen[0] == '\0' && config->socket[0] == '\0' && config->uplink[0] == '\0')
         return config_fail(error, -EINVAL,
-                           "server.listen and server.socket are both empty: nobody could connect");
+                           "server.listen, server.socket and server.uplink are all empty: nobody "
+                           "could connect");
     if (config->listen[0] != '\0' && !listen_is_valid(config->listen))
         return config_fail(error, -EINVAL,
                            "server.listen = %s is not a numeric ADDRESS:PORT such as "

@@ -40,6 +40,8 @@ void server_conn_drop(struct server_conn *conn, uint64_t now_ns, const char *why
     close(conn->fd);
     conn->state = SERVER_CONN_FREE;
     server->stats.clients--;
+    if (server->uplink.conn == conn)
+        server_uplink_lost(server, now_ns);
 }
 
 void server_conn_update_events(struct server_conn *conn)
@@ -113,12 +115,13 @@ static void refuse(struct server *server, int fd, const char *peer, uint64_t now
     log_conn(server, now_ns, peer, "refused, clients_max is reached");
 }
 
-static void open_conn(struct server *server, int fd, const char *peer, bool is_tcp, uint64_t now_ns)
+struct server_conn *server_conn_open(struct server *server, int fd, const char *peer, bool is_tcp,
+                                     uint64_t now_ns)
 {
     struct server_conn *conn = find_free_conn(server);
     if (conn == NULL) {
         refuse(server, fd, peer, now_ns);
-        return;
+        return NULL;
     }
     // Large buffers inside are written before they are read: clear the rest only.
     memset(conn, 0, offsetof(struct server_conn, received));
@@ -132,7 +135,7 @@ static void open_conn(struct server *server, int fd, const char *peer, bool is_t
     if (conn->token == 0) {
         log_error("cannot watch client %s: %s", peer, strerror(errno));
         close(fd);
-        return;
+        return NULL;
     }
     tune_socket(fd, is_tcp);
     conn->state = SERVER_CONN_OPEN;
@@ -141,8 +144,10 @@ static void open_conn(struct server *server, int fd, const char *peer, bool is_t
         server->stats.clients_used_max = server->stats.clients;
     server_conn_hello(conn, now_ns);
     server_conn_send(conn, now_ns);
-    if (conn->state != SERVER_CONN_FREE)
-        server_conn_update_events(conn);
+    if (conn->state == SERVER_CONN_FREE)
+        return NULL;
+    server_conn_update_events(conn);
+    return conn;
 }
 
 static void on_listener_event(void *user, uint32_t events, uint64_t now_ns)
@@ -164,7 +169,7 @@ static void on_listener_event(void *user, uint32_t events, uint64_t now_ns)
         }
         char peer[64];
         server_format_peer(&address, fd, peer, sizeof peer);
-        open_conn(listener->server, fd, peer, address.ss_family != AF_UNIX, now_ns);
+        server_conn_open(listener->server, fd, peer, address.ss_family != AF_UNIX, now_ns);
     }
 }
 
@@ -281,6 +286,7 @@ bool server_has_output(const struct server *server)
 
 void server_close(struct server *server)
 {
+    server_uplink_close(server);
     for (unsigned i = 0; i < server->config.clients_max; i++)
         if (server->conns[i].state != SERVER_CONN_FREE)
             server_conn_drop(&server->conns[i], 0, "closed, the node ends");

@@ -5,6 +5,8 @@
 #ifndef PINHOLE_NET_SERVER_H
 #define PINHOLE_NET_SERVER_H
 
+#include <sys/socket.h>
+
 #include "hal/base.h"
 #include "hal/log.h"
 #include "hal/loop.h"
@@ -15,7 +17,9 @@
 #define SERVER_REPLY_BYTES   32768u
 #define SERVER_HANDSHAKE_NS                                                                        \
     (5 * NS_PER_S) /**< a connection must send something valid in this time */
-#define SERVER_TICK_NS (50 * NS_PER_MS)
+#define SERVER_UPLINK_PAUSE_NS     (1 * NS_PER_S)
+#define SERVER_UPLINK_PAUSE_MAX_NS (30 * NS_PER_S)
+#define SERVER_TICK_NS             (50 * NS_PER_MS)
 
 /** Answers one request of `type` whose payload is `text` (0-terminated, writable, `bytes` long).
  * Returns the length of the reply written to `reply` (at most `reply_size`), or the negative of an
@@ -95,6 +99,19 @@ struct server_conn {
     bool wants_output;
 };
 
+/** A connection that the node makes itself, for nodes that nobody can reach (behind NAT). */
+struct server_uplink {
+    struct sockaddr_storage address;
+    socklen_t address_bytes;
+    char name[64];
+    int timer; /**< next attempt, or the deadline of the one under way */
+    int fd;    /**< connecting; -1 otherwise */
+    loop_token token;
+    struct server_conn *conn; /**< connected; NULL otherwise */
+    uint64_t pause_ns; /**< before the next attempt; doubles up to SERVER_UPLINK_PAUSE_MAX_NS */
+    bool said_unreachable;
+};
+
 struct server {
     struct loop *loop;
     struct store *store;
@@ -102,6 +119,7 @@ struct server {
     struct server_stats stats;
     struct server_listener listeners[SERVER_LISTENERS_MAX];
     unsigned listener_count;
+    struct server_uplink uplink;
     struct server_conn conns[SERVER_CLIENTS_LIMIT];
     char identity[512];   /**< HELLO's text */
     uint32_t clock_flags; /**< HELLO's flags */
@@ -119,6 +137,12 @@ int server_listen_tcp(struct server *server, const char *address);
 /** Listens on a Unix socket. A socket file left by a dead node is replaced, one in use by a live
  * node is -EADDRINUSE. */
 int server_listen_unix(struct server *server, const char *path);
+
+/** Connects to "ADDRESS:PORT" (numeric) and serves whoever accepts as any other client; connects
+ * again when the link breaks, for ever. 0, or -errno with a sentence logged. */
+int server_dial(struct server *server, const char *address);
+/** Ends the uplink for good. */
+void server_uplink_close(struct server *server);
 
 /** Sends what can be sent now: call each turn after something was published. Returns true when more
  * could go at once, so that the loop must not sleep. */

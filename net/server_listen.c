@@ -13,8 +13,7 @@
 
 #define BACKLOG 64
 
-/** Numeric addresses only: name resolution may block and allocates. */
-static int parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size)
+int server_parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size)
 {
     const char *colon = strrchr(text, ':');
     if (colon == NULL || colon == text || (size_t)(colon - text) >= INET6_ADDRSTRLEN + 2)
@@ -82,7 +81,7 @@ int server_listen_tcp(struct server *server, const char *address)
 {
     struct sockaddr_storage storage;
     socklen_t size;
-    int status = parse_address(address, &storage, &size);
+    int status = server_parse_address(address, &storage, &size);
     if (status < 0) {
         log_error("cannot listen on tcp %s: not a numeric ADDRESS:PORT", address);
         return status;

@@ -7,6 +7,9 @@
 
 #include "net/server.h"
 
+/** "ADDRESS:PORT" to a socket address. Numeric only: name resolution may block and allocates.
+ * 0 or -EINVAL. */
+int server_parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size);
 /** Takes over a listening socket. `path` is the Unix socket's, or "". 0 or -errno. */
 int server_add_listener(struct server *server, int fd, const char *path);
 /** Writes who is at the other end: "192.168.0.7:51234", "pid 1234 uid 1000". */
@@ -27,6 +30,12 @@ void server_conn_error(struct server_conn *conn, enum wire_error_code code, uint
 /** Puts HELLO into the reply buffer. */
 void server_conn_hello(struct server_conn *conn, uint64_t now_ns);
 
+/** Takes over a connected socket and greets the peer. NULL when there is no place (the socket is
+ * closed then) or the peer is gone already. */
+struct server_conn *server_conn_open(struct server *server, int fd, const char *peer, bool is_tcp,
+                                     uint64_t now_ns);
+/** The uplink's connection has ended: it is to be made again. */
+void server_uplink_lost(struct server *server, uint64_t now_ns);
 /** Ends a connection at once and frees its slot. `why` is logged (rate-limited). */
 void server_conn_drop(struct server_conn *conn, uint64_t now_ns, const char *why);
 
