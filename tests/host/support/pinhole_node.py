@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Starts and stops the node for tests: own folder, ephemeral port, small and fast by default."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+BUILD = os.environ.get("BUILD", "build/release")
+START_S = 120  # under sanitizers on a busy machine
+SMALL = ("--set", "camera.width=320", "--set", "camera.height=240", "--set",
+         "camera.framerate=60", "--set", "jpeg.frame_bytes_max=128K", "--set", "store.memory=8M")
+
+
+class Node:
+    """`pinhole` with these arguments. `script` is a fault script of the fake camera, `config` the
+    text of a config file; `small` adds options for small fast frames before `arguments`."""
+
+    def __init__(self, *arguments, script=None, config=None, camera=None, listen="127.0.0.1:0",
+                 small=True, environment=None, wait=True):
+        self.folder = tempfile.TemporaryDirectory(prefix="pinhole-test-")
+        command = [f"{BUILD}/pinhole"]
+        if config is not None:
+            command += ["--config", self.write("pinhole.ini", config)]
+        if script is not None:
+            camera = "fake:" + self.write("faults", script)
+        command += ["--camera", camera or "fake"]
+        if listen is not None:
+            command += ["--listen", listen]
+        command += [*(SMALL if small else ()), *arguments]
+        self.log_path = os.path.join(self.folder.name, "log")
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL,
+                                            env=os.environ | (environment or {}))
+        self.address = None
+        if wait and listen:
+            port = self.wait_log(r"listening on tcp .*:(\d+)").group(1)
+            self.address = ("127.0.0.1", int(port))
+        elif wait:
+            self.wait_log("listening on unix")
+
+    def write(self, name, text):
+        path = os.path.join(self.folder.name, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    @property
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_log(self, pattern):
+        """Waits for a line of the log that has `pattern` in it; returns the match."""
+        deadline = time.monotonic() + START_S
+        while True:
+            ended = self.process.poll()
+            match = re.search(pattern, self.log)
+            if match:
+                return match
+            if ended is not None:
+                raise AssertionError(f"ended with {ended}, no {pattern!r} in:\n{self.log}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no {pattern!r} in:\n{self.log}")
+            time.sleep(0.01)
+
+    def wait(self):
+        """The exit status."""
+        return self.process.wait(START_S)
+
+    def stop(self):
+        """SIGTERM; the exit status must be 0."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        status = self.wait()
+        assert status == 0, f"exit status {status}, log:\n{self.log}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            self.process.kill()
+            self.process.wait()
+            print(f"the node's log:\n{self.log[-4000:]}", file=sys.stderr)
+        else:
+            self.stop()
+        self.folder.cleanup()
+
+
+def run(*arguments):
+    """Runs the node to its end; returns exit status, stdout and stderr."""
+    done = subprocess.run([f"{BUILD}/pinhole", *arguments], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=START_S, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def run_cases(cases):
+    """Runs every function of a test module whose name begins with test_; exits with the result."""
+    failed = 0
+    for name, case in list(cases.items()):
+        if not name.startswith("test_") or not callable(case):
+            continue
+        start = time.monotonic()
+        try:
+            case()
+            print(f"ok   {name} ({time.monotonic() - start:.1f} s)", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            import traceback
+            traceback.print_exc()
+            print(f"FAIL {name}", flush=True)
+            failed += 1
+    sys.exit(1 if failed else 0)
