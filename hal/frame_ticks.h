@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Sensor ticks for a camera that has no clock of its own and fills a buffer whenever it gets one
+// (libcamera's virtual pipeline). Each tick is the start of one frame; a tick that finds no free
+// buffer is a lost frame and shows as a gap in the numbers, as on a sensor.
+//
+// Ticks that passed while nobody looked are still given out, oldest first, as long as there are
+// buffers: a sensor would have filled those buffers meanwhile.
+#ifndef PINHOLE_HAL_FRAME_TICKS_H
+#define PINHOLE_HAL_FRAME_TICKS_H
+
+#include "hal/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct frame_ticks {
+    int fd; /**< a timerfd, readable at each tick; -1 = closed */
+    uint64_t period_ns;
+    uint64_t pending; /**< ticks that passed and were not taken yet */
+    uint32_t next;    /**< number of the oldest pending tick; from 0 at each start, wraps */
+};
+
+/** 0 or -errno. */
+int frame_ticks_open(struct frame_ticks *ticks);
+void frame_ticks_close(struct frame_ticks *ticks);
+
+/** Starts numbering at 0, the first tick one period from now. 0 or -errno. */
+int frame_ticks_start(struct frame_ticks *ticks, uint64_t period_ns);
+void frame_ticks_stop(struct frame_ticks *ticks);
+
+/** Another rate from the next tick on; the numbers go on. 0 or -errno. */
+int frame_ticks_set_period(struct frame_ticks *ticks, uint64_t period_ns);
+
+/** Counts the ticks since the last call. One system call. */
+void frame_ticks_look(struct frame_ticks *ticks);
+
+/** Takes the oldest pending tick: true and its number. */
+bool frame_ticks_take(struct frame_ticks *ticks, uint32_t *number);
+
+/** Ticks still pending had no buffer: they are lost. */
+void frame_ticks_drop(struct frame_ticks *ticks);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
