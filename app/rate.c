@@ -18,11 +18,14 @@
 #define GAMMA_LEARN  0.15
 #define MARGIN       0.012 // kept from the cap even in a still scene (log)
 #define HOLD_MARGIN  0.004 // as close as a quality once chosen may come
+#define HOLD_SPREAD  0.6
 #define SPREAD_MAX   0.06
 #define SPREAD_DECAY 0.94
+#define TREND_LEARN  0.25
+#define CLIMB_MAX    1.5 // of fineness in one frame: bytes times 2.6
 #define ERROR_DECAY  0.75
 #define ERROR_MAX    1.0
-#define LAG_ERROR    0.05 // scenes that predict worse than this are searched for a period
+#define LAG_ERROR    0.02 // scenes that predict worse than this are searched for a period
 
 #define RATE_FIX_S          0.4 // debt is paid back over this time
 #define RATE_DEBT_MAX       3.0 // in frames
@@ -33,8 +36,12 @@
 
 #define WATCH_FROM    0.1  // of the rows: earlier estimates are guesses
 #define WATCH_SLACK   0.45 // doubt in the estimate at the top of the picture; 0 at its bottom
-#define RESTART_ROOM  0.92 // of the limit that a restarted frame aims at
-#define RESTART_DOUBT 0.05 // by which an estimate of the whole size is raised (log)
+#define RESTART_ROOM  0.05 // kept from the limit by a restarted frame (log)
+#define RESTART_DOUBT 0.20 // and this much more when the estimate was made at the top
+#define FAILED_LEAST  1.02 // of the limit: what failed would have had at least this size
+#define FAILED_BETTER 0.6  // below this share of the limit the failed attempt is remembered
+#define SAME_SCENE    0.15 // a frame this near to its prediction (log) is no cut
+#define OVERFLOW_ROWS 8u
 
 static double scale_of(unsigned quality)
 {
@@ -93,6 +100,7 @@ void rate_reset_scene(struct rate *r)
     r->gamma = GAMMA_START;
     r->samples = 0;
     r->spread = SPREAD_MAX;
+    r->trend = 0;
     for (unsigned i = 0; i < RATE_LAGS; i++)
         r->sample[i] = (struct rate_sample){0};
     for (unsigned i = 0; i < RATE_PROFILE_ROWS; i++)
@@ -161,15 +169,16 @@ static double predict(const struct rate *r, const struct rate_sample *from, doub
 static double fineness_for(const struct rate *r, const struct rate_sample *from, double aim)
 {
     double change = aim - from->log_bytes;
-    return from->fineness + change / (r->gamma + (change > 0 ? GAMMA_DOUBT : -GAMMA_DOUBT));
+    double gamma = r->gamma + (change > 0 ? GAMMA_DOUBT : -GAMMA_DOUBT);
+    return from->fineness + fmin(change / gamma, CLIMB_MAX);
 }
 
 static unsigned quality_within(const struct rate *r, const struct rate_sample *from, double cap)
 {
-    double aim = log_size(cap);
+    double aim = log_size(cap) - fmax(r->trend, 0);
     unsigned last = r->quality;
     if (last >= r->config.quality_min && last <= r->config.quality_max && r->lag == 0 &&
-        predict(r, from, fineness_of(last)) > aim - HOLD_MARGIN - r->spread / 4)
+        predict(r, from, fineness_of(last)) > aim - HOLD_MARGIN - HOLD_SPREAD * r->spread)
         last = 0;
     // Tiny errors of rounding must not cost a step of quality.
     unsigned quality =
@@ -208,6 +217,7 @@ static void start_attempt(struct rate *r, unsigned quality)
     r->quality = (uint8_t)quality;
     r->attempts++;
     r->encodes++;
+    r->predicted = predict(r, &r->sample[r->lag], fineness_of(quality));
     memset(r->drawing, 0, sizeof(r->drawing));
 }
 
@@ -249,13 +259,56 @@ static struct estimate estimate_whole(const struct rate *r, uint32_t rows_done, 
     return (struct estimate){bytes / share, bytes / done, bytes + (1.0 - done) * density};
 }
 
-// Down from the quality under way so that `whole` bytes become `room` bytes.
-static unsigned lower_quality(const struct rate *r, double whole, double room)
+// The frame's whole size for choosing a lower quality. When bytes came as they came in the last
+// frame, its profile says best; after a cut, the worst opinion counts.
+static double expect_whole(const struct rate *r, uint32_t rows_done, uint32_t rows_total,
+                           double bytes)
 {
-    struct rate_sample now = {.fineness = fineness_of(r->quality),
-                              .log_bytes = log_size(whole) + RESTART_DOUBT};
-    unsigned quality = clamp_quality(r, quality_of(fineness_for(r, &now, log_size(room))));
+    struct estimate whole = estimate_whole(r, rows_done, rows_total, bytes);
+    if (r->samples && fabs(log(whole.as_last) - r->predicted) < SAME_SCENE)
+        return whole.as_last;
+    return fmax(whole.as_last, fmax(whole.evenly, whole.as_lately));
+}
+
+// Down from the quality under way so that `whole` bytes become the limit's. The later the estimate
+// was made the better it is.
+static unsigned lower_quality(const struct rate *r, double whole, double done)
+{
+    struct rate_sample now = {.fineness = fineness_of(r->quality), .log_bytes = log_size(whole)};
+    double room = RESTART_ROOM + RESTART_DOUBT * (1.0 - done);
+    double fineness = fineness_for(r, &now, log_size(r->limit_bytes) - room);
+    unsigned quality = clamp_quality(r, quality_of(fineness));
     return quality < r->quality ? quality : r->quality - 1u;
+}
+
+// How far off each lag was for the frame that is complete now.
+static void judge_lags(struct rate *r, double log_bytes)
+{
+    double fineness = fineness_of(r->quality);
+    for (unsigned i = 0; i < r->samples; i++) {
+        double error = fabs(log_bytes - predict(r, &r->sample[i], fineness));
+        r->sample[i].error =
+            ERROR_DECAY * r->sample[i].error + (1.0 - ERROR_DECAY) * fmin(error, ERROR_MAX);
+    }
+}
+
+static void remember(struct rate *r, double fineness, double log_bytes)
+{
+    memmove(&r->sample[1], &r->sample[0], sizeof(r->sample) - sizeof(r->sample[0]));
+    // Errors belong to lags, not to frames: move them back.
+    for (unsigned i = 0; i + 1 < RATE_LAGS; i++)
+        r->sample[i].error = r->sample[i + 1].error;
+    r->sample[0].fineness = fineness;
+    r->sample[0].log_bytes = log_bytes;
+    if (r->samples < RATE_LAGS)
+        r->samples++;
+}
+
+static void start_over(struct rate *r, double whole, unsigned quality)
+{
+    r->failed_fineness = fineness_of(r->quality);
+    r->failed_log_bytes = log_size(fmax(whole, FAILED_LEAST * r->limit_bytes));
+    start_attempt(r, quality);
 }
 
 unsigned rate_watch(struct rate *r, uint32_t rows_done, uint32_t rows_total, uint32_t bytes)
@@ -273,68 +326,53 @@ unsigned rate_watch(struct rate *r, uint32_t rows_done, uint32_t rows_total, uin
     if (fmin(whole.as_last, whole.evenly) < allowed)
         return 0;
     r->restarts_early++;
-    start_attempt(
-        r, lower_quality(r, fmax(whole.as_last, whole.evenly), RESTART_ROOM * r->limit_bytes));
+    double expected = expect_whole(r, rows_done, rows_total, bytes);
+    start_over(r, expected, lower_quality(r, expected, done));
     return r->quality;
-}
-
-static void remember(struct rate *r, double bytes)
-{
-    memmove(&r->sample[1], &r->sample[0], sizeof(r->sample) - sizeof(r->sample[0]));
-    // Errors belong to lags, not to frames: move them back.
-    for (unsigned i = 0; i + 1 < RATE_LAGS; i++)
-        r->sample[i].error = r->sample[i + 1].error;
-    r->sample[0].fineness = fineness_of(r->quality);
-    r->sample[0].log_bytes = log_size(bytes);
-    if (r->samples < RATE_LAGS)
-        r->samples++;
-}
-
-static double expected_whole(const struct rate *r, uint32_t rows_done, uint32_t rows_total)
-{
-    struct estimate whole = estimate_whole(r, rows_done, rows_total, r->config.frame_bytes_max);
-    return fmax(fmax(whole.as_last, whole.evenly), whole.as_lately);
 }
 
 unsigned rate_overflow(struct rate *r, uint32_t rows_done, uint32_t rows_total)
 {
-    rows_done = rows_done ? rows_done : 1;
-    double whole = expected_whole(r, rows_done, rows_total);
+    // The slice that overflowed is not in rows_done; half of it is the best guess.
+    rows_done = base_min_u32(rows_done + OVERFLOW_ROWS, rows_total);
+    double whole = expect_whole(r, rows_done, rows_total, r->config.frame_bytes_max);
     if (r->quality <= r->config.quality_min) {
-        remember(r, whole);
+        judge_lags(r, log_size(whole));
+        remember(r, fineness_of(r->quality), log_size(whole));
         r->failures++;
         r->attempts = 0;
         return 0;
     }
     r->restarts_overflow++;
-    unsigned quality = lower_quality(r, whole, RESTART_ROOM * r->config.frame_bytes_max);
-    start_attempt(r, r->attempts == 1 ? quality : r->config.quality_min);
+    r->limit_bytes = r->config.frame_bytes_max;
+    unsigned quality = lower_quality(r, whole, (double)rows_done / rows_total);
+    start_over(r, whole, r->attempts == 1 ? quality : r->config.quality_min);
     return r->quality;
 }
 
 // ---- learning ----
 
-// How far off each lag was for the frame that is complete now.
-static void judge_lags(struct rate *r, double log_bytes)
+static void learn_gamma(struct rate *r, double step, double error)
 {
-    double fineness = fineness_of(r->quality);
-    for (unsigned i = 0; i < r->samples; i++) {
-        double error = fabs(log_bytes - predict(r, &r->sample[i], fineness));
-        r->sample[i].error =
-            ERROR_DECAY * r->sample[i].error + (1.0 - ERROR_DECAY) * fmin(error, ERROR_MAX);
-    }
+    if (fabs(step) < 0.1 || fabs(error) > 0.5 * fabs(step))
+        return;
+    r->gamma += GAMMA_LEARN * error / step;
+    r->gamma = fmin(fmax(r->gamma, GAMMA_MIN), GAMMA_MAX);
 }
 
 static void learn(struct rate *r, double log_bytes)
 {
     const struct rate_sample *from = &r->sample[r->lag];
-    double step = fineness_of(r->quality) - from->fineness;
-    double error = log_bytes - predict(r, from, from->fineness + step);
-    if (fabs(step) > 0.1 && fabs(error) < 0.5 * fabs(step)) {
-        r->gamma += GAMMA_LEARN * error / step;
-        r->gamma = fmin(fmax(r->gamma, GAMMA_MIN), GAMMA_MAX);
+    double fineness = fineness_of(r->quality), error = log_bytes - predict(r, from, fineness);
+    if (r->attempts == 1) {
+        learn_gamma(r, fineness - from->fineness, error);
+    } else { // two qualities of one frame, though the first is an estimate
+        double step = r->failed_fineness - fineness;
+        learn_gamma(r, step, r->failed_log_bytes - log_bytes - r->gamma * step);
     }
-    r->spread = fmin(fmax(SPREAD_DECAY * r->spread, error), SPREAD_MAX);
+    error = fmin(fmax(error, -SPREAD_MAX), SPREAD_MAX);
+    r->trend += TREND_LEARN * (error - r->trend);
+    r->spread = fmax(SPREAD_DECAY * r->spread, error);
 }
 
 static void keep_profile(struct rate *r, double bytes)
@@ -353,15 +391,20 @@ void rate_done(struct rate *r, uint32_t bytes)
     if (!r->attempts)
         return;
     r->debt_bytes += bytes;
-    r->attempts = 0;
-    if (r->limit_bytes <= 0)
-        return;
-    if (r->samples) {
-        judge_lags(r, log_size(bytes));
-        learn(r, log_size(bytes));
+    if (r->limit_bytes > 0) {
+        double log_bytes = log_size(bytes);
+        if (r->samples) {
+            judge_lags(r, log_bytes);
+            learn(r, log_bytes);
+        }
+        // From far below the limit the way up is a guess; the attempt that failed was nearer.
+        if (r->attempts > 1 && bytes < FAILED_BETTER * r->limit_bytes)
+            remember(r, r->failed_fineness, r->failed_log_bytes);
+        else
+            remember(r, fineness_of(r->quality), log_bytes);
+        keep_profile(r, bytes);
     }
-    remember(r, bytes);
-    keep_profile(r, bytes);
+    r->attempts = 0;
 }
 
 void rate_cancel(struct rate *r)

@@ -48,6 +48,7 @@ struct rate {
     struct rate_sample sample[RATE_LAGS]; // [0] is the previous frame
     unsigned samples;
     double spread;                       // recent underestimates of size (log)
+    double trend;                        // mean of recent errors (log): sizes are rising
     double profile[RATE_PROFILE_ROWS];   // share of bytes above each sixteenth's end, last frame
     uint32_t drawing[RATE_PROFILE_ROWS]; // bytes above each sixteenth's end, frame under way
     // the bit rate
@@ -57,6 +58,8 @@ struct rate {
     // the frame under way
     double limit_bytes; // what rate_watch() guards: the cap, or a multiple of the bit rate's share
     unsigned lag;       // the sample that predicts it
+    double predicted;   // log size by that sample
+    double failed_fineness, failed_log_bytes; // the attempt that was given up, with its estimate
     uint8_t quality;
     uint8_t attempts; // 0: no frame under way
     // counters
