@@ -157,6 +157,8 @@ int client_send(struct pinhole *p, uint8_t type, uint32_t tag, const void *paylo
                 uint64_t deadline_ns);
 /** Sends a request and waits for its answer, which is then in p->message. 0 or -errno. */
 int client_request(struct pinhole *p, uint8_t type, const void *payload, size_t bytes);
+/** Takes FEATURES text apart. Returns how many there are (may exceed max). */
+int client_features_parse(const char *text, struct pinhole_feature *out, int max);
 /** The errno for an ERROR code. */
 int client_errno_of(unsigned code);
 /** A tag never 0. */

@@ -36,13 +36,10 @@ static void parse_feature(const char *line, struct pinhole_feature *out)
     out->writable = strchr(access, 'w') != NULL;
 }
 
-int pinhole_features(struct pinhole *p, struct pinhole_feature *out, int max)
+int client_features_parse(const char *text, struct pinhole_feature *out, int max)
 {
-    int error = client_request(p, WIRE_TYPE_FEATURES, NULL, 0);
-    if (error < 0)
-        return error;
     int count = 0;
-    for (const char *line = (const char *)p->message; *line != '\0';) {
+    for (const char *line = text; *line != '\0';) {
         if (*line != '\n') {
             if (count < max)
                 parse_feature(line, &out[count]);
@@ -53,6 +50,12 @@ int pinhole_features(struct pinhole *p, struct pinhole_feature *out, int max)
             line++;
     }
     return count;
+}
+
+int pinhole_features(struct pinhole *p, struct pinhole_feature *out, int max)
+{
+    int error = client_request(p, WIRE_TYPE_FEATURES, NULL, 0);
+    return error < 0 ? error : client_features_parse((const char *)p->message, out, max);
 }
 
 /** A name or value that would break the line format must not reach the node. */

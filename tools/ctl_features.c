@@ -48,31 +48,47 @@ static void print_json(const struct pinhole_feature *f)
     puts("}");
 }
 
-static void print_row(const struct pinhole_feature *f, int name_width, int value_width)
+struct columns {
+    int name, value, unit, range;
+};
+
+static void describe_range(const struct pinhole_feature *f, char *out, size_t size)
 {
-    char range[256] = "";
+    out[0] = '\0';
     if (f->choices[0] != '\0')
-        snprintf(range, sizeof range, "%s", f->choices);
+        snprintf(out, size, "%s", f->choices);
     else if (f->min[0] != '\0' || f->max[0] != '\0')
-        snprintf(range, sizeof range, "%s..%s%s%s", f->min, f->max,
-                 f->increment[0] != '\0' ? " step " : "", f->increment);
-    char row[1024];
-    snprintf(row, sizeof row, "%-*s  %-*s %-4s %s  %-24s %s", name_width, f->name, value_width,
-             f->value, f->unit, f->writable ? "rw" : "ro", range, f->help);
-    ctl_print(stdout, row);
-    putchar('\n');
+        snprintf(out, size, "%s..%s%s%s", f->min, f->max, f->increment[0] != '\0' ? " step " : "",
+                 f->increment);
+}
+
+static void widen(int *width, const char *text)
+{
+    const int most = 40; // one long value does not move all the others
+    int length = (int)strlen(text);
+    if (length > *width)
+        *width = length < most ? length : most;
 }
 
 static void print_table(const struct pinhole_feature *features, int count)
 {
-    int name_width = 0, value_width = 0;
+    struct columns c = {0};
+    char range[256], row[1024];
     for (int i = 0; i < count; i++) {
-        int name = (int)strlen(features[i].name), value = (int)strlen(features[i].value);
-        name_width = name > name_width ? name : name_width;
-        value_width = value > value_width ? value : value_width;
+        describe_range(&features[i], range, sizeof range);
+        widen(&c.name, features[i].name);
+        widen(&c.value, features[i].value);
+        widen(&c.unit, features[i].unit);
+        widen(&c.range, range);
     }
-    for (int i = 0; i < count; i++)
-        print_row(&features[i], name_width, value_width);
+    for (int i = 0; i < count; i++) {
+        const struct pinhole_feature *f = &features[i];
+        describe_range(f, range, sizeof range);
+        snprintf(row, sizeof row, "%-*s  %-*s %-*s  %s  %-*s  %s", c.name, f->name, c.value,
+                 f->value, c.unit, f->unit, f->writable ? "rw" : "ro", c.range, range, f->help);
+        ctl_print(stdout, row);
+        putchar('\n');
+    }
 }
 
 static int print_all(struct pinhole *p, bool json, bool as_lines)

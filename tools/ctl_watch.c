@@ -28,6 +28,7 @@ struct watch {
     unsigned long long skipped, triggers, last_trigger;
     struct window window;
     unsigned long long drawn_ns; /**< the live line, last */
+    unsigned lines;              /**< printed */
     bool has_line;               /**< a live line stands on the terminal */
 };
 
@@ -48,7 +49,7 @@ static void end_line(struct watch *w)
 static void print_window(struct watch *w)
 {
     const struct window *x = &w->window;
-    double seconds = (double)(ctl_now_ns() - x->start_ns) / 1e9;
+    double seconds = (double)(ctl_now_ns() - x->start_ns + 1) / 1e9;
     double fps = x->frames / seconds, mbits = (double)x->bytes * 8 / 1e6 / seconds;
     double frames = x->frames > 0 ? x->frames : 1;
     double kbytes = (double)x->bytes / 1000 / frames;
@@ -70,7 +71,14 @@ static void print_window(struct watch *w)
                w->is_terminal ? "" : "\n");
         w->has_line = w->is_terminal;
     }
+    w->lines++;
     fflush(stdout);
+}
+
+/** A rate over less says nothing. */
+static bool is_long_enough(const struct watch *w)
+{
+    return ctl_now_ns() - w->window.start_ns >= TERMINAL_REFRESH_NS;
 }
 
 static void print_trigger(struct watch *w, const struct pinhole_frame *f)
@@ -182,7 +190,7 @@ static int watch(struct watch *w)
         result = watch_loop(w);
     if (w->has_line)
         putchar('\n');
-    else if (result == 0 && !w->triggers_only && w->window.frames > 0)
+    else if (result == 0 && !w->triggers_only && (w->lines == 0 || is_long_enough(w)))
         print_window(w); // what a bound or a signal cut short
     if (result < 0)
         return ctl_failed(w->p, result);

@@ -266,14 +266,22 @@ static void test_addresses(void **state)
         const char *text;
         int result, port, family;
     } cases[] = {
-        {"127.0.0.1", 0, WIRE_DEFAULT_PORT, AF_INET},  {"127.0.0.1:9", 0, 9, AF_INET},
-        {"[::1]:65535", 0, 65535, AF_INET6},           {"[::1]", 0, WIRE_DEFAULT_PORT, AF_INET6},
-        {"::1", 0, WIRE_DEFAULT_PORT, AF_INET6},       {"unix:/run/x", 0, 0, AF_UNIX},
-        {"127.0.0.1:", -EINVAL, 0, 0},                 {"127.0.0.1:0", -EINVAL, 0, 0},
-        {"127.0.0.1:65536", -EINVAL, 0, 0},            {"127.0.0.1:7x", -EINVAL, 0, 0},
-        {":7447", -EINVAL, 0, 0},                      {"[::1", -EINVAL, 0, 0},
-        {"[::1]7447", -EINVAL, 0, 0},                  {"unix:", -EINVAL, 0, 0},
-        {"127.0.0.1:-1", -EINVAL, 0, 0},               {"[]:1", -EINVAL, 0, 0},
+        {"127.0.0.1", 0, WIRE_DEFAULT_PORT, AF_INET},
+        {"127.0.0.1:9", 0, 9, AF_INET},
+        {"[::1]:65535", 0, 65535, AF_INET6},
+        {"[::1]", 0, WIRE_DEFAULT_PORT, AF_INET6},
+        {"::1", 0, WIRE_DEFAULT_PORT, AF_INET6},
+        {"unix:/run/x", 0, 0, AF_UNIX},
+        {"127.0.0.1:", -EINVAL, 0, 0},
+        {"127.0.0.1:0", -EINVAL, 0, 0},
+        {"127.0.0.1:65536", -EINVAL, 0, 0},
+        {"127.0.0.1:7x", -EINVAL, 0, 0},
+        {":7447", -EINVAL, 0, 0},
+        {"[::1", -EINVAL, 0, 0},
+        {"[::1]7447", -EINVAL, 0, 0},
+        {"unix:", -EINVAL, 0, 0},
+        {"127.0.0.1:-1", -EINVAL, 0, 0},
+        {"[]:1", -EINVAL, 0, 0},
     };
     struct pinhole *client;
     assert_return_code(client_make(&client, NULL), 0);

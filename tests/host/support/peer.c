@@ -86,8 +86,7 @@ static void *run(void *argument)
 
 void peer_start(struct peer *peer, void (*script)(struct peer *peer))
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     memset(peer, 0, sizeof *peer);
     peer->fd = -1;
@@ -178,8 +177,7 @@ void peer_expect(struct peer *peer, uint8_t type)
 void peer_reply(struct peer *peer, uint8_t type, const void *payload, size_t bytes)
 {
     uint8_t message[PEER_MESSAGE_MAX];
-    peer_send(peer, message,
-              peer_make(message, type, WIRE_FLAG_REPLY, peer->tag, payload, bytes));
+    peer_send(peer, message, peer_make(message, type, WIRE_FLAG_REPLY, peer->tag, payload, bytes));
 }
 
 void peer_error(struct peer *peer, uint32_t tag, uint16_t code, uint32_t flags, const char *text)
@@ -202,11 +200,8 @@ void peer_frame(struct peer *peer, uint64_t boot_id, uint64_t sequence)
 void peer_gap(struct peer *peer, uint64_t boot_id, uint64_t first, uint64_t last)
 {
     uint8_t message[PEER_MESSAGE_MAX];
-    const struct wire_event gap = {.kind = WIRE_EVENT_GAP,
-                                   .boot_id = boot_id,
-                                   .sequence = last,
-                                   .first = first,
-                                   .last = last};
+    const struct wire_event gap = {
+        .kind = WIRE_EVENT_GAP, .boot_id = boot_id, .sequence = last, .first = first, .last = last};
     peer_send(peer, message, peer_make_event(message, &gap, ""));
 }
 

@@ -15,7 +15,7 @@ struct peer {
     char address[32]; /**< for pinhole_open() */
     pthread_t thread;
     void (*script)(struct peer *peer);
-    uint32_t tag; /**< of the last request received */
+    uint32_t tag;                                /**< of the last request received */
     uint8_t request[WIRE_REQUEST_BYTES_MAX + 1]; /**< its payload, 0-terminated */
     size_t request_bytes;
     struct wire_subscribe subscribe; /**< of the last SUBSCRIBE received */
@@ -47,7 +47,7 @@ void peer_take_subscribe(struct peer *peer);
 
 // Messages as bytes; each returns its length.
 
-#define PEER_MESSAGE_MAX 8192
+#define PEER_MESSAGE_MAX     8192
 #define PEER_FRAME_BYTES_MAX 4096 /**< what HELLO says */
 size_t peer_make(uint8_t *out, uint8_t type, uint16_t flags, uint32_t tag, const void *payload,
                  size_t bytes);
