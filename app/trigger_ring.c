@@ -63,6 +63,8 @@ static enum wire_outcome outcome_at_once(const struct trigger *t, uint64_t targe
 
 uint64_t trigger_ring_add(struct trigger *t, enum wire_trigger_source source, uint64_t edge_ns)
 {
+    if (t->used + 2 > TRIGGER_RING)
+        trigger_ring_compact(t);
     uint64_t target_ns = base_max_u64(edge_ns + t->config.delay_ns, t->target_ns);
     enum wire_outcome outcome = outcome_at_once(t, target_ns);
     struct trigger_entry *tail = t->used ? trigger_ring_at(t, t->used - 1) : NULL;
