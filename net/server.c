@@ -66,8 +66,10 @@ static void on_conn_event(void *user, uint32_t events, uint64_t now_ns)
     if (conn->state != SERVER_CONN_FREE && (events & EPOLLOUT)) {
         conn->wants_output = false;
         server_conn_send(conn, now_ns);
-        if (conn->state == SERVER_CONN_OPEN && conn->input_paused)
+        if (conn->state == SERVER_CONN_OPEN && conn->input_paused) {
             server_conn_process(conn, now_ns);
+            server_conn_send(conn, now_ns);
+        }
     }
     if (conn->state != SERVER_CONN_FREE)
         server_conn_update_events(conn);

@@ -59,6 +59,15 @@ enum server_conn_state {
     SERVER_CONN_LINGERING
 };
 
+/** How far a subscriber has come. */
+struct server_position {
+    uint64_t cursor;        /**< next sequence wanted */
+    uint64_t last_frame_id; /**< baseline of `skipped` */
+    uint64_t last_timestamp_ns;
+    bool has_baseline;
+    bool announce_boot;
+};
+
 struct server_conn {
     struct server *server;
     enum server_conn_state state;
@@ -83,13 +92,11 @@ struct server_conn {
     enum wire_policy policy;
     uint8_t filter;
     uint64_t interval_ns;
-    uint64_t cursor;        /**< next sequence wanted */
-    uint64_t last_frame_id; /**< baseline of `skipped` */
-    bool has_baseline;
-    uint64_t last_timestamp_ns;
+    struct server_position position;
     uint64_t frames_sent;
-    bool announce_boot;
 
+    struct server_position position_before; /**< where to go back to while no byte was sent */
+    uint32_t begun_skipped, begun_gaps;     /**< to be counted with the first byte */
     struct store_record *record;    /**< being sent, referenced; NULL for a notice or nothing */
     uint8_t head[STORE_HEAD_BYTES]; /**< this subscriber's copy, with its own fields patched */
     uint32_t head_bytes;            /**< 0 = nothing is being sent */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -107,9 +108,15 @@ int server_listen_tcp(struct server *server, const char *address)
     return 0;
 }
 
-/** A socket file on which nobody answers was left by a node that died. -EADDRINUSE otherwise. */
+/** A socket file on which nobody answers was left by a node that died: removed. -EADDRINUSE when
+ * somebody does, -ENOTSOCK when the file is something else, which is not ours to remove. */
 static int remove_dead_socket(const struct sockaddr_un *address)
 {
+    struct stat found;
+    if (lstat(address->sun_path, &found) < 0)
+        return -errno;
+    if (!S_ISSOCK(found.st_mode))
+        return -ENOTSOCK;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;

@@ -81,21 +81,22 @@ static void subscribe(struct server_conn *conn, const struct wire_header *header
     conn->policy = (enum wire_policy)wish.policy;
     conn->filter = wish.filter;
     conn->interval_ns = wish.interval_us * NS_PER_US;
-    conn->has_baseline = false;
-    conn->last_timestamp_ns = 0;
-    conn->announce_boot = other_boot && conn->policy != WIRE_POLICY_NONE;
+    conn->position.has_baseline = false;
+    conn->position.last_timestamp_ns = 0;
+    conn->position.announce_boot = other_boot && conn->policy != WIRE_POLICY_NONE;
     if (other_boot && conn->policy == WIRE_POLICY_EVERY)
-        conn->cursor = store->oldest;
+        conn->position.cursor = store->oldest;
     else if (wish.from_sequence == WIRE_FROM_NEXT)
-        conn->cursor = store->next_sequence;
+        conn->position.cursor = store->next_sequence;
     else if (wish.from_sequence == WIRE_FROM_NEWEST || other_boot)
-        conn->cursor = store->newest != NULL ? store->newest->sequence : store->next_sequence;
+        conn->position.cursor =
+            store->newest != NULL ? store->newest->sequence : store->next_sequence;
     else
-        conn->cursor = wish.from_sequence;
+        conn->position.cursor = wish.from_sequence;
     // A newest frame that events have pushed out of the log goes to policy `latest` only.
     if (conn->policy == WIRE_POLICY_EVERY && wish.from_sequence == WIRE_FROM_NEWEST &&
-        conn->cursor < store->oldest)
-        conn->cursor = store->oldest;
+        conn->position.cursor < store->oldest)
+        conn->position.cursor = store->oldest;
     server_conn_reply(conn, WIRE_TYPE_SUBSCRIBE, header->tag, 0);
 }
 
@@ -210,6 +211,8 @@ void server_conn_process(struct server_conn *conn, uint64_t now_ns)
         }
         conn->valid_seen = true;
         answer(conn, &header, conn->received + WIRE_HEADER_BYTES, now_ns);
+        if (conn->state == SERVER_CONN_CLOSING)
+            conn->server->stats.dropped_malformed++;
         uint32_t used = WIRE_HEADER_BYTES + header.length;
         conn->received_bytes -= used;
         memmove(conn->received, conn->received + used, conn->received_bytes);

@@ -21,8 +21,9 @@ void server_conn_release_record(struct server_conn *conn)
 
 bool server_conn_has_output(const struct server_conn *conn)
 {
-    return conn->reply_bytes > 0 || conn->head_bytes > 0 || conn->announce_boot ||
-           (conn->policy != WIRE_POLICY_NONE && conn->cursor < conn->server->store->next_sequence);
+    return conn->reply_bytes > 0 || conn->head_bytes > 0 || conn->position.announce_boot ||
+           (conn->policy != WIRE_POLICY_NONE &&
+            conn->position.cursor < conn->server->store->next_sequence);
 }
 
 /** Whether this subscriber wants that record at all, whatever its policy. */
@@ -32,15 +33,15 @@ static bool is_wanted(const struct server_conn *conn, const struct store_record 
         return !(conn->filter & WIRE_FILTER_NO_EVENTS);
     if ((conn->filter & WIRE_FILTER_TRIGGERED_ONLY) && !record->is_triggered)
         return false;
-    return conn->last_timestamp_ns == 0 || conn->interval_ns == 0 ||
-           record->timestamp_ns >= conn->last_timestamp_ns + conn->interval_ns;
+    return conn->position.last_timestamp_ns == 0 || conn->interval_ns == 0 ||
+           record->timestamp_ns >= conn->position.last_timestamp_ns + conn->interval_ns;
 }
 
 /** Policy `latest`: the newest frame that this subscriber wants, or NULL. */
 static struct store_record *find_newest_wanted(const struct server_conn *conn)
 {
     const struct store *store = conn->server->store;
-    uint64_t from = base_max_u64(conn->cursor, store->oldest);
+    uint64_t from = base_max_u64(conn->position.cursor, store->oldest);
     for (uint64_t s = store->next_sequence; s > from; s--) {
         struct store_record *record = store_at(store, s - 1);
         if (record->is_frame && is_wanted(conn, record))
@@ -48,8 +49,8 @@ static struct store_record *find_newest_wanted(const struct server_conn *conn)
     }
     // Events may have pushed the newest frame out of the log.
     struct store_record *newest = store->newest;
-    if (newest != NULL && newest->sequence < store->oldest && newest->sequence >= conn->cursor &&
-        is_wanted(conn, newest))
+    if (newest != NULL && newest->sequence < store->oldest &&
+        newest->sequence >= conn->position.cursor && is_wanted(conn, newest))
         return newest;
     return NULL;
 }
@@ -63,10 +64,10 @@ static struct store_record *next_record(struct server_conn *conn)
         newest = find_newest_wanted(conn);
         if (newest != NULL && newest->sequence < store->oldest)
             return newest;
-        conn->cursor = base_max_u64(conn->cursor, store->oldest);
+        conn->position.cursor = base_max_u64(conn->position.cursor, store->oldest);
     }
-    for (; conn->cursor < store->next_sequence; conn->cursor++) {
-        struct store_record *record = store_at(store, conn->cursor);
+    for (; conn->position.cursor < store->next_sequence; conn->position.cursor++) {
+        struct store_record *record = store_at(store, conn->position.cursor);
         if (!is_wanted(conn, record))
             continue;
         if (conn->policy == WIRE_POLICY_LATEST && record->is_frame && record != newest)
@@ -100,19 +101,19 @@ static void begin_gap(struct server_conn *conn, uint64_t now_ns)
     const struct store *store = conn->server->store;
     struct wire_event gap = {.kind = WIRE_EVENT_GAP,
                              .sequence = store->oldest - 1,
-                             .first = conn->cursor,
+                             .first = conn->position.cursor,
                              .last = store->oldest - 1};
     begin_notice(conn, &gap, "", now_ns);
-    conn->cursor = store->oldest;
-    conn->has_baseline = false; // the gap says what is lost; `skipped` counts from here on
-    conn->server->stats.gaps++;
+    conn->position.cursor = store->oldest;
+    conn->position.has_baseline = false; // the gap says what is lost; `skipped` counts from here on
+    conn->begun_gaps = 1;
 }
 
-static void begin_record(struct server_conn *conn, struct store_record *record, uint64_t now_ns)
+static void begin_record(struct server_conn *conn, struct store_record *record)
 {
     store_ref(record);
     conn->record = record;
-    conn->cursor = record->sequence + 1;
+    conn->position.cursor = record->sequence + 1;
     conn->head_bytes = record->head_bytes;
     conn->sent_bytes = 0;
     conn->block = record->first_block;
@@ -120,16 +121,19 @@ static void begin_record(struct server_conn *conn, struct store_record *record, 
     memcpy(conn->head, record->head, record->head_bytes);
     if (!record->is_frame)
         return;
-    uint64_t skipped = conn->has_baseline ? record->frame_id - conn->last_frame_id - 1 : 0;
-    uint64_t queued_us = (now_ns - record->timestamp_ns) / NS_PER_US;
+    uint64_t skipped =
+        conn->position.has_baseline ? record->frame_id - conn->position.last_frame_id - 1 : 0;
+    // Later than the turn's own time, which is from before the encoder ran.
+    uint64_t now_ns = clock_now_ns();
+    uint64_t age_ns = now_ns > record->timestamp_ns ? now_ns - record->timestamp_ns : 0;
     uint8_t *payload = conn->head + WIRE_HEADER_BYTES;
     wire_store_u32(payload + WIRE_FRAME_SKIPPED_AT, (uint32_t)base_min_u64(skipped, UINT32_MAX));
     wire_store_u32(payload + WIRE_FRAME_QUEUED_US_AT,
-                   (uint32_t)base_min_u64(queued_us, UINT32_MAX));
-    conn->server->stats.frames_skipped += skipped;
-    conn->last_frame_id = record->frame_id;
-    conn->last_timestamp_ns = record->timestamp_ns;
-    conn->has_baseline = true;
+                   (uint32_t)base_min_u64(age_ns / NS_PER_US, UINT32_MAX));
+    conn->begun_skipped = (uint32_t)base_min_u64(skipped, UINT32_MAX);
+    conn->position.last_frame_id = record->frame_id;
+    conn->position.last_timestamp_ns = record->timestamp_ns;
+    conn->position.has_baseline = true;
 }
 
 /** Chooses what to send next. False: nothing. */
@@ -137,24 +141,26 @@ static bool begin_next(struct server_conn *conn, uint64_t now_ns)
 {
     if (conn->policy == WIRE_POLICY_NONE)
         return false;
-    if (conn->announce_boot) {
+    conn->position_before = conn->position;
+    conn->begun_skipped = conn->begun_gaps = 0;
+    if (conn->position.announce_boot) {
         struct wire_event boot = {.kind = WIRE_EVENT_BOOT};
         begin_notice(conn, &boot, "the node has restarted; its log starts anew", now_ns);
-        conn->announce_boot = false;
+        conn->position.announce_boot = false;
         return true;
     }
-    if (conn->policy == WIRE_POLICY_EVERY && conn->cursor < conn->server->store->oldest) {
+    if (conn->policy == WIRE_POLICY_EVERY && conn->position.cursor < conn->server->store->oldest) {
         begin_gap(conn, now_ns);
         return true;
     }
     struct store_record *record = next_record(conn);
     if (record == NULL)
         return false;
-    if (!conn->has_baseline && !record->is_frame) {
-        conn->last_frame_id = record->frame_id; // of the last frame before this event
-        conn->has_baseline = true;
+    if (!conn->position.has_baseline && !record->is_frame) {
+        conn->position.last_frame_id = record->frame_id; // of the last frame before this event
+        conn->position.has_baseline = true;
     }
-    begin_record(conn, record, now_ns);
+    begin_record(conn, record);
     return true;
 }
 
@@ -237,6 +243,20 @@ static int send_reply(struct server_conn *conn, uint64_t now_ns)
     return 1;
 }
 
+/** Takes back the choice of a record or notice of which no byte was sent: when the socket takes the
+ * next byte there will be a newer one, or another subscription. */
+static void withdraw(struct server_conn *conn)
+{
+    server_conn_release_record(conn);
+    conn->position = conn->position_before;
+}
+
+static void count_begun(struct server_conn *conn)
+{
+    conn->server->stats.frames_skipped += conn->begun_skipped;
+    conn->server->stats.gaps += conn->begun_gaps;
+}
+
 /** Sends the rest of the record or notice. 1 done, else as push(). */
 static int send_record(struct server_conn *conn, uint64_t now_ns)
 {
@@ -246,8 +266,12 @@ static int send_record(struct server_conn *conn, uint64_t now_ns)
         int count = gather(conn, iov);
         uint32_t sent = 0;
         int status = push(conn, iov, count, now_ns, &sent);
+        if (status == 0 && conn->sent_bytes == 0)
+            withdraw(conn);
         if (status <= 0)
             return status;
+        if (conn->sent_bytes == 0)
+            count_begun(conn);
         advance(conn, sent);
     }
     if (conn->record != NULL && conn->record->is_frame) {
@@ -261,8 +285,9 @@ static int send_record(struct server_conn *conn, uint64_t now_ns)
 
 bool server_conn_send(struct server_conn *conn, uint64_t now_ns)
 {
-    if (conn->wants_output)
-        return false; // the socket was full and has not said otherwise
+    // Dropped by the caller's last step, or the socket was full and has not said otherwise.
+    if (conn->state == SERVER_CONN_FREE || conn->wants_output)
+        return false;
     for (int i = 0; i < RECORDS_PER_TURN;) {
         // A record that has begun is finished first; then replies go before the next record.
         int status;
