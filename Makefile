@@ -211,6 +211,28 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) $(LDFLAGS) $^ $(TEST_LIBS) -o $@
 
+# The libcamera backend with its fault hooks, for its test and for a node that fails on demand. Calls
+# of the heap by our own objects are counted there.
+ifneq ($(LIBCAMERA),)
+FAULTY := $(BUILD)/obj/hal/camera_libcamera_faulty.o
+WRAP := $(foreach name,malloc calloc realloc _Znwm,-Wl$(COMMA)--wrap=$(name))
+$(FAULTY): hal/camera_libcamera.cpp $(BUILD)/flags
+	$(say) CXX $@
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CPPFLAGS) -DPINHOLE_FAULT_HOOKS $(CXXFLAGS) -c $< -o $@
+
+$(BUILD)/tests/test_camera_libcamera_recovery: $(call obj,tests/host/test_camera_libcamera_recovery.c) $(FAULTY) $(TEST_PARTS)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(LDFLAGS) $(WRAP) $^ $(TEST_LIBS) -o $@
+
+$(BUILD)/tests/pinhole-faulty: $(call obj,app/main.c tests/host/support/libcamera_faults.c) $(FAULTY) $(LIB_NODE)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(LDFLAGS) $^ $(NODE_LIBS) -o $@
+test-programs: $(if $(wildcard app/main.c),$(BUILD)/tests/pinhole-faulty)
+endif
+
 # A fuzzer's body, with a main() that plays every file of its corpus once.
 $(BUILD)/tests/fuzz_%: $(BUILD)/obj/tests/host/fuzz_%.o $(call obj,tests/host/fuzz_driver.c) $(TEST_PARTS)
 	$(say) LD $@
