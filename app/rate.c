@@ -102,7 +102,7 @@ void rate_reset_scene(struct rate *r)
     r->spread = SPREAD_MAX;
     r->trend = 0;
     for (unsigned i = 0; i < RATE_LAGS; i++)
-        r->sample[i] = (struct rate_sample){0};
+        r->lag_error[i] = ERROR_MAX;
     for (unsigned i = 0; i < RATE_PROFILE_ROWS; i++)
         r->profile[i] = (i + 1.0) / RATE_PROFILE_ROWS;
 }
@@ -152,10 +152,10 @@ static double rate_target(const struct rate *r)
 static unsigned best_lag(const struct rate *r)
 {
     unsigned best = 0;
-    if (r->sample[0].error < LAG_ERROR)
+    if (r->lag_error[0] < LAG_ERROR)
         return 0;
     for (unsigned i = 1; i < r->samples; i++)
-        if (r->sample[i].error < 0.6 * r->sample[best].error)
+        if (r->lag_error[i] < 0.6 * r->lag_error[best])
             best = i;
     return best;
 }
@@ -287,19 +287,15 @@ static void judge_lags(struct rate *r, double log_bytes)
     double fineness = fineness_of(r->quality);
     for (unsigned i = 0; i < r->samples; i++) {
         double error = fabs(log_bytes - predict(r, &r->sample[i], fineness));
-        r->sample[i].error =
-            ERROR_DECAY * r->sample[i].error + (1.0 - ERROR_DECAY) * fmin(error, ERROR_MAX);
+        r->lag_error[i] =
+            ERROR_DECAY * r->lag_error[i] + (1.0 - ERROR_DECAY) * fmin(error, ERROR_MAX);
     }
 }
 
 static void remember(struct rate *r, double fineness, double log_bytes)
 {
     memmove(&r->sample[1], &r->sample[0], sizeof(r->sample) - sizeof(r->sample[0]));
-    // Errors belong to lags, not to frames: move them back.
-    for (unsigned i = 0; i + 1 < RATE_LAGS; i++)
-        r->sample[i].error = r->sample[i + 1].error;
-    r->sample[0].fineness = fineness;
-    r->sample[0].log_bytes = log_bytes;
+    r->sample[0] = (struct rate_sample){.fineness = fineness, .log_bytes = log_bytes};
     if (r->samples < RATE_LAGS)
         r->samples++;
 }

@@ -21,7 +21,7 @@
 
 #include "hal/base.h"
 
-#define RATE_LAGS         4u  /**< how many frames back a repeating scene is looked for */
+#define RATE_LAGS         8u  /**< how many frames back a repeating scene is looked for */
 #define RATE_PROFILE_ROWS 16u /**< resolution of the byte profile from top to bottom */
 
 struct rate_config {
@@ -36,7 +36,6 @@ struct rate_config {
 struct rate_sample {
     double fineness;  /**< the quality it was encoded at, on the model's scale */
     double log_bytes; /**< log of its size without headers */
-    double error;     /**< how far off this lag's predictions have been lately (log) */
 };
 
 /** All state of rate control. Read the counters; leave the rest to the module. */
@@ -47,6 +46,7 @@ struct rate {
     double gamma;
     struct rate_sample sample[RATE_LAGS]; // [0] is the previous frame
     unsigned samples;
+    double lag_error[RATE_LAGS];         // how far off each lag's predictions were lately (log)
     double spread;                       // recent underestimates of size (log)
     double trend;                        // mean of recent errors (log): sizes are rising
     double profile[RATE_PROFILE_ROWS];   // share of bytes above each sixteenth's end, last frame
