@@ -9,8 +9,9 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 shopt -s nullglob globstar
 
-c_files=(hal/*.c net/*.c app/*.c tools/*.c tests/host/**/*.c)
-formatted=("${c_files[@]}" hal/*.h net/*.h app/*.h tools/*.h tests/host/**/*.h hal/*.cpp)
+# What runs at a user's; the analyzers do not know that cmocka's assertions do not return.
+c_files=(hal/*.c net/*.c app/*.c tools/*.c)
+formatted=({hal,net,app,tools}/*.[ch] hal/*.cpp tests/host/**/*.[ch])
 shell_files=(tools/*.sh tests/host/**/*.sh board/**/*.sh .ci/run)
 python_files=(tools/*.py tools/python/**/*.py tests/host/**/*.py)
 

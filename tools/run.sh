@@ -3,6 +3,8 @@
 # What `make run` does once everything is built: starts the node and the web page, waits for the
 # first picture, prints the URL, and ends both at Ctrl-C. RUN_SECONDS=N ends by itself (exit 0).
 set -uo pipefail
+# Each child gets a process group of its own, so that Ctrl-C reaches this script alone.
+set -m
 
 build=${BUILD:-build/release}
 camera=${CAMERA:-auto}
@@ -46,7 +48,7 @@ mkfifo "$scratch/log"
 sed -u 's/^<[0-9]>//' <"$scratch/log" | tee "$scratch/node.log" >&2 &
 reader=$!
 "$build/pinhole" --camera "$camera" --listen "$address:$node_port" \
-    --socket "$scratch/pinhole.sock" 2>"$scratch/log" &
+    --socket "$scratch/pinhole.sock" 2>"$scratch/log" </dev/null &
 node=$!
 
 # Waits for $2 (a command) while process $1 lives; a slow board gets a minute.
@@ -63,7 +65,7 @@ node_is_up() { [ -S "$scratch/pinhole.sock" ] && grep -q 'listening on' "$scratc
 wait_for "$node" node_is_up || fail "the node did not start; its own words are above"
 
 "$build/pinhole-web" --node "unix:$scratch/pinhole.sock" --listen "$address:$port" \
-    >"$scratch/web.out" &
+    >"$scratch/web.out" 2>"$scratch/log" </dev/null &
 web=$!
 page() { url=$(grep -o 'http://[^ ]*' "$scratch/web.out" | head -n 1) && [ -n "$url" ]; }
 wait_for "$web" page || fail "the web page did not start; its own words are above"
@@ -79,7 +81,17 @@ picture() {
         tr -d '\0')
     [[ $answer == HTTP/1.?" 200 "* && $answer == *image/jpeg* ]]
 }
-wait_for "$web" picture || fail "no picture arrived within a minute; the node's log is above"
+# The node goes on looking for a camera that is absent; whoever just typed its name wants to know.
+wished_camera_is_absent() {
+    [ "$camera" != auto ] && [ $((SECONDS - started)) -ge 5 ] &&
+        grep -q '^camera absent' "$scratch/node.log"
+}
+picture_or_absence() { picture || wished_camera_is_absent; }
+started=$SECONDS
+wait_for "$web" picture_or_absence ||
+    fail "no picture arrived within a minute; the node's log is above"
+wished_camera_is_absent && ! picture &&
+    fail "CAMERA=$camera: $(sed -n 's/^camera absent: //p' "$scratch/node.log" | tail -n 1)"
 
 model=$("$build/pinholectl" --node "unix:$scratch/pinhole.sock" get DeviceModelName 2>/dev/null)
 model=${model#DeviceModelName=}
