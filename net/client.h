@@ -88,7 +88,7 @@ struct pinhole {
     enum client_state state;
     uint64_t state_until_ns;
     uint64_t up_since_ns;
-    unsigned attempts; /**< since the link was last good; sets the back-off */
+    unsigned attempts; /**< tries since the link was last good; sets the back-off */
     bool opened;       /**< pinhole_open() has succeeded: from now on a broken link is mended */
     int broken_error;  /**< CLIENT_BROKEN: what calls return */
     int fd;

@@ -132,6 +132,7 @@ static int end_record(struct pinhole *p)
         return client_link_down(p, EPROTO, "the node sent a malformed %s",
                                 r->header.type == WIRE_TYPE_FRAME ? "FRAME" : "EVENT");
     r->record = NULL;
+    p->attempts = 0; // a link that carries records is worth making again at once
     if (client_position_accept(p, record) < 0)
         return client_link_down(p, ENOMEM, "out of memory");
     return 1;

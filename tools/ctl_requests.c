@@ -194,7 +194,7 @@ static int look(struct pinhole *p, struct overview *out)
     if (error < 0)
         return error;
     const char *line = strstr(stats, "\npinhole_camera_streaming ");
-    out->state = line != NULL && atoi(strchr(line, ' ')) == 0 ? "no camera" : "streaming";
+    out->state = line != NULL && atoi(strchr(line, ' ')) == 0 ? "not streaming" : "streaming";
     free(stats);
     return 0;
 }

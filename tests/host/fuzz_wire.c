@@ -94,17 +94,20 @@ static void use_answer(struct pinhole *p)
     p->is_answered = false;
 }
 
+/** One step at a time, as a request does: its answer is read before anything else is received. */
 static void take_all(struct pinhole *p)
 {
     struct pinhole_record *record;
-    while (pinhole_next(p, 0, &record) == 1) {
-        use(record);
-        if (record->kind == PINHOLE_FRAME && record->frame.jpeg_bytes % 3 == 0 &&
-            p->borrowed.count < 7)
-            continue; // kept until the end
-        pinhole_release(p, record);
+    while (client_advance(p, true) > 0) {
+        use_answer(p);
+        while (p->queue.first != NULL && pinhole_next(p, 0, &record) == 1) {
+            use(record);
+            if (record->kind == PINHOLE_FRAME && record->frame.jpeg_bytes % 3 == 0 &&
+                p->borrowed.count < 7)
+                continue; // kept until the end
+            pinhole_release(p, record);
+        }
     }
-    use_answer(p);
 }
 
 static void receive(uint8_t choice, const uint8_t *data, size_t bytes)
