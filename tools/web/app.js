@@ -437,7 +437,6 @@ function buildControl(feature, id) {
     feature.input = make('select', {id, name: spec.name},
       ...spec.choices.map((choice) => make('option', {value: choice, textContent: choice})));
     feature.input.addEventListener('change', () => apply(feature, feature.input.value));
-    return make('div', {className: 'row'}, feature.input);
   } else if (spec.type === 'Integer' || spec.type === 'Float') {
     return buildNumber(feature, id);
   } else {
@@ -454,7 +453,7 @@ function buildFeature(spec) {
   feature.error.setAttribute('role', 'alert');
   const label = make('label', {htmlFor: id, textContent: spec.name});
   if (spec.unit) {
-    label.append(' ', make('span', {className: 'unit', textContent: spec.unit}));
+    label.append(' ', make('span', {className: 'unit', textContent: spec.unit === 'us' ? 'µs' : spec.unit}));
   }
   let control;
   if (spec.writable) {
@@ -464,7 +463,7 @@ function buildFeature(spec) {
     feature.output = make('output', {id});
     control = feature.output;
   }
-  const isInline = !spec.writable || spec.type === 'Boolean' || spec.type === 'Command';
+  const isInline = !spec.writable || ['Boolean', 'Command', 'Enum'].includes(spec.type);
   feature.row = make('div', {className: isInline ? 'feature inline' : 'feature', title: spec.help},
     label, control, feature.error);
   return feature;
