@@ -201,6 +201,20 @@ struct photo *photo_load(const char *path)
     return photo;
 }
 
+struct photo *photo_draw(enum picture_scene scene, uint32_t seed, uint32_t width, uint32_t height)
+{
+    struct photo *photo = calloc(1, sizeof(*photo));
+    if (!photo)
+        abort();
+    *photo = (struct photo){width, height, must_alloc((size_t)width * height * 3)};
+    for (uint32_t y = 0; y < height; y++)
+        for (uint32_t x = 0; x < width; x++) {
+            struct yuv s = sample_of(scene, x, y, seed);
+            memcpy(photo->yuv + 3 * ((size_t)y * width + x), (uint8_t[3]){s.y, s.u, s.v}, 3);
+        }
+    return photo;
+}
+
 void photo_free(struct photo *photo)
 {
     if (photo)

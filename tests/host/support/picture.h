@@ -34,6 +34,8 @@ void picture_draw(struct picture *picture, enum picture_scene scene, uint32_t se
 
 /** A photograph, decoded to YUV 4:4:4. NULL when it cannot be read. */
 struct photo *photo_load(const char *path);
+/** A drawn scene that can be cropped like a photograph. */
+struct photo *photo_draw(enum picture_scene scene, uint32_t seed, uint32_t width, uint32_t height);
 void photo_free(struct photo *photo);
 /** Copies the part of the photograph at (x, y), which wraps around its edges. */
 void picture_crop(struct picture *picture, const struct photo *photo, uint32_t x, uint32_t y);
