@@ -14,6 +14,7 @@
 /** The most payload a node accepts in one message from a client. */
 #define WIRE_REQUEST_BYTES_MAX 4096
 
+/** Message types. */
 enum wire_type {
     WIRE_TYPE_HELLO = 1,
     WIRE_TYPE_SUBSCRIBE = 2,
@@ -35,8 +36,8 @@ enum wire_policy { WIRE_POLICY_NONE = 0, WIRE_POLICY_LATEST = 1, WIRE_POLICY_EVE
 /** SUBSCRIBE filter bits. */
 enum { WIRE_FILTER_TRIGGERED_ONLY = 1u << 0, WIRE_FILTER_NO_EVENTS = 1u << 1 };
 /** SUBSCRIBE from_sequence values with a meaning of their own. */
-#define WIRE_FROM_NEWEST UINT64_C(0)  /**< the newest retained frame, then what follows */
-#define WIRE_FROM_NEXT   UINT64_MAX   /**< only what is published from now on */
+#define WIRE_FROM_NEWEST UINT64_C(0) /**< the newest retained frame, then what follows */
+#define WIRE_FROM_NEXT   UINT64_MAX  /**< only what is published from now on */
 
 /** FRAME flags. */
 enum {
@@ -49,10 +50,10 @@ enum {
 };
 
 enum wire_event_kind {
-    WIRE_EVENT_GAP = 1,      /**< records first..last were evicted before this subscriber got them */
-    WIRE_EVENT_TRIGGER = 2,  /**< triggers first..last have no image; `outcome` says why */
-    WIRE_EVENT_CAMERA = 3,   /**< the camera's state changed to `camera_state` */
-    WIRE_EVENT_FEATURES = 4, /**< features changed; the text has their `Name=value` lines */
+    WIRE_EVENT_GAP = 1,     /**< records first..last were evicted before this subscriber got them */
+    WIRE_EVENT_TRIGGER = 2, /**< triggers first..last have no image; `outcome` says why */
+    WIRE_EVENT_CAMERA = 3,  /**< the camera's state changed to `camera_state` */
+    WIRE_EVENT_FEATURES = 4,   /**< features changed; the text has their `Name=value` lines */
     WIRE_EVENT_FRAME_LOST = 5, /**< an acquired frame could not be delivered; the text says why */
     WIRE_EVENT_BOOT = 6, /**< to a subscriber that named another boot_id: the node has restarted */
 };
@@ -73,24 +74,24 @@ enum wire_outcome {
 };
 
 enum wire_camera_state {
-    WIRE_CAMERA_ABSENT = 0,     /**< not there (yet); being looked for */
+    WIRE_CAMERA_ABSENT = 0, /**< not there (yet); being looked for */
     WIRE_CAMERA_STREAMING = 1,
-    WIRE_CAMERA_STALLED = 2,    /**< no frame in time; the stream is being restarted */
+    WIRE_CAMERA_STALLED = 2,      /**< no frame in time; the stream is being restarted */
     WIRE_CAMERA_RECONFIGURED = 3, /**< size or format changed by a client; streams again */
 };
 
 enum wire_error_code {
-    WIRE_ERROR_MALFORMED = 1,       /**< closes */
-    WIRE_ERROR_VERSION = 2,         /**< closes */
-    WIRE_ERROR_TOO_LARGE = 3,       /**< closes */
-    WIRE_ERROR_FULL = 4,            /**< clients_max reached; closes */
-    WIRE_ERROR_TIMEOUT = 5,         /**< no valid message in time; closes */
+    WIRE_ERROR_MALFORMED = 1, /**< closes */
+    WIRE_ERROR_VERSION = 2,   /**< closes */
+    WIRE_ERROR_TOO_LARGE = 3, /**< closes */
+    WIRE_ERROR_FULL = 4,      /**< clients_max reached; closes */
+    WIRE_ERROR_TIMEOUT = 5,   /**< no valid message in time; closes */
     WIRE_ERROR_UNKNOWN_TYPE = 6,
     WIRE_ERROR_UNKNOWN_FEATURE = 7,
     WIRE_ERROR_READ_ONLY = 8,
     WIRE_ERROR_BAD_VALUE = 9,
-    WIRE_ERROR_UNAVAILABLE = 10,    /**< understood, but not now (no camera, trigger mode off) */
-    WIRE_ERROR_SLOW = 11,           /**< send deadline passed; closes (best effort) */
+    WIRE_ERROR_UNAVAILABLE = 10, /**< understood, but not now (no camera, trigger mode off) */
+    WIRE_ERROR_SLOW = 11,        /**< send deadline passed; closes (best effort) */
 };
 /** ERROR flags. */
 enum { WIRE_ERROR_CLOSING = 1u << 0 };

@@ -48,9 +48,7 @@ void ctl_catch_signals(void);
 #define CTL_LONG                                                                                   \
     {"node", required_argument, NULL, 'n'}, {"json", no_argument, NULL, 'j'},                      \
         {"timeout", required_argument, NULL, 'T'}, {"help", no_argument, NULL, 'h'},               \
-    {                                                                                              \
-        NULL, 0, NULL, 0                                                                           \
-    }
+        {NULL, 0, NULL, 0}
 
 /** getopt_long() that deals with the shared options itself. Returns a command's own option letter,
  * or 0 when there are no more; < 0: ctl_option_exit() of it is the exit code. */
