@@ -105,10 +105,13 @@ int apply_configuration()
     if (result < 0)
         return fail(result == -ENODEV ? -ENODEV : -EIO, "camera %s refuses %s: %s", b.info.id,
                     stream.toString().c_str(), strerror(-result));
-    if (stream.pixelFormat != formats::MJPEG && stream.colorSpace &&
-        stream.colorSpace->range != ColorSpace::Range::Full)
+    const auto &colour = stream.colorSpace;
+    bool is_full = !colour || colour->range == ColorSpace::Range::Full;
+    if (stream.pixelFormat != formats::MJPEG && !is_full && !b.colour_said) {
         log_info("camera %s: colours are %s, not full-range sYCC: contrast may look flat",
-                 b.info.id, ColorSpace::toString(stream.colorSpace).c_str());
+                 b.info.id, ColorSpace::toString(colour).c_str());
+        b.colour_said = true;
+    }
     return 0;
 }
 
@@ -251,22 +254,29 @@ void queue_or_break(slot *slot) noexcept
     (void)eventfd_write(b.event_fd, 1);
 }
 
-slot *find_free_slot()
+slot *find_slot(slot_state state)
 {
     for (unsigned i = 0; i < b.slot_count; i++)
-        if (b.slots[i].state == SLOT_FREE)
+        if (b.slots[i].state == state)
             return &b.slots[i];
     return nullptr;
+}
+
+void queue_ticks()
+{
+    slot *slot;
+    while (b.broken == 0 && (slot = find_slot(SLOT_FREE)) != nullptr &&
+           frame_ticks_take(&b.ticks, &slot->tick))
+        queue_or_break(slot);
 }
 
 void tick()
 {
     frame_ticks_look(&b.ticks);
-    slot *slot;
-    while (b.broken == 0 && (slot = find_free_slot()) != nullptr &&
-           frame_ticks_take(&b.ticks, &slot->tick))
-        queue_or_break(slot);
-    frame_ticks_drop(&b.ticks);
+    queue_ticks();
+    // Everything is borrowed: a sensor would lose these frames. What is only late is kept.
+    if (find_slot(SLOT_FREE) == nullptr && find_slot(SLOT_QUEUED) == nullptr)
+        frame_ticks_drop(&b.ticks);
 }
 
 int start_camera()
@@ -292,6 +302,8 @@ int entry_start() noexcept
 {
     if (b.slot_count == 0 || b.running.load())
         return fail(-EIO, "start: the camera is %s", b.running ? "streaming" : "not configured");
+    if (b.unplugged.load())
+        return fail(-ENODEV, "camera %s has been unplugged", b.info.id);
     int result = guarded_slow("start", [] { return start_camera(); });
     if (result < 0)
         entry_stop();
@@ -411,7 +423,11 @@ void entry_release(const struct hal_frame *frame) noexcept
         return;
     view_end(slot.view);
     slot.state = SLOT_FREE;
-    if (!b.ticking && b.broken == 0 && !b.unplugged.load())
+    if (b.broken != 0 || b.unplugged.load())
+        return;
+    if (b.ticking)
+        queue_ticks();
+    else
         queue_or_break(&slot);
 }
 

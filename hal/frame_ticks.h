@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Sensor ticks for a camera that has no clock of its own and fills a buffer whenever it gets one
-// (libcamera's virtual pipeline). Each tick is the start of one frame; a tick that finds no free
-// buffer is a lost frame and shows as a gap in the numbers, as on a sensor.
+// (libcamera's virtual pipeline). Each tick is the start of one frame; a tick while everything is
+// borrowed is a lost frame and shows as a gap in the numbers, as on a sensor.
 //
-// Ticks that passed while nobody looked are still given out, oldest first, as long as there are
-// buffers: a sensor would have filled those buffers meanwhile.
+// Ticks that passed while nobody looked, or while the camera was still filling, are given out
+// later, oldest first and up to a limit: on a busy machine such a camera runs late, but loses
+// nothing.
 #ifndef PINHOLE_HAL_FRAME_TICKS_H
 #define PINHOLE_HAL_FRAME_TICKS_H
 
@@ -13,6 +14,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/** Ticks that wait at most; older ones are lost. */
+#define FRAME_TICKS_PENDING_MAX 32
 
 struct frame_ticks {
     int fd; /**< a timerfd, readable at each tick; -1 = closed */
@@ -38,7 +42,7 @@ void frame_ticks_look(struct frame_ticks *ticks);
 /** Takes the oldest pending tick: true and its number. */
 bool frame_ticks_take(struct frame_ticks *ticks, uint32_t *number);
 
-/** Ticks still pending had no buffer: they are lost. */
+/** Whatever is pending is lost. */
 void frame_ticks_drop(struct frame_ticks *ticks);
 
 #ifdef __cplusplus

@@ -44,6 +44,7 @@ struct backend {
     bool ticking; // no hardware behind it and no clock: paced here
     frame_ticks ticks;
     int claim_fd, event_fd, epoll_fd;
+    bool colour_said; // once per process is enough
     clock_kind clock;
     int64_t clock_offset_ns;
     int broken; // -errno that acquire() reports

@@ -131,6 +131,7 @@ static void opens_and_closes_50_times(void **state)
     endure(6, (unsigned)cycles_of(50), open_and_close);
 }
 
+// Sizes and buffer counts come round every twelve times, so that warm-up and run end alike.
 static void change_size(unsigned i)
 {
     static const uint32_t sizes[][2] = {{1280, 720}, {1920, 1080}, {640, 360}, {480, 272}};
@@ -151,11 +152,11 @@ static void change_size(unsigned i)
     assert_int_equal(bed_ops->fd(), fd);
 }
 
-static void changes_size_50_times(void **state)
+static void changes_size_60_times(void **state)
 {
     (void)state;
     bed_start(BED_BARS, 1280, 720, 100);
-    endure(8, (unsigned)cycles_of(50), change_size);
+    endure(12, (unsigned)cycles_of(60), change_size);
 }
 
 static void allocates_nothing_per_frame(void **state)
@@ -239,7 +240,7 @@ static void an_unplugged_camera_comes_back_by_its_id(void **state)
     assert_non_null(strstr(bed_ops->last_error(), "unplugged"));
     assert_int_equal(bed_ops->acquire(&frame), -ENODEV);
     bed_ops->stop();
-    assert_true(bed_ops->start() == -ENODEV || bed_ops->start() == 0);
+    assert_int_equal(bed_ops->start(), -ENODEV);
     bed_ops->stop();
     bed_ops->close();
     for (int i = 0; i < 3; i++) {
@@ -351,7 +352,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         BED_CASE(starts_and_stops_200_times),
         BED_CASE(opens_and_closes_50_times),
-        BED_CASE(changes_size_50_times),
+        BED_CASE(changes_size_60_times),
         BED_CASE(allocates_nothing_per_frame),
         BED_CASE(a_cancelled_request_ends_the_stream_until_restart),
         BED_CASE(libcamera_stopping_on_its_own_is_noticed),

@@ -249,6 +249,12 @@ static void ticks_wait_for_buffers_and_are_lost_without(void **state)
     frame_ticks_look(&ticks);
     assert_true(frame_ticks_take(&ticks, &number));
     assert_int_equal(number, pending);
+    usleep(100000); // many more than may wait
+    frame_ticks_look(&ticks);
+    assert_int_equal(ticks.pending, FRAME_TICKS_PENDING_MAX);
+    uint32_t before = number;
+    assert_true(frame_ticks_take(&ticks, &number));
+    assert_true(number > before + 1);
     frame_ticks_stop(&ticks);
     frame_ticks_look(&ticks);
     frame_ticks_drop(&ticks);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#undef stop // cmocka 2 has a macro of this name
 
 #include "hal/camera.h"
 
