@@ -94,10 +94,11 @@ run_one() {
             esac
             tail -n 300 "$log" | sed 's/^/  | /'
         elif [ $status = 77 ]; then
-            grep -av '^$' "$log" | tail -n 1 | sed 's/^/  skipped: /'
+            grep -av '^$' "$log" | tail -n 1 | sed -E 's/^(skip(ped)?: *)?/  skipped: /'
         elif [ "$skipped" != 0 ]; then
             # cmocka names the skipped cases after its summary; the reason stands before them.
-            grep -aE '^(\[  SKIPPED \] [a-z_]|skip)' "$log" | sort -u | sed 's/^/  /'
+            grep -aE '^(\[  SKIPPED \] [a-z_]|skip)' "$log" | sort -u |
+                sed -E 's/^\[  SKIPPED \] /  skipped case: /; s/^skip(ped)?: */  skipped: /'
         fi
     } >"$out/$name.line"
     flock "$out" cat "$out/$name.line"
