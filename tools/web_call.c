@@ -157,6 +157,17 @@ static int fetch_stats(struct caller *caller, struct web_call *call)
     return call->text == NULL ? -ENOMEM : 0;
 }
 
+// The library puts the node's address in front; who asks this gateway knows the node.
+static void keep_error(struct caller *caller, struct web_call *call)
+{
+    const char *error = pinhole_error(caller->node);
+    const char *address = pinhole_info(caller->node)->address;
+    size_t length = strlen(address);
+    if (strncmp(error, address, length) == 0 && strncmp(error + length, ": ", 2) == 0)
+        error += length + 2;
+    snprintf(call->error, sizeof call->error, "%s", error);
+}
+
 static int ask(struct caller *caller, struct web_call *call)
 {
     int result = connect_node(caller, call);
@@ -169,7 +180,7 @@ static int ask(struct caller *caller, struct web_call *call)
     case WEB_CALL_STATS: result = fetch_stats(caller, call); break;
     }
     if (result < 0)
-        snprintf(call->error, sizeof call->error, "%s", pinhole_error(caller->node));
+        keep_error(caller, call);
     else if (call->kind == WEB_CALL_SET)
         (void)fetch_features(caller); // the values are set; a stale list mends itself
     return result < 0 ? result : 0;

@@ -538,13 +538,21 @@ function sayRefused(feature, text) {
   feature.input.setAttribute('aria-invalid', String(feature.refused));
 }
 
+// Who moves a value by hand wants it to stay: its automatic is switched off with it.
+const AUTOMATICS = {ExposureTime: 'ExposureAuto', Gain: 'GainAuto'};
+function withManual(name, value) {
+  const automatic = features.get(AUTOMATICS[name]);
+  const manual = automatic && automatic.spec.value !== 'Off' ? {[automatic.spec.name]: 'Off'} : {};
+  return {...manual, [name]: value};
+}
+
 async function apply(feature, value) {
   feature.busy = true;
   feature.row.classList.add('busy');
   feature.row.classList.remove('done');
   sayRefused(feature, '');
   try {
-    const answer = await post('features', JSON.stringify({[feature.spec.name]: value}));
+    const answer = await post('features', JSON.stringify(withManual(feature.spec.name, value)));
     const applied = answer.features[feature.spec.name];
     if (applied !== undefined && feature.spec.type !== 'Boolean' && feature.spec.type !== 'Command') {
       feature.input.value = applied;
