@@ -88,6 +88,33 @@ static void draw_conveyor(const struct paint *paint)
     paint_rect(paint, 0, bottom, width, paint_y(paint, CHART_TOP) - bottom, 0x14171d);
 }
 
+static int32_t glyph_bit(const uint8_t *glyph, int32_t column, int32_t row)
+{
+    bool inside =
+        column >= 0 && column < CANVAS_GLYPH_COLUMNS && row >= 0 && row < CANVAS_GLYPH_ROWS;
+    return inside ? glyph[row] >> (CANVAS_GLYPH_COLUMNS - 1 - column) & 1 : 0;
+}
+
+// A glyph much enlarged: between the centres of the font's pixels the ink is interpolated, and
+// drawn where there is enough of it. That rounds corners and joins diagonals.
+static void draw_smooth_glyph(const struct paint *paint, int32_t left, int32_t top, int32_t scale,
+                              const uint8_t *glyph, uint8_t luma)
+{
+    for (int32_t y = -scale; y < (CANVAS_GLYPH_ROWS + 1) * scale; y++)
+        for (int32_t x = -scale; x < (CANVAS_GLYPH_COLUMNS + 1) * scale; x++) {
+            // In 1/256 of a font pixel, from the centre of the pixel at (-2, -2) to stay positive.
+            int32_t u = (2 * x + 1) * 128 / scale + 384, v = (2 * y + 1) * 128 / scale + 384;
+            int32_t column = u / 256 - 2, row = v / 256 - 2, du = u % 256, dv = v % 256;
+            int32_t upper =
+                glyph_bit(glyph, column, row) * (256 - du) + glyph_bit(glyph, column + 1, row) * du;
+            int32_t lower = glyph_bit(glyph, column, row + 1) * (256 - du) +
+                            glyph_bit(glyph, column + 1, row + 1) * du;
+            if (upper * (256 - dv) + lower * dv > 256 * 256 * 4 / 9)
+                canvas_fill_luma(paint->canvas, (struct canvas_rect){left + x, top + y, 1, 1},
+                                 luma);
+        }
+}
+
 static void draw_title(const struct paint *paint)
 {
     static const char title[] = "PINHOLE";
@@ -95,8 +122,10 @@ static void draw_title(const struct paint *paint)
     int32_t scale = (int32_t)paint->canvas->width * 36 / 100 / (glyphs * CANVAS_GLYPH_PITCH);
     if (scale < 1)
         return;
-    int32_t x = paint_x(paint, 50), y = paint_y(paint, 270);
-    canvas_text(paint->canvas, x, y, scale, title, 240);
+    uint8_t luma = paint_colour(paint, 0xf0f0f0).y;
+    for (int32_t i = 0; i < glyphs; i++)
+        draw_smooth_glyph(paint, paint_x(paint, 50) + i * CANVAS_GLYPH_PITCH * scale,
+                          paint_y(paint, 360), scale, canvas_glyph(title[i]), luma);
 }
 
 static const uint32_t bar_colours[] = {0xffffff, 0xffe000, 0x00d8e0, 0x10c020,

@@ -11,6 +11,7 @@
 #define BACKDROP_BELT_TOP  680
 #define BACKDROP_BELT_HIGH 26
 
+/** Covers the whole canvas. */
 void backdrop_draw(const struct paint *paint, enum fake_sensor_pattern pattern);
 
 #endif

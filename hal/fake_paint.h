@@ -6,6 +6,7 @@
 
 #include "hal/fake_canvas.h"
 
+/** What to draw on, in which light: 1000 = as meant. */
 struct paint {
     struct canvas *canvas;
     uint32_t brightness_milli;

@@ -104,7 +104,7 @@ static void draw_parcels(const struct paint *paint, struct scene_dirt *dirt, uin
 {
     int32_t width = (int32_t)paint->canvas->width, height = (int32_t)paint->canvas->height;
     int32_t top = paint_y(paint, BACKDROP_BELT_TOP), room = height * 260 / 1000;
-    uint64_t lap = (uint64_t)(width + room);
+    uint64_t lap = (uint64_t)width + (uint64_t)room;
     dirt->count = 0;
     for (int32_t i = 0; i < SCENE_PARCELS; i++) {
         uint64_t at = (travelled_px + lap * (uint64_t)i / SCENE_PARCELS) % lap;

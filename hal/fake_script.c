@@ -178,7 +178,7 @@ static int parse_setting(struct fake_script *script, const struct line *line)
     for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
         if (strcmp(line->word[0], settings[i].word) != 0)
             continue;
-        uint64_t value;
+        uint64_t value = 0;
         int error = parse_count(line, 1, "number", settings[i].min, settings[i].max, &value);
         if (error)
             return error;

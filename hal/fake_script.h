@@ -36,6 +36,7 @@
 #define FAKE_SCRIPT_FRAMES_MAX  UINT32_MAX
 #define FAKE_SCRIPT_ERROR_BYTES 256
 
+/** The faults, as listed above. */
 enum fake_fault_kind {
     FAKE_FAULT_STALL,
     FAKE_FAULT_FREEZE,
@@ -46,6 +47,7 @@ enum fake_fault_kind {
     FAKE_FAULT_UNPLUG,
 };
 
+/** One line of the script. */
 struct fake_fault {
     enum fake_fault_kind kind;
     uint64_t frame;       /**< when it is due next; UINT64_MAX once it is over */
