@@ -31,7 +31,7 @@ static void parse_feature(const char *line, struct pinhole_feature *out)
     FIELD(out->increment);
     FIELD(access);
     FIELD(out->choices);
-    FIELD(out->help);
+    (void)copy_field(line, '\t', out->help, sizeof out->help);
 #undef FIELD
     out->writable = strchr(access, 'w') != NULL;
 }

@@ -182,7 +182,7 @@ struct overview {
 
 static int look(struct pinhole *p, struct overview *out)
 {
-    char *stats;
+    char *stats = NULL;
     out->info = pinhole_info(p);
     int error = pinhole_get(p, "Width", out->width, sizeof out->width);
     if (error == 0)
@@ -191,10 +191,10 @@ static int look(struct pinhole *p, struct overview *out)
         error = pinhole_get(p, "AcquisitionFrameRate", out->rate, sizeof out->rate);
     if (error == 0)
         error = fetch_stats(p, &stats);
-    if (error < 0)
+    if (error < 0 || stats == NULL)
         return error;
-    const char *line = strstr(stats, "\npinhole_camera_streaming ");
-    out->state = line != NULL && atoi(strchr(line, ' ')) == 0 ? "not streaming" : "streaming";
+    const char *zero = strstr(stats, "\npinhole_camera_streaming 0\n");
+    out->state = zero != NULL ? "not streaming" : "streaming";
     free(stats);
     return 0;
 }
