@@ -43,7 +43,7 @@ find_library = $(if $(and $(PKG),$(if $(filter $(1),$(WITHOUT)),,yes)),$(shell p
 LIBCAMERA := $(if $(wildcard hal/camera_libcamera.cpp),$(if $(shell command -v $(CXX)),$(call find_library,libcamera,libcamera)))
 GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
 GPIOD := $(if $(wildcard hal/gpio_gpiod$(GPIOD).c),$(GPIOD))
-TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
+TURBOJPEG := $(if $(wildcard net/client_decode.c),$(call find_library,turbojpeg,libturbojpeg))
 
 ifneq ($(SAN)$(FUZZ),)
 CHECKS := -fsanitize=$(if $(FUZZ),fuzzer-no-link$(COMMA))address$(COMMA)undefined
@@ -259,8 +259,7 @@ install: programs ## into PREFIX: programs, library, header, pkg-config file, sy
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 net/pinhole.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(LIB_CLIENT) $(DESTDIR)$(LIBDIR)
-	install -m 755 $(LIB_SHARED) $(DESTDIR)$(LIBDIR)/libpinhole.so.$(VERSION)
-	ln -sf libpinhole.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpinhole.so.1
+	install -m 755 $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
 	printf '%s\n' 'Name: pinhole' 'Description: client library of Pinhole camera nodes' \
 	  'Version: $(VERSION)' 'Cflags: -I$(PREFIX)/include' 'Libs: -L$(LIBDIR) -lpinhole' \

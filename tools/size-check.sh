@@ -35,7 +35,8 @@ compare bss "$bss"
 compare stack_frame "$(cut -f 2 "${stack_files[@]}" | sort -n | tail -n 1)"
 
 echo "largest stack frames:"
-cat "${stack_files[@]}" | sort -t $'\t' -k 2,2nr | head -n 10 | awk -F '\t' '{printf "  %6d  %s\n", $2, $1}'
+cat "${stack_files[@]}" | sort -t $'\t' -k 2,2nr |
+    awk -F '\t' 'NR <= 10 {printf "  %6d  %s\n", $2, $1}'
 if grep -h $'\tdynamic$' "${stack_files[@]}"; then
     echo "OVER  these frames have no bound"
     over=1
