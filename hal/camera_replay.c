@@ -105,8 +105,7 @@ static int replay_open(const char *id)
         return fail(-EINVAL, "replay camera: the folder's path is too long");
     int error = replay_folder_list(&folder, id);
     if (error)
-        return fail(error == -ENOENT ? -ENODEV : -EINVAL, "replay camera: folder %s: %s", id,
-                    strerror(-error));
+        return fail(-EINVAL, "replay camera: folder %s: %s", id, strerror(-error));
     if (folder.count == 0)
         return fail(-EINVAL, "replay camera: folder %s has no *.jpg and no *.jpeg", id);
     if (folder.left_out > 0)

@@ -365,7 +365,7 @@ static void a_folder_without_a_readable_photograph_is_an_error(void **state)
     (void)state;
     int result;
     assert_int_equal(ops->open(""), -EINVAL);
-    assert_int_equal(ops->open("/tmp/pinhole no such folder"), -ENODEV);
+    assert_int_equal(ops->open("/tmp/pinhole no such folder"), -EINVAL);
     assert_non_null(strstr(ops->last_error(), "/tmp/pinhole no such folder"));
     assert_int_equal(ops->open("/etc/passwd"), -EINVAL);
     assert_non_null(strstr(ops->last_error(), "/etc/passwd"));
