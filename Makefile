@@ -43,7 +43,7 @@ find_library = $(if $(and $(PKG),$(if $(filter $(1),$(WITHOUT)),,yes)),$(shell p
 LIBCAMERA := $(if $(wildcard hal/camera_libcamera.cpp),$(if $(shell command -v $(CXX)),$(call find_library,libcamera,libcamera)))
 GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
 GPIOD := $(if $(wildcard hal/gpio_gpiod$(GPIOD).c),$(GPIOD))
-TURBOJPEG := $(if $(wildcard net/client_decode.c),$(call find_library,turbojpeg,libturbojpeg))
+TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
 
 ifneq ($(SAN)$(FUZZ),)
 CHECKS := -fsanitize=$(if $(FUZZ),fuzzer-no-link$(COMMA))address$(COMMA)undefined
@@ -68,7 +68,7 @@ LINK := $(if $(LIBCAMERA),$(CXX),$(CC))
 
 NODE_LIBS := -ljpeg -linih $(if $(LIBCAMERA),$(shell pkg-config --libs libcamera)) \
   $(if $(GPIOD),-lgpiod) -lpthread -lm
-CLIENT_LIBS := $(if $(TURBOJPEG),-lturbojpeg) -lpthread -lm
+CLIENT_LIBS := $(if $(wildcard net/client_decode.c),$(if $(TURBOJPEG),-lturbojpeg)) -lpthread -lm
 
 HAL_C := $(filter-out hal/gpio_gpiod%.c,$(wildcard hal/*.c)) \
   $(if $(GPIOD),hal/gpio_gpiod$(GPIOD).c)
@@ -80,6 +80,7 @@ CTL_C := $(wildcard tools/pinholectl.c tools/ctl_*.c)
 WEB_C := $(wildcard tools/pinhole-web.c tools/web_*.c)
 SUPPORT_C := $(wildcard tests/host/support/*.c)
 TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/test_*.c))
+BENCHES := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/bench*.c))
 FUZZ_NAMES := $(patsubst tests/host/%.c,%,$(filter-out %/fuzz_driver.c,$(wildcard tests/host/fuzz_*.c)))
 PRELOADS := $(patsubst tests/host/preload/%.c,$(BUILD)/tests/%.so,$(wildcard tests/host/preload/*.c))
 
@@ -94,7 +95,7 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help programs test-programs fuzzers run test bench lint size fuzz install clean \
+.PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz install clean \
   check-libcamera check-vm
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
@@ -124,7 +125,7 @@ test: ## install what is missing, build and run every test (SAN=1: under the san
 
 bench: ## CPU time and latency per frame, beside their references from the same run
 	@tools/setup.sh bench
-	+@$(SUBMAKE) programs test-programs
+	+@$(SUBMAKE) programs bench-programs
 	@tools/bench.sh
 
 lint: ## format, include rules, file sizes, clang-tidy, cppcheck, shellcheck, Python
@@ -206,7 +207,8 @@ $(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_CLIENT)
 	$(Q)$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -lmicrohttpd -o $@
 
 TEST_PARTS := $(call obj,$(SUPPORT_C)) $(LIB_NODE) $(LIB_CLIENT)
-TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) -lcmocka
+TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) $(if $(TURBOJPEG),-lturbojpeg) -lcmocka
+bench-programs: $(BENCHES)
 test-programs: $(TESTS) $(FUZZ_NAMES:%=$(BUILD)/tests/%) $(PRELOADS)
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
