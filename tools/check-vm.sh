@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Runs the trigger's tests on the kernel's simulated GPIO lines, in a virtual machine without KVM:
+# Debian testing's own kernel and libraries (libgpiod 2, libcamera with its virtual camera), and
+# Debian 12's libgpiod 1 on the same lines. Root filesystems come from the package mirror and are
+# cached (tools/rootfs.sh); the node and the tests are compiled inside them.
+#   KEEP=1    leave the guest's log in build/vm.log on success too (a failure always does)
+#   TIMEOUT=N seconds for the machine (default 900)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "$(id -u)" != 0 ]; then
+    echo "check-vm: needs root (it unpacks and enters Debian root filesystems): sudo make check-vm" >&2
+    exit 1
+fi
+base="gcc make pkg-config libc6-dev libjpeg-dev libinih-dev libcmocka-dev libgpiod-dev"
+testing=$(tools/rootfs.sh testing "$base linux-image-amd64 g++ libcamera-dev libcamera-ipa kmod udev iproute2 busybox-static")
+bookworm=$(tools/rootfs.sh bookworm "$base")
+work=${XDG_CACHE_HOME:-$HOME/.cache}/pinhole/vm
+mkdir -p "$work"
+exec 9>"$work/lock"
+flock 9
+
+# --- the sources, and what each system makes of them ---------------------------------------------
+source=$work/source
+mkdir -p "$source"
+find "$source" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+git ls-files -co --exclude-standard -z | while IFS= read -rd '' file; do
+    [ ! -e "$file" ] || printf '%s\0' "$file"
+done | tar -c --null --files-from - | tar -x -C "$source"
+
+compile() { # system, tree, targets...
+    local system=$1 tree=$2 log=$work/build-$1.log
+    shift 2
+    echo "check-vm: compiling for $system"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    if ! unshare -m bash -ec '
+        tree=$1 source=$2
+        shift 2
+        mount --make-rprivate /
+        mount --bind "$source" "$tree/mnt"
+        mount --rbind /dev "$tree/dev"
+        mount -t proc proc "$tree/proc"
+        mount -t tmpfs tmp "$tree/tmp"
+        exec chroot "$tree" env -i PATH=/usr/sbin:/usr/bin HOME=/tmp make -C /mnt "$@"' - \
+        "$tree" "$source" -j"$(nproc)" BUILD="build/$system" "$@" >"$log" 2>&1; then
+        tail -n 60 "$log" >&2
+        echo "check-vm: the build for $system failed" >&2
+        exit 1
+    fi
+}
+mapfile -t tests <tools/vm/tests
+compile testing "$testing" "${tests[@]/#/build/testing/tests/}" build/testing/pinhole build/testing/pinholectl
+compile bookworm "$bookworm" build/bookworm/tests/test_gpio_sim
+
+# --- disks ---------------------------------------------------------------------------------------
+image() { # folder, file, spare MiB
+    local size=$(($(du -sm --apparent-size "$1" | cut -f1) * 115 / 100 + $3))
+    rm -f "$2"
+    mke2fs -q -t ext4 -O ^has_journal -d "$1" "$2" "${size}M"
+}
+for tree in "$testing" "$bookworm"; do
+    [ -e "$tree.img" ] || { image "$tree" "$tree.img.new" 64 && mv "$tree.img.new" "$tree.img"; }
+done
+image "$source" "$work/source.img" 64
+
+# --- the kernel and what mounts its disks ----------------------------------------------------------
+kernel=$(echo "$testing"/usr/lib/modules/*)
+initrd=$work/initrd
+rm -rf "$initrd"
+mkdir -p "$initrd"/{bin,modules}
+cp "$testing/usr/bin/busybox" "$initrd/bin/"
+cp tools/vm/init "$initrd/init"
+chmod +x "$initrd/init"
+for module in virtio_pci virtio_blk virtio_rng ext4; do
+    modprobe -d "$testing" -S "$(basename "$kernel")" --show-depends "$module"
+done | awk '$1 == "insmod" && !seen[$2]++ {print $2}' | while read -r path; do
+    name=$(basename "$path" .xz)
+    xz -dc "$path" >"$initrd/modules/$name"
+    echo "$name" >>"$initrd/modules/order"
+done
+(cd "$initrd" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initrd.img"
+
+# --- the machine -----------------------------------------------------------------------------------
+log=$work/guest.log
+echo "check-vm: starting the machine"
+status=0
+timeout -k 10 "${TIMEOUT:-900}" qemu-system-x86_64 -M q35 -cpu qemu64 -accel tcg,thread=multi \
+    -smp 2 -m 1536M -nodefaults -no-user-config -display none -serial stdio -no-reboot \
+    -kernel "$kernel/vmlinuz" -initrd "$work/initrd.img" \
+    -append "console=ttyS0 quiet panic=-1 tsc=unstable" \
+    -drive file="$testing.img",format=raw,if=virtio,snapshot=on \
+    -drive file="$work/source.img",format=raw,if=virtio \
+    -drive file="$bookworm.img",format=raw,if=virtio,snapshot=on \
+    -device virtio-rng-pci </dev/null 2>&1 | tr -d '\r' | tee "$log" |
+    grep --line-buffered -aE '^VM(-RESULT|-END|:)|^\[ +FAILED' || status=$?
+mkdir -p build
+cp "$log" build/vm.log
+if ! grep -aqx 'VM-END 0' "$log"; then
+    tail -n 200 "$log" | sed 's/^/  | /' >&2
+    echo "check-vm: FAILED (status $status); the guest's whole log is in build/vm.log" >&2
+    exit 1
+fi
+[ -n "${KEEP:-}" ] || rm -f build/vm.log
+echo "check-vm: passed"

@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Process 1 of the virtual machine: makes a simulated GPIO chip that looks like a Pi's, runs the
+# tests on it, says "VM-RESULT name status" for each, "VM-END" at the end, and powers off.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8
+cd /mnt/pinhole || exec busybox poweroff -f
+
+mount -t tmpfs tmp /tmp
+mount -t tmpfs run /run
+mkdir -p /dev/shm /dev/pts && mount -t tmpfs shm /dev/shm
+mount -t configfs configfs /sys/kernel/config 2>/dev/null
+ip link set lo up
+echo "VM: Linux $(uname -r), $(nproc) processors, up $(cut -d' ' -f1 /proc/uptime) s"
+
+# "pinctrl-bcm2711" with GPIO0..GPIO57, like a Pi 4.
+make_chip() {
+    modprobe gpio-sim || return
+    mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return
+    local bank=/sys/kernel/config/gpio-sim/pi/bank0 i
+    mkdir -p $bank
+    echo 58 >$bank/num_lines
+    echo pinctrl-bcm2711 >$bank/label
+    for ((i = 0; i < 58; i++)); do
+        mkdir $bank/line$i
+        echo GPIO$i >$bank/line$i/name
+    done
+    echo 1 >/sys/kernel/config/gpio-sim/pi/live || return
+    PINHOLE_GPIO_SIM=/sys/devices/platform/$(cat /sys/kernel/config/gpio-sim/pi/dev_name)/$(cat $bank/chip_name)
+    export PINHOLE_GPIO_SIM
+}
+
+# A camera of libcamera that needs no hardware.
+mount -t tmpfs tmp /usr/share/libcamera/pipeline/virtual
+cp tests/host/virtual.yaml /usr/share/libcamera/pipeline/virtual/
+export PINHOLE_TEST_VIRTUAL=1 BUILD=build/testing
+
+failures=0
+run() { # name command...
+    local name=$1 status=0 start=$EPOCHSECONDS
+    shift
+    echo "VM-RUN $name"
+    timeout -k 5 "${LIMIT:-240}" "$@" </dev/null || status=$?
+    echo "VM-RESULT $name $status $((EPOCHSECONDS - start)) s"
+    [ $status = 0 ] || failures=$((failures + 1))
+}
+
+make_chip
+run chip test -d "$PINHOLE_GPIO_SIM"
+while read -r test; do
+    run "$test" "build/testing/tests/$test"
+done <tools/vm/tests
+
+# The same lines through Debian 12's libgpiod 1.
+old=/mnt/bookworm
+mkdir $old && mount -t ext4 -o ro /dev/vdc $old && mount --rbind /dev $old/dev &&
+    mount --rbind /sys $old/sys && mount -t tmpfs tmp $old/tmp && mount --bind /mnt/pinhole $old/mnt
+run libgpiod1 chroot $old env -C /mnt build/bookworm/tests/test_gpio_sim
+
+echo "VM-END $failures"
+sync
+busybox poweroff -f
