@@ -8,8 +8,7 @@ VERSION := 0.1.0
 #: SAN=1            build with AddressSanitizer and UBSan, in build/san
 #: BUILD=DIR        where everything built goes (default build/release)
 #: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg
-#: CAMERA=SPEC      run: which camera, e.g. fake, replay:FOLDER, libcamera:ID (default: the first
-#:                  real one, else the fake)
+#: CAMERA=SPEC      run: fake, replay:FOLDER, libcamera:ID (default: the first real one, else fake)
 #: PORT=8080        run: port of the web page
 #: NODE_PORT=7447   run: port of the node's own protocol
 #: LISTEN=127.0.0.1 run: address of both; 0.0.0.0 lets others on the network in
@@ -54,9 +53,8 @@ endif
 WARN := -Wall -Wextra -Wconversion -Wshadow -Werror
 WARN_C := -Wvla -Wstrict-prototypes -Wmissing-prototypes
 HARDEN := -fstack-protector-strong -fPIC -fvisibility=hidden
-CPPFLAGS := -I. -DPINHOLE_VERSION='"$(VERSION)"' \
-  $(if $(LIBCAMERA),-DHAVE_LIBCAMERA) $(if $(GPIOD),-DHAVE_GPIOD=$(GPIOD)) \
-  $(if $(TURBOJPEG),-DHAVE_TURBOJPEG)
+CPPFLAGS := -I. -DPINHOLE_VERSION='"$(VERSION)"' $(if $(LIBCAMERA),-DHAVE_LIBCAMERA) \
+  $(if $(GPIOD),-DHAVE_GPIOD=$(GPIOD)) $(if $(TURBOJPEG),-DHAVE_TURBOJPEG)
 # Defined as empty, so that a file which has its own `#define _GNU_SOURCE` agrees.
 CFLAGS := -std=c11 -D_GNU_SOURCE= -g $(OPT) $(WARN) $(WARN_C) $(HARDEN) -MMD -MP
 # libcamera's headers come as system headers: our warnings are not for them.
@@ -70,8 +68,7 @@ NODE_LIBS := -ljpeg -linih $(if $(LIBCAMERA),$(shell pkg-config --libs libcamera
   $(if $(GPIOD),-lgpiod) -lpthread -lm
 CLIENT_LIBS := $(if $(wildcard net/client_decode.c),$(if $(TURBOJPEG),-lturbojpeg)) -lpthread -lm
 
-HAL_C := $(filter-out hal/gpio_gpiod%.c,$(wildcard hal/*.c)) \
-  $(if $(GPIOD),hal/gpio_gpiod$(GPIOD).c)
+HAL_C := $(filter-out hal/gpio_gpiod%.c,$(wildcard hal/*.c)) $(GPIOD:%=hal/gpio_gpiod%.c)
 HAL_CXX := $(if $(LIBCAMERA),hal/camera_libcamera.cpp)
 NET_C := $(filter-out net/client%.c,$(wildcard net/*.c))
 CLIENT_C := $(wildcard net/client*.c) net/wire.c
@@ -106,8 +103,7 @@ endif
 programs: $(PROGRAMS) $(LIB_CLIENT) $(LIB_SHARED)
 
 help: ## this text
-	@echo 'Pinhole: a Raspberry Pi as an industrial camera. Start with `make run`.'
-	@echo; echo 'Targets:'
+	@printf '%s\n\n%s\n' 'Pinhole: a Raspberry Pi as an industrial camera. Start with `make run`.' 'Targets:'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
 	@echo; echo 'Variables:'
 	@sed -n 's/^#: /  /p' Makefile
@@ -143,17 +139,13 @@ fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one
 	@BUILD=build/fuzz tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_NAMES)
 
 check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
-	@tools/setup.sh check-libcamera
-	@tools/check-libcamera.sh
-
 check-vm: ## triggers on the kernel's simulated GPIO lines, in a virtual machine
-	@tools/setup.sh check-vm
-	@tools/check-vm.sh
+check-libcamera check-vm:
+	@tools/setup.sh $@
+	@tools/$@.sh
 
 clean: ## remove everything built
 	rm -rf build $(BUILD)
-
-# --- how things are made ---------------------------------------------------------------------
 
 # Objects depend on this file, which changes only when the options do.
 FLAGS := $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(NODE_LIBS) $(CLIENT_LIBS)
@@ -162,18 +154,24 @@ $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags,$(FLAGS))
 endif
 
-$(BUILD)/obj/%.o: %.c $(BUILD)/flags
-	$(say) CC $<
+# $(call compile,COMPILER WITH FLAGS) and $(call link,LINKER,LIBRARIES) are recipes.
+define compile
+	$(say) $(if $(filter %.cpp,$<),CXX,CC) $<
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+	$(Q)$(1) -c $< -o $@
+endef
+define link
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(1) $(LDFLAGS) $(filter %.o %.a,$^) $(2) -o $@
+endef
 
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	$(call compile,$(CC) $(CPPFLAGS) $(CFLAGS))
+$(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
+	$(call compile,$(CXX) $(CPPFLAGS) $(CXXFLAGS))
 # cmocka 2 deprecates names for others that cmocka 1 does not have.
 $(BUILD)/obj/tests/%.o: CFLAGS += -Wno-deprecated-declarations
-
-$(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
-	$(say) CXX $<
-	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -c $< -o $@
 
 $(LIB_NODE): $(filter-out %/app/main.o,$(NODE_OBJECTS)) $(HAL_CXX:%.cpp=$(BUILD)/obj/%.o)
 $(LIB_CLIENT): $(call obj,$(CLIENT_C))
@@ -182,78 +180,53 @@ $(LIB_CLIENT): $(call obj,$(CLIENT_C))
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-# The sanitizers' run-time comes with the program that loads the library, so undefined symbols are
-# an error only without them.
+# The sanitizers' run-time comes with the program that loads it: undefined symbols are no error there.
 LIB_MAP := $(wildcard net/libpinhole.map)
+$(LIB_SHARED): LDFLAGS += -shared -Wl,-soname,libpinhole.so.1 $(LIB_MAP:%=-Wl$(COMMA)--version-script=%) \
+  $(if $(CHECKS),,-Wl$(COMMA)-z$(COMMA)defs)
 $(LIB_SHARED): $(call obj,$(CLIENT_C)) $(LIB_MAP)
-	$(say) LD $@
-	$(Q)$(CC) -shared $(LDFLAGS) $(if $(CHECKS),,-Wl$(COMMA)-z$(COMMA)defs) \
-	  -Wl,-soname,libpinhole.so.1 $(LIB_MAP:%=-Wl$(COMMA)--version-script=%) \
-	  $(filter %.o,$^) $(CLIENT_LIBS) -o $@
+	$(call link,$(CC),$(CLIENT_LIBS))
 	$(Q)ln -sf libpinhole.so.1 $(BUILD)/libpinhole.so
 
 $(BUILD)/pinhole: $(call obj,app/main.c) $(LIB_NODE)
-	$(say) LD $@
-	$(Q)$(LINK) $(LDFLAGS) $^ $(NODE_LIBS) -o $@
-
+	$(call link,$(LINK),$(NODE_LIBS))
 $(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_CLIENT)
-	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -o $@
-
+	$(call link,$(CC),$(CLIENT_LIBS))
+$(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_CLIENT)
+	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd)
 # The page's files are embedded by .incbin, which no compiler reports as a dependency.
 $(call obj,$(WEB_C)): $(wildcard tools/web/*)
-$(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_CLIENT)
-	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -lmicrohttpd -o $@
 
 TEST_PARTS := $(call obj,$(SUPPORT_C)) $(LIB_NODE) $(LIB_CLIENT)
 TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) $(if $(TURBOJPEG),-lturbojpeg) -lcmocka
-bench-programs: $(BENCHES)
 test-programs: $(TESTS) $(FUZZ_NAMES:%=$(BUILD)/tests/%) $(PRELOADS)
-
+bench-programs: $(BENCHES)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
-	$(say) LD $@
-	@mkdir -p $(@D)
-	$(Q)$(LINK) $(LDFLAGS) $^ $(TEST_LIBS) -o $@
+	$(call link,$(LINK),$(TEST_LIBS))
+$(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/preload/%.o
+	$(call link,$(CC) -shared)
 
-# The libcamera backend with its fault hooks, for its test and for a node that fails on demand. Calls
-# of the heap by our own objects are counted there.
-ifneq ($(LIBCAMERA),)
-FAULTY := $(BUILD)/obj/hal/camera_libcamera_faulty.o
-WRAP := $(foreach name,malloc calloc realloc _Znwm,-Wl$(COMMA)--wrap=$(name))
-$(FAULTY): hal/camera_libcamera.cpp $(BUILD)/flags
-	$(say) CXX $@
-	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CPPFLAGS) -DPINHOLE_FAULT_HOOKS $(CXXFLAGS) -c $< -o $@
-
-$(BUILD)/tests/test_camera_libcamera_recovery: $(call obj,tests/host/test_camera_libcamera_recovery.c) $(FAULTY) $(TEST_PARTS)
-	$(say) LD $@
-	@mkdir -p $(@D)
-	$(Q)$(LINK) $(LDFLAGS) $(WRAP) $^ $(TEST_LIBS) -o $@
-
-$(BUILD)/tests/pinhole-faulty: $(call obj,app/main.c tests/host/support/libcamera_faults.c) $(FAULTY) $(LIB_NODE)
-	$(say) LD $@
-	@mkdir -p $(@D)
-	$(Q)$(LINK) $(LDFLAGS) $^ $(NODE_LIBS) -o $@
-test-programs: $(if $(wildcard app/main.c),$(BUILD)/tests/pinhole-faulty)
-endif
-
-# A fuzzer's body, with a main() that plays every file of its corpus once.
+# A fuzzer's body with a main() that plays every file of its corpus once, and with libFuzzer's.
 $(BUILD)/tests/fuzz_%: $(BUILD)/obj/tests/host/fuzz_%.o $(call obj,tests/host/fuzz_driver.c) $(TEST_PARTS)
-	$(say) LD $@
-	@mkdir -p $(@D)
-	$(Q)$(LINK) $(LDFLAGS) $^ $(TEST_LIBS) -o $@
-
+	$(call link,$(LINK),$(TEST_LIBS))
 fuzzers: $(FUZZ_NAMES:%=$(BUILD)/fuzzers/%)
 $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
-	$(say) LD $@
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(TEST_LIBS) -o $@
+	$(call link,$(CC) -fsanitize=fuzzer,$(TEST_LIBS))
 
-$(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/preload/%.o
-	$(say) LD $@
-	@mkdir -p $(@D)
-	$(Q)$(CC) -shared $^ -ldl -o $@
+# The libcamera backend with its fault hooks and its heap calls counted, for its test and for a node
+# that fails on demand.
+ifneq ($(LIBCAMERA),)
+FAULTY := $(BUILD)/obj/hal/camera_libcamera_faulty.o
+$(FAULTY): hal/camera_libcamera.cpp $(BUILD)/flags
+	$(call compile,$(CXX) $(CPPFLAGS) -DPINHOLE_FAULT_HOOKS $(CXXFLAGS))
+RECOVERY := $(BUILD)/tests/test_camera_libcamera_recovery
+$(RECOVERY): LDFLAGS += $(foreach name,malloc calloc realloc _Znwm,-Wl$(COMMA)--wrap=$(name))
+$(RECOVERY): $(call obj,tests/host/test_camera_libcamera_recovery.c) $(FAULTY) $(TEST_PARTS)
+	$(call link,$(LINK),$(TEST_LIBS))
+$(BUILD)/tests/pinhole-faulty: $(call obj,app/main.c tests/host/support/libcamera_faults.c) $(FAULTY) $(LIB_NODE)
+	$(call link,$(LINK),$(NODE_LIBS))
+test-programs: $(if $(wildcard app/main.c),$(BUILD)/tests/pinhole-faulty)
+endif
 
 # Units and manual pages say /usr/local/bin; installing elsewhere rewrites that.
 install: programs ## into PREFIX: programs, library, header, pkg-config file, systemd units, documents
