@@ -21,9 +21,9 @@
 #define HOLD_SPREAD  0.6
 #define SPREAD_MAX   0.06
 #define SPREAD_DECAY 0.94
-#define TREND_LEARN  0.25
+#define TREND_LEARN  0.15
 #define CLIMB_MAX    1.5 // of fineness in one frame: bytes times 2.6
-#define ERROR_DECAY  0.75
+#define ERROR_DECAY  0.6
 #define ERROR_MAX    1.0
 #define LAG_ERROR    0.02 // scenes that predict worse than this are searched for a period
 
