@@ -219,8 +219,7 @@ static void run_loop(struct node *node)
         uint64_t now_ns = loop_turn(&node->loop, more || node_has_work(node));
         node_encode_slice(node, now_ns);
         node_report_outcomes(node, now_ns);
-        // What was published in this turn is handed over after that, not at the turn's beginning.
-        more = server_flush(&node->server, base_max_u64(now_ns, node->published_ns));
+        more = server_flush(&node->server, now_ns);
         measure_turn(node, now_ns);
         if (is_drained(node, now_ns))
             node->exit_status = 0;

@@ -153,7 +153,6 @@ static void complete(struct node *node, unsigned quality, uint32_t jpeg_bytes)
 {
     const struct trigger_decision *decision = &node->job.source.decision;
     uint64_t done_ns = clock_now_ns();
-    node->published_ns = done_ns;
     struct wire_frame fields = describe(node, quality, done_ns);
     metrics_observe(&node->metrics.encode_time, done_ns - node->job.started_ns);
     if (decision->verdict == TRIGGER_HOLD) {

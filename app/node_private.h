@@ -77,7 +77,6 @@ struct node {
     struct node_job job;
     struct node_held held[CONFIG_PRETRIGGER_LIMIT];
     unsigned held_count;
-    uint64_t published_ns; /**< when the newest frame was published */
 
     bool is_turn_blocked; /**< a camera call that may block was made: no turn to measure */
     uint64_t turn_worst_ns, turn_worst_alone_ns;
