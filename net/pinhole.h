@@ -147,6 +147,12 @@ PINHOLE_API const char *pinhole_version(void);
  * and pinhole_close() take (or NULL on -ENOMEM). */
 PINHOLE_API int pinhole_open(struct pinhole **out, const char *address,
                              const struct pinhole_options *options);
+/** As pinhole_open(), over a connected stream socket: of a node that has dialled out. Waits for the
+ * node's greeting for connect_timeout_ms. `name` stands for the address in messages. Such a handle
+ * is never reconnected: a broken link is an error. `fd` is the handle's at once and is closed with
+ * it, after a failure too (unless *out is NULL, on -ENOMEM). */
+PINHOLE_API int pinhole_adopt(struct pinhole **out, int fd, const char *name,
+                              const struct pinhole_options *options);
 /** Frees everything, borrowed records too. NULL is allowed. */
 PINHOLE_API void pinhole_close(struct pinhole *p);
 /** The last failure of this handle as a sentence; "" when there was none. Valid until the next
