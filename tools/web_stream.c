@@ -3,7 +3,9 @@
 //
 // A part is chosen only when the one before has been handed to libmicrohttpd, and it is the newest
 // frame there is then: a slow reader gets fewer frames, never old ones, and nobody waits for it.
-// The boundary follows each part at once, since some browsers show a picture when they see its end.
+// The boundary follows each part at once, since browsers show a picture when they see its end.
+// Those made from Chromium show it only when they see the headers of the next: for them there is
+// ?advance_headers=1, where these follow at once too and therefore say nothing but the type.
 #include "tools/web_stream.h"
 
 #include "tools/web_headers.h"
@@ -13,11 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BOUNDARY       "--boundarydonotcross\r\n"
-#define PART_END       "\r\n" BOUNDARY
-#define BLOCK_BYTES    65536u
-#define REPEAT_NS      UINT64_C(1000000000)
-#define PART_END_BYTES (sizeof PART_END - 1)
+#define BOUNDARY    "--boundarydonotcross\r\n"
+#define ADVANCE     BOUNDARY "Content-Type: image/jpeg\r\n\r\n"
+#define BLOCK_BYTES 65536u
+#define REPEAT_NS   UINT64_C(1000000000)
+
+// What stands before the first part, and with an end of line before it, after each.
+static const char *separator(const struct web_stream *stream)
+{
+    return stream->advance_headers ? "\r\n" ADVANCE : "\r\n" BOUNDARY;
+}
 
 const struct web_stream *web_stream_find(const struct web *web, const char *key)
 {
@@ -32,8 +39,27 @@ static void add_head(void *context, const char *name, const char *value)
     struct web_stream *stream = context;
     size_t room = sizeof stream->head - stream->head_bytes;
     int wanted = snprintf(stream->head + stream->head_bytes, room, "%s: %s\r\n", name, value);
-    if (wanted > 0 && (size_t)wanted < room)
+    // Two bytes stay for the empty line that ends them.
+    if (wanted > 0 && (size_t)wanted + 2 < room)
         stream->head_bytes += (size_t)wanted;
+}
+
+static void write_head(struct web_stream *stream, const struct web_frame *frame, bool is_repeated)
+{
+    stream->head_bytes = 0;
+    if (stream->advance_headers)
+        return;
+    char number[32];
+    snprintf(number, sizeof number, "%zu", frame->meta.jpeg_bytes);
+    add_head(stream, "Content-Type", "image/jpeg");
+    add_head(stream, "Content-Length", number);
+    web_headers_each(frame, add_head, stream);
+    if (is_repeated)
+        add_head(stream, "X-Repeated", "1");
+    if (!stream->web->view.connected)
+        add_head(stream, "X-Node-Connected", "0");
+    memcpy(stream->head + stream->head_bytes, "\r\n", 2);
+    stream->head_bytes += 2;
 }
 
 static void begin_part(struct web_stream *stream, struct web_frame *newest, bool is_repeated,
@@ -55,19 +81,7 @@ static void begin_part(struct web_stream *stream, struct web_frame *newest, bool
     stream->frame_id = newest->meta.frame_id;
     stream->part_ns = now_ns;
     stream->at = 0;
-    stream->head_bytes = 0;
-    char number[32];
-    snprintf(number, sizeof number, "%zu", newest->meta.jpeg_bytes);
-    add_head(stream, "Content-Type", "image/jpeg");
-    add_head(stream, "Content-Length", number);
-    web_headers_each(newest, add_head, stream);
-    if (is_repeated)
-        add_head(stream, "X-Repeated", "1");
-    if (!stream->web->view.connected)
-        add_head(stream, "X-Node-Connected", "0");
-    // The end of the headers fits: add_head() leaves room for the 0 byte, and this one is in place.
-    memcpy(stream->head + stream->head_bytes - 2, "\r\n\r\n", 4);
-    stream->head_bytes += 2;
+    write_head(stream, newest, is_repeated);
 }
 
 // 1: a part has begun. 0: asleep until there is one. MHD_CONTENT_READER_END_OF_STREAM: the end.
@@ -110,14 +124,15 @@ static size_t copy_piece(char *out, size_t room, size_t at, size_t from, const v
 static ssize_t copy_part(struct web_stream *stream, char *out, size_t room)
 {
     const struct pinhole_frame *meta = &stream->frame->meta;
+    const char *end = separator(stream);
+    size_t end_bytes = strlen(end);
     size_t body_at = stream->head_bytes, end_at = body_at + meta->jpeg_bytes, filled = 0;
     filled += copy_piece(out, room, stream->at, 0, stream->head, stream->head_bytes);
     filled += copy_piece(out + filled, room - filled, stream->at + filled, body_at, meta->jpeg,
                          meta->jpeg_bytes);
-    filled += copy_piece(out + filled, room - filled, stream->at + filled, end_at, PART_END,
-                         PART_END_BYTES);
+    filled += copy_piece(out + filled, room - filled, stream->at + filled, end_at, end, end_bytes);
     stream->at += filled;
-    if (stream->at == end_at + PART_END_BYTES) {
+    if (stream->at == end_at + end_bytes) {
         web_frame_unref(stream->frame);
         stream->frame = NULL;
     }
@@ -127,8 +142,9 @@ static ssize_t copy_part(struct web_stream *stream, char *out, size_t room)
 static ssize_t read_stream(void *context, uint64_t position, char *out, size_t room)
 {
     struct web_stream *stream = context;
-    if (position < sizeof BOUNDARY - 1)
-        return (ssize_t)copy_piece(out, room, (size_t)position, 0, BOUNDARY, sizeof BOUNDARY - 1);
+    const char *start = separator(stream) + 2; // without the end of line
+    if (position < strlen(start))
+        return (ssize_t)copy_piece(out, room, (size_t)position, 0, start, strlen(start));
     if (stream->frame == NULL) {
         ssize_t result = next_part(stream);
         if (result <= 0)
@@ -163,6 +179,8 @@ static struct web_stream *begin_stream(struct web_request *request)
     struct web_http *http = &request->web->http;
     stream->web = request->web;
     stream->sleeper.connection = request->connection;
+    const char *advance = web_request_query(request, "advance_headers");
+    stream->advance_headers = advance != NULL && strcmp(advance, "0") != 0;
     snprintf(stream->key, sizeof stream->key, "%s", key == NULL ? "" : key);
     pthread_mutex_lock(&request->web->lock);
     stream->next = http->streams;

@@ -95,6 +95,23 @@ class Pictures(WithNode):
             self.assertTrue(all(part.headers["content-type"] == "image/jpeg" for part in parts))
             self.assertFalse(any("x-repeated" in part.headers for part in parts))
 
+    def test_stream_with_headers_in_advance(self) -> None:
+        with self.gateway.connect() as connection:
+            connection.sendall(b"GET /stream?advance_headers=1 HTTP/1.0\r\n\r\n")
+            data = b""
+            while data.count(b"--boundarydonotcross\r\n") < 6:
+                data += connection.recv(65536)
+        parts = data.split(b"\r\n\r\n", 1)[1].split(b"--boundarydonotcross\r\n")
+        self.assertEqual(parts[0], b"")
+        pictures = set()
+        for part in parts[1:5]:
+            head, picture = part.split(b"\r\n\r\n", 1)
+            self.assertEqual(head, b"Content-Type: image/jpeg")
+            self.assertTrue(is_jpeg(picture[:-2]) and picture.endswith(b"\r\n"))
+            pictures.add(picture)
+        self.assertEqual(len(pictures), 4)
+        self.assertTrue(b"Content-Type: image/jpeg\r\n\r\n".startswith(parts[-1][:28]))
+
     def test_ffmpeg_reads_the_stream(self) -> None:
         if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
             self.skipTest("ffmpeg is not installed")
