@@ -2,7 +2,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +13,6 @@
 #include "net/server_private.h"
 
 #define BACKLOG 64
-/** A receiver tells of room in steps of a segment, and loopback's are 64 KiB: a client that reads
- * 10 kB/s would seem to take nothing for 6.5 s. Ethernet's segments are smaller than this. */
-#define SEGMENT_BYTES_MAX 8192
 
 int server_parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size)
 {
@@ -92,9 +88,7 @@ int server_listen_tcp(struct server *server, const char *address)
         return status;
     }
     int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int one = 1, segment = SEGMENT_BYTES_MAX;
-    if (fd >= 0)
-        setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    int one = 1;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
         bind(fd, (struct sockaddr *)&storage, size) < 0) {
         status = -errno;
