@@ -157,3 +157,17 @@ void trigger_tick(struct trigger *t, uint64_t now_ns)
     if (!trigger_ring_add(t, WIRE_SOURCE_TIMER, tick_ns))
         t->counters.ticks_skipped++;
 }
+
+bool trigger_find_waiting(const struct trigger *t, uint64_t after_id, struct trigger_waiting *out)
+{
+    for (unsigned i = 0; t->pending && i < t->used; i++) {
+        const struct trigger_entry *entry = &t->ring[(t->head + i) % TRIGGER_RING];
+        if (entry->state != TRIGGER_PENDING || entry->first_id <= after_id)
+            continue;
+        *out = (struct trigger_waiting){.trigger_id = entry->first_id,
+                                        .edge_ns = entry->edge_ns,
+                                        .target_ns = entry->target_ns};
+        return true;
+    }
+    return false;
+}

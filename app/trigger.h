@@ -229,6 +229,13 @@ void trigger_frame_failed(struct trigger *t, uint64_t trigger_id, uint32_t senso
 /** Takes the next run of outcomes, in id order. False when the next trigger's is not known yet. */
 bool trigger_pop_outcome(struct trigger *t, struct trigger_outcome *out);
 
+/** A trigger that waits for its first frame. */
+struct trigger_waiting {
+    uint64_t trigger_id, edge_ns, target_ns;
+};
+/** The oldest waiting trigger with an id above `after_id`; false when there is none. */
+bool trigger_find_waiting(const struct trigger *t, uint64_t after_id, struct trigger_waiting *out);
+
 /** EXTERNAL: true and the offset from edge to start of exposure when it has been learnt: the median
  * of TRIGGER_CALIBRATION_PAIRS consecutive pairs that agree within the window; until then a frame
  * pairs with the newest edge before its readout. Afterwards it follows by 1/16 of each pair's
