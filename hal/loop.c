@@ -3,6 +3,7 @@
 #include "hal/loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -120,7 +121,18 @@ static int wait_events(struct loop *loop, struct epoll_event *events, bool busy)
         timeout.tv_nsec = (long)(left_ns % NS_PER_S);
     }
     loop->wait_calls++;
-    return epoll_pwait2(loop->epoll_fd, events, LOOP_EVENTS_MAX, wait, NULL);
+    int count =
+        loop->is_coarse ? -1 : epoll_pwait2(loop->epoll_fd, events, LOOP_EVENTS_MAX, wait, NULL);
+    if (count >= 0 || (!loop->is_coarse && errno != ENOSYS))
+        return count;
+    // Linux before 5.11, and valgrind: whole milliseconds, rounded up so that no turn comes early.
+    loop->is_coarse = true;
+    int wait_ms = -1;
+    if (wait)
+        wait_ms = (int)base_min_u64((uint64_t)timeout.tv_sec * 1000 +
+                                        ((uint64_t)timeout.tv_nsec + NS_PER_MS - 1) / NS_PER_MS,
+                                    INT_MAX);
+    return epoll_wait(loop->epoll_fd, events, LOOP_EVENTS_MAX, wait_ms);
 }
 
 static void run_timers(struct loop *loop, uint64_t now_ns)

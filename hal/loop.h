@@ -45,6 +45,7 @@ struct loop {
     unsigned fds_used_max;  /**< high-water marks */
     unsigned timers_used_max;
     uint64_t wait_calls;
+    bool is_coarse; /**< the kernel lacks epoll_pwait2(2): timers are up to a millisecond late */
 };
 
 /** Prepares an empty loop in caller-owned storage. 0 or -errno. */
@@ -59,7 +60,8 @@ void loop_fd_modify(struct loop *loop, loop_token token, uint32_t events);
 /** Stops watching. Call before close(2). A stale token or 0 is ignored. */
 void loop_fd_remove(struct loop *loop, loop_token token);
 
-/** Reserves a timer, not armed. Returns its handle >= 0 or -ENOSPC. Timers live until loop_close(). */
+/** Reserves a timer, not armed. Returns its handle >= 0 or -ENOSPC. Timers live until loop_close().
+ */
 int loop_timer_add(struct loop *loop, loop_timer_fn *fn, void *user);
 /** Arms (or re-arms) for an absolute CLOCK_MONOTONIC time; NS_NEVER disarms. Fires once. */
 void loop_timer_set(struct loop *loop, int timer, uint64_t deadline_ns);
