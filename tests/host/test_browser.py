@@ -148,9 +148,9 @@ class Desktop(Page):
             return int(self.gateway.state(f"brief=1&key={key}")["stream"]["repeated"])
 
         def shows_at_once() -> bool:
-            before, known = self.pixels()["sum"], repeats()
-            self.browser.wait("a repeat, so that a second is left", lambda: repeats() > known)
             known = repeats()
+            self.browser.wait("repeats, so that all is still", lambda: repeats() > known + 2)
+            before, known = self.pixels()["sum"], repeats()
             self.assertEqual(self.gateway.post("/trigger").status, 200)
             self.browser.wait("another picture", lambda: self.pixels()["sum"] != before)
             return repeats() == known
