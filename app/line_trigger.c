@@ -8,6 +8,7 @@
 
 #include "hal/log.h"
 
+#define STORM_NS NS_PER_MS // edges closer together than this are taken together
 #define RETRY_NS (5 * NS_PER_S)
 #define BATCH    64
 #define EDGES_MAX                                                                                  \
@@ -39,7 +40,13 @@ static void drop_line(struct line_trigger *line)
 static void on_edges(void *user, uint32_t events, uint64_t now_ns)
 {
     (void)events;
-    line_trigger_poll(user, now_ns);
+    struct line_trigger *line = user;
+    uint64_t since_ns = now_ns - line->polled_ns;
+    line_trigger_poll(line, now_ns);
+    if (line->is_open && since_ns < STORM_NS) {
+        loop_fd_modify(line->loop, line->token, 0);
+        loop_timer_set(line->loop, line->timer, now_ns + STORM_NS);
+    }
 }
 
 static void retry_later(struct line_trigger *line, const char *why, uint64_t now_ns)
@@ -48,7 +55,7 @@ static void retry_later(struct line_trigger *line, const char *why, uint64_t now
         log_error("trigger line %s: %s; trying again every %" PRIu64 " s", line->name, why,
                   (uint64_t)(RETRY_NS / NS_PER_S));
     line->said_why = true;
-    loop_timer_set(line->loop, line->retry_timer, now_ns + RETRY_NS);
+    loop_timer_set(line->loop, line->timer, now_ns + RETRY_NS);
 }
 
 static void open_line(struct line_trigger *line, uint64_t now_ns)
@@ -71,11 +78,15 @@ static void open_line(struct line_trigger *line, uint64_t now_ns)
     log_info("trigger line %s opened by %s", line->name, line->gpio->name);
 }
 
-static void on_retry(void *user, uint64_t now_ns)
+static void on_timer(void *user, uint64_t now_ns)
 {
     struct line_trigger *line = user;
-    if (line->is_wanted && !line->is_open)
+    if (line->is_open) {
+        loop_fd_modify(line->loop, line->token, EPOLLIN);
+        line_trigger_poll(line, now_ns);
+    } else if (line->is_wanted) {
         open_line(line, now_ns);
+    }
 }
 
 static bool is_as_wished(const struct line_trigger *line, const struct hal_gpio_ops *gpio,
@@ -119,9 +130,9 @@ int line_trigger_configure(struct line_trigger *line, const struct config *confi
     memcpy(line->name, config->trigger_line, sizeof line->name);
     line->wish.line = line->name;
     if (!line->has_timer) {
-        line->retry_timer = loop_timer_add(loop, on_retry, line);
-        if (line->retry_timer < 0)
-            return line->retry_timer;
+        line->timer = loop_timer_add(loop, on_timer, line);
+        if (line->timer < 0)
+            return line->timer;
         line->has_timer = true;
     }
     line->is_wanted = true;
@@ -145,6 +156,7 @@ void line_trigger_poll(struct line_trigger *line, uint64_t now_ns)
 {
     struct hal_gpio_edge edges[BATCH];
     int count = BATCH;
+    line->polled_ns = now_ns;
     for (int taken = 0; line->is_open && count == BATCH && taken < EDGES_MAX; taken += count) {
         count = line->gpio->read_edges(line->handle, edges, BATCH);
         for (int i = 0; i < count; i++)
@@ -164,5 +176,5 @@ void line_trigger_close(struct line_trigger *line)
     drop_line(line);
     line->is_wanted = false;
     if (line->has_timer)
-        loop_timer_set(line->loop, line->retry_timer, NS_NEVER);
+        loop_timer_set(line->loop, line->timer, NS_NEVER);
 }

@@ -20,7 +20,8 @@ struct line_trigger {
     bool is_wanted, is_open;
     bool said_why; /**< the present trouble is logged */
     bool has_timer;
-    int retry_timer;
+    int timer; /**< to try again; while open: to look again in a storm */
+    uint64_t polled_ns;
     int handle; /**< while open */
     loop_token token;
     uint64_t kernel_lost; /**< as last logged */

@@ -217,6 +217,7 @@ static void run_loop(struct node *node)
     while (node->exit_status < 0) {
         loop_timer_set(&node->loop, node->trigger_timer, trigger_next_deadline(&node->trigger));
         uint64_t now_ns = loop_turn(&node->loop, more || node_has_work(node));
+        strobe_line_turn(&node->strobe, &node->trigger, now_ns);
         node_encode_slice(node, now_ns);
         node_report_outcomes(node, now_ns);
         more = server_flush(&node->server, now_ns);
@@ -244,6 +245,7 @@ int node_run(const struct config *config, const struct hal_camera_ops *camera,
     watchdog_close();
     node_camera_close(node, clock_now_ns());
     line_trigger_close(&node->line);
+    strobe_line_close(&node->strobe, clock_now_ns());
     server_close(&node->server);
     log_info("ended");
     return node->exit_status;

@@ -73,6 +73,8 @@ int node_apply_trigger(struct node *node, uint64_t now_ns)
     int status = trigger_configure(&node->trigger, &wish, now_ns);
     if (status < 0)
         return status;
+    // Without its light the camera still works; the reason is logged.
+    strobe_line_configure(&node->strobe, config, &node->loop, wish.readout_ns, period_ns, now_ns);
     return line_trigger_configure(&node->line, config, &node->loop, &node->trigger, now_ns);
 }
 

@@ -46,7 +46,7 @@ static uint32_t since_us(uint64_t start_ns, uint64_t end_ns)
 }
 
 /** Everything the FRAME message says about this picture. */
-static struct wire_frame describe(const struct node *node, unsigned quality, uint64_t done_ns)
+static struct wire_frame describe(struct node *node, unsigned quality, uint64_t done_ns)
 {
     const struct node_job *job = &node->job;
     const struct hal_frame *frame = &job->source.frame;
@@ -56,6 +56,10 @@ static struct wire_frame describe(const struct node *node, unsigned quality, uin
         flags |= WIRE_FRAME_TORN;
     if (frame->flags & HAL_FRAME_NO_CLOCK)
         flags |= WIRE_FRAME_NO_SENSOR_CLOCK;
+    if (decision->verdict == TRIGGER_ANSWER)
+        flags |= strobe_line_flags(&node->strobe, decision->edge_ns,
+                                   frame->timestamp_ns - frame->exposure_us * NS_PER_US,
+                                   frame->timestamp_ns);
     return (struct wire_frame){
         .format = 1,
         .quality = (uint8_t)quality,

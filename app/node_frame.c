@@ -175,6 +175,7 @@ static void take_frame(struct node *node, const struct hal_frame *frame, uint64_
         .end_ns = frame->timestamp_ns,
         .sensor_sequence = frame->sensor_sequence,
     };
+    strobe_frame(&node->strobe.plan, offered.start_ns);
     trigger_frame(&node->trigger, &offered, now_ns, &source.decision);
     switch (source.decision.verdict) {
     case TRIGGER_FREE:

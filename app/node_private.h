@@ -8,6 +8,7 @@
 #include "app/line_trigger.h"
 #include "app/metrics.h"
 #include "app/rate.h"
+#include "app/strobe_line.h"
 #include "app/supervisor.h"
 #include "app/trigger.h"
 #include "hal/camera.h"
@@ -50,6 +51,7 @@ struct node {
     struct jpeg_encoder encoder;
     struct trigger trigger;
     struct line_trigger line;
+    struct strobe_line strobe;
     struct metrics metrics;
     uint64_t boot_id;
     uint64_t started_ns;

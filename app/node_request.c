@@ -93,6 +93,21 @@ static void collect_triggers(struct node *node)
     m->edges_divided = c->edges_divided;
     m->edges_refused = c->edges_refused;
     m->edges_idle = c->edges_idle;
+    m->timer_ticks_skipped = c->ticks_skipped;
+    m->frames_refused = c->frames_refused;
+    m->frames_unpaired = c->frames_unpaired;
+}
+
+static void collect_strobe(struct node *node)
+{
+    struct metrics *m = &node->metrics;
+    const struct strobe_counters *c = &node->strobe.plan.counters;
+    m->strobe_pulses = c->pulses;
+    m->strobe_skipped = c->skipped;
+    m->strobe_covered = c->covered;
+    m->strobe_missed = c->missed;
+    m->strobe_late_seconds = (double)c->late_max_ns / (double)NS_PER_S;
+    m->strobe_readback_seconds = (double)c->readback_max_ns / (double)NS_PER_S;
 }
 
 void node_collect_metrics(struct node *node, uint64_t now_ns)
@@ -100,6 +115,7 @@ void node_collect_metrics(struct node *node, uint64_t now_ns)
     struct metrics *m = &node->metrics;
     const struct server_stats *s = &node->server.stats;
     collect_triggers(node);
+    collect_strobe(node);
     m->clients_accepted = s->accepted;
     m->clients_refused = s->refused;
     m->clients_slow = s->dropped_slow;

@@ -39,7 +39,7 @@ run() { # name command...
     local name=$1 status=0 start=$EPOCHSECONDS
     shift
     echo "VM-RUN $name"
-    timeout -k 5 "${LIMIT:-240}" "$@" </dev/null || status=$?
+    timeout -k 5 "${LIMIT:-500}" "$@" </dev/null || status=$?
     echo "VM-RESULT $name $status $((EPOCHSECONDS - start)) s"
     [ $status = 0 ] || failures=$((failures + 1))
 }

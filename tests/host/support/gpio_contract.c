@@ -174,8 +174,14 @@ static void lost_edges_leave_a_gap(void **state)
     drive(bench->lines[0], true);
     read_exactly(handle, &edge, 1);
     missing += edge.line_sequence - last - 1;
-    assert_true(got >= bench->queue && got < driven);
-    assert_int_equal(missing, bench->knows_losses ? driven - got : 0);
+    got++;
+    assert_true(got > bench->queue && got < driven);
+    if (!bench->knows_losses) {
+        assert_int_equal(missing, 0);
+    } else { // a simulated line may have joined some edges itself
+        assert_true(missing > 0 && got + missing <= driven + 1);
+        assert_true(got + missing >= driven - driven / 10);
+    }
     bench->gpio->close(handle);
 }
 

@@ -75,6 +75,7 @@ void trigger_bench_stop(struct trigger_bench *bench)
     int status = 0;
     assert_int_equal(kill(bench->pid, SIGTERM), 0);
     assert_int_equal(waitpid(bench->pid, &status, 0), bench->pid);
+    bench->pid = 0;
     assert_int_equal(status, 0);
     static const char *const names[] = {"config", "script", "socket"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -83,6 +84,15 @@ void trigger_bench_stop(struct trigger_bench *bench)
         unlink(path);
     }
     rmdir(bench->folder);
+}
+
+void trigger_bench_kill(struct trigger_bench *bench)
+{
+    if (bench->pid <= 0)
+        return;
+    kill(bench->pid, SIGKILL);
+    waitpid(bench->pid, NULL, 0);
+    bench->pid = 0;
 }
 
 void trigger_bench_leave_and_resume(struct trigger_bench *bench)

@@ -31,6 +31,8 @@ struct trigger_bench {
 void trigger_bench_start(struct trigger_bench *bench, const char *config, const char *script);
 /** Ends the node by SIGTERM; it must exit with 0. Removes the files. */
 void trigger_bench_stop(struct trigger_bench *bench);
+/** Kills a node that a failed test has left behind. */
+void trigger_bench_kill(struct trigger_bench *bench);
 /** Leaves, and comes back at the record after the last one that was taken. */
 void trigger_bench_leave_and_resume(struct trigger_bench *bench);
 
