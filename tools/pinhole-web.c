@@ -84,7 +84,7 @@ int main(int argc, char **argv)
     int error = web_calls_start(&web, &caller);
     if (error == 0)
         error = web_receiver_start(&web, &receiver);
-    if (error < 0) {
+    if (error != 0) {
         web_log(WEB_ERROR, "cannot start a thread: %s", strerror(-error));
         return 1;
     }

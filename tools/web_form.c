@@ -95,7 +95,7 @@ static int read_escaped(struct reader *reader, const char *end, char *out, size_
 
 static int read_form(struct reader *reader)
 {
-    char name[NAME_BYTES], value[VALUE_BYTES];
+    char name[NAME_BYTES] = "", value[VALUE_BYTES] = "";
     while (*reader->at != '\0') {
         if (read_escaped(reader, "=&", name, sizeof name) < 0)
             return -1;
@@ -207,7 +207,7 @@ static int read_value(struct reader *reader, const char *name, char *out, size_t
 
 static int read_json(struct reader *reader)
 {
-    char name[NAME_BYTES], value[VALUE_BYTES];
+    char name[NAME_BYTES] = "", value[VALUE_BYTES] = "";
     reader->at++; // the brace
     bool is_empty = take(reader, '}');
     while (!is_empty) {
