@@ -12,7 +12,7 @@ constexpr double DEFAULT_FRAMERATE = 30;
 constexpr unsigned DEFAULT_BUFFERS = 4;
 // The camera list is taken afresh after so long when the wanted one is not in it: in a container no
 // udev event announces a camera.
-constexpr uint64_t LIST_FRESH_NS = 5 * NS_PER_S;
+constexpr uint64_t LIST_FRESH_NS = 30 * NS_PER_S;
 
 enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_BORROWED };
 
