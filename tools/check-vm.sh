@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Runs the trigger's tests on the kernel's simulated GPIO lines, in a virtual machine without KVM:
 # Debian testing's own kernel and libraries (libgpiod 2, libcamera with its virtual camera), and
-# Debian 12's libgpiod 1 on the same lines. Root filesystems come from the package mirror and are
+# Debian 12's libgpiod 1 on the same lines (this kernel lacks the interface that it uses, so a library
+# translates: tests/host/preload/gpio_v1.c). Root filesystems come from the package mirror and are
 # cached (tools/rootfs.sh); the node and the tests are compiled inside them.
 #   KEEP=1    leave the guest's log in build/vm.log on success too (a failure always does)
 #   TIMEOUT=N seconds for the machine (default 900)
@@ -51,7 +52,7 @@ compile() { # system, tree, targets...
 }
 mapfile -t tests <tools/vm/tests
 compile testing "$testing" "${tests[@]/#/build/testing/tests/}" build/testing/pinhole build/testing/pinholectl
-compile bookworm "$bookworm" build/bookworm/tests/test_gpio_sim
+compile bookworm "$bookworm" build/bookworm/tests/test_gpio_sim build/bookworm/tests/gpio_v1.so
 
 # --- disks ---------------------------------------------------------------------------------------
 image() { # folder, file, spare MiB
