@@ -7,7 +7,7 @@ VERSION := 0.1.0
 #: V=1              show the commands
 #: SAN=1            build with AddressSanitizer and UBSan, in build/san
 #: BUILD=DIR        where everything built goes (default build/release)
-#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg
+#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg avformat
 #: CAMERA=SPEC      run: fake, replay:FOLDER, libcamera:ID (default: the first real one, else fake)
 #: PORT=8080        run: port of the web page
 #: NODE_PORT=7447   run: port of the node's own protocol
@@ -42,6 +42,7 @@ find_library = $(if $(and $(PKG),$(if $(filter $(1),$(WITHOUT)),,yes)),$(shell p
 LIBCAMERA := $(if $(wildcard hal/camera_libcamera.cpp),$(if $(shell command -v $(CXX)),$(call find_library,libcamera,libcamera)))
 GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
 GPIOD := $(if $(wildcard hal/gpio_gpiod$(GPIOD).c),$(GPIOD))
+AVFORMAT := $(call find_library,avformat,libavformat libavcodec libavutil)
 TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
 
 ifneq ($(SAN)$(FUZZ),)
@@ -75,6 +76,7 @@ CLIENT_C := $(wildcard net/client*.c) net/wire.c
 APP_C := $(filter-out app/main.c,$(wildcard app/*.c))
 CTL_C := $(wildcard tools/pinholectl.c tools/ctl_*.c)
 WEB_C := $(wildcard tools/pinhole-web.c tools/web_*.c)
+REC_C := $(wildcard tools/pinhole-rec.c tools/rec_*.c)
 SUPPORT_C := $(wildcard tests/host/support/*.c)
 TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/test_*.c))
 BENCHES := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/bench*.c))
@@ -86,10 +88,9 @@ LIB_NODE := $(BUILD)/libnode.a
 LIB_CLIENT := $(BUILD)/libpinhole.a
 LIB_SHARED := $(BUILD)/libpinhole.so.1
 PROGRAMS := $(if $(wildcard app/main.c),$(BUILD)/pinhole) $(if $(CTL_C),$(BUILD)/pinholectl) \
-  $(if $(WEB_C),$(BUILD)/pinhole-web)
+  $(if $(WEB_C),$(BUILD)/pinhole-web) $(if $(filter %-rec.c,$(REC_C)),$(BUILD)/pinhole-rec)
 NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 
-.DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz install clean \
@@ -148,7 +149,7 @@ clean: ## remove everything built
 	rm -rf build $(BUILD)
 
 # Objects depend on this file, which changes only when the options do.
-FLAGS := $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(NODE_LIBS) $(CLIENT_LIBS)
+FLAGS := $(AVFORMAT) $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(NODE_LIBS) $(CLIENT_LIBS)
 ifneq ($(FLAGS),$(file <$(BUILD)/flags))
 $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags,$(FLAGS))
@@ -194,6 +195,9 @@ $(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS))
 $(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd)
+$(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT)
+$(BUILD)/pinhole-rec: $(call obj,$(REC_C)) $(LIB_CLIENT)
+	$(call link,$(CC),$(CLIENT_LIBS) $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
 # The page's files are embedded by .incbin, which no compiler reports as a dependency.
 $(call obj,$(WEB_C)): $(wildcard tools/web/*)
 
@@ -228,9 +232,10 @@ $(BUILD)/tests/pinhole-faulty: $(call obj,app/main.c tests/host/support/libcamer
 test-programs: $(if $(wildcard app/main.c),$(BUILD)/tests/pinhole-faulty)
 endif
 
-# Units and manual pages say /usr/local/bin; installing elsewhere rewrites that.
+# Units say /usr/local; installing elsewhere rewrites that.
 install: programs ## into PREFIX: programs, library, header, pkg-config file, systemd units, documents
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -d $(addprefix $(DESTDIR),$(addprefix $(PREFIX)/,bin include share/doc/pinhole) \
+	  $(LIBDIR)/pkgconfig $(UNITDIR))
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 net/pinhole.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(LIB_CLIENT) $(DESTDIR)$(LIBDIR)
@@ -240,9 +245,7 @@ install: programs ## into PREFIX: programs, library, header, pkg-config file, sy
 	  'Version: $(VERSION)' 'Cflags: -I$(PREFIX)/include' 'Libs: -L$(LIBDIR) -lpinhole' \
 	  'Libs.private: $(CLIENT_LIBS)' > $(DESTDIR)$(LIBDIR)/pkgconfig/pinhole.pc
 	set -e; for unit in $(wildcard board/*.service board/*.socket); do \
-	  install -d $(DESTDIR)$(UNITDIR); \
 	  sed 's|/usr/local|$(PREFIX)|g' "$$unit" > $(DESTDIR)$(UNITDIR)/"$${unit##*/}"; done
-	install -d $(DESTDIR)$(PREFIX)/share/doc/pinhole
 	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md) \
 	  $(DESTDIR)$(PREFIX)/share/doc/pinhole
 

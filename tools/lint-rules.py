@@ -17,7 +17,7 @@ import tempfile
 from fnmatch import fnmatch
 from pathlib import Path
 
-SOURCES = ("hal/*.[ch]", "hal/*.cpp", "net/*.[ch]", "app/*.[ch]", "board/**/*.[ch]",
+SOURCES = ("hal/*.[ch]", "hal/*.cpp", "hal/*.hpp", "net/*.[ch]", "app/*.[ch]", "board/**/*.[ch]",
            "tools/*.[ch]", "tests/host/**/*.[ch]")
 SCRIPTS = ("tools/*.sh", "tools/*.py", "tools/python/**/*.py", "tests/host/**/*.sh",
            "tests/host/**/*.py", ".ci/run", "Makefile", "board/**/*.sh", "app/*.def", "net/*.def",
@@ -26,12 +26,14 @@ LINES_MAX, LINES_MEDIAN_MAX = 600, 200
 
 # Third-party headers, and the only files that may include each.
 THIRD_PARTY = [
-    (r"libcamera/", ["hal/camera_libcamera.cpp"]),
+    (r"libcamera/", ["hal/camera_libcamera.cpp", "hal/libcamera_*.hpp"]),
     (r"gpiod\.h$", ["hal/gpio_gpiod1.c", "hal/gpio_gpiod2.c"]),
     (r"(jpeglib|jerror|jmorecfg)\.h$", ["hal/*replay*.c", "app/jpeg*", "tests/host/*"]),
     (r"turbojpeg\.h$", ["net/client_decode.c", "tests/host/*"]),
+    (r"avahi-(client|common)/", ["net/client_avahi.c"]),
     (r"ini\.h$", ["app/config*.c"]),
     (r"microhttpd\.h$", ["tools/pinhole-web.c", "tools/web_*"]),
+    (r"lib(av\w+|sw\w+)/", ["tools/rec_avformat.c"]),
     (r"cmocka\.h$", ["tests/host/*"]),
 ]
 # What is not the project's own and not in this list or the one above is an unknown dependency.
@@ -87,7 +89,7 @@ def check_includes(root):
                 if not any(fnmatch(str(path), glob) for glob in owners[0]):
                     yield f"{where}: <{header}> belongs to {' '.join(owners[0])} alone"
             elif not LIBC.match(header) and not (
-                    path.suffix == ".cpp" and LIBCXX.match(header)):
+                    path.suffix in (".cpp", ".hpp") and LIBCXX.match(header)):
                 yield f"{where}: <{header}> is no header this project depends on"
 
 

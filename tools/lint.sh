@@ -11,7 +11,7 @@ shopt -s nullglob globstar
 
 # What runs at a user's; the analyzers do not know that cmocka's assertions do not return.
 c_files=(hal/*.c net/*.c app/*.c tools/*.c)
-formatted=({hal,net,app,tools}/*.[ch] hal/*.cpp tests/host/**/*.[ch])
+formatted=({hal,net,app,tools}/*.[ch] hal/*.cpp hal/*.hpp tests/host/**/*.[ch])
 shell_files=(tools/*.sh tests/host/**/*.sh board/**/*.sh .ci/run)
 python_files=(tools/*.py tools/python/**/*.py tests/host/**/*.py)
 
@@ -73,9 +73,10 @@ tidy_self() {
 }
 
 cpp_check() {
+    # uninitvar is left to clang-tidy: cppcheck 2.17 stumbles over f(buffer, fill(buffer)).
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j "$(nproc)" \
         --enable=warning,performance,portability --max-configs=4 \
-        --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=normalCheckLevelMaxBranches \
+        --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=uninitvar --suppress=normalCheckLevelMaxBranches \
         -I. -D_GNU_SOURCE= '-DPINHOLE_VERSION="lint"' "$@"
 }
 cpp_check_self() {

@@ -66,7 +66,7 @@ run_one() {
         failed=$(summed FAILED)
         skipped=$(summed SKIPPED)
         # A crash leaves no summary: what was reported before it still counts.
-        grep -aq '^\[  PASSED  \] [0-9]* test' "$log" || passed=$(grep -ac '^\[       OK \]' "$log")
+        grep -aqE '^\[  PASSED  \] (.*: )?[0-9]+ test' "$log" || passed=$(grep -ac '^\[       OK \]' "$log")
         [ $status != 0 ] && [ "$failed" = 0 ] && failed=1
     elif [ $status = 0 ]; then
         passed=1
@@ -97,16 +97,17 @@ run_one() {
             grep -av '^$' "$log" | tail -n 1 | sed -E 's/^(skip(ped)?: *)?/  skipped: /'
         elif [ "$skipped" != 0 ]; then
             # cmocka names the skipped cases after its summary; the reason stands before them.
-            grep -aE '^(\[  SKIPPED \] [a-z_]|skip)' "$log" | sort -u |
+            grep -aE '^(\[  SKIPPED \] [a-z_0-9]+$|skip)' "$log" | sort -u |
                 sed -E 's/^\[  SKIPPED \] /  skipped case: /; s/^skip(ped)?: */  skipped: /'
         fi
     } >"$out/$name.line"
     flock "$out" cat "$out/$name.line"
 }
-# Sum of the figures in cmocka's closing lines ("[  PASSED  ] 3 test(s)."); one a group.
+# Sum of the figures in cmocka's closing lines, one a group: "[  PASSED  ] 3 test(s)." and, from
+# cmocka 2, "[  FAILED  ] GROUP: 1 test(s), listed below:".
 summed() {
-    awk -v word="$1" '$1 == "[" && $2 == word && $3 == "]" && $5 ~ /^test\(s\)/ {n += $4}
-        END {print n + 0}' "$log"
+    sed -nE "s/^\[ +$1 +\] (.*: )?([0-9]+) test\(s\).*/\2/p" "$log" |
+        awk '{n += $1} END {print n + 0}'
 }
 
 running=0

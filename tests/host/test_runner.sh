@@ -36,6 +36,12 @@ echo "[  PASSED  ] 2 test(s)."; echo "[  FAILED  ] 1 test(s), listed below:"; ex
 printf 'exit 0\n' >tests/host/test_script.sh
 expect fails "3 passed, 1 failed" 1 "  | the reason"
 
+# cmocka 2 names the group in its summary.
+program test_new 'echo "[==========] g: Running 3 test(s)."; echo "[  PASSED  ] 1 test(s)."
+echo "[  SKIPPED ] g: 1 test(s), listed below:"; echo "[  SKIPPED ] one"
+echo "[  FAILED  ] g: 1 test(s), listed below:"; echo "[  FAILED  ] two"; exit 1'
+expect cmocka2 "1 passed, 1 failed, 1 skipped" 1 "exit status 1"
+
 program test_crash 'echo "[==========] Running 3 test(s)."; echo "[       OK ] one"; kill -SEGV $$'
 expect crashes "1 passed, 1 failed" 1 "exit status 139"
 
