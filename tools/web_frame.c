@@ -29,6 +29,14 @@ void web_frame_pool_destroy(struct web_frame_pool *pool)
     pthread_mutex_destroy(&pool->lock);
 }
 
+void web_frame_pool_count(struct web_frame_pool *pool, unsigned *live, unsigned *live_max)
+{
+    pthread_mutex_lock(&pool->lock);
+    *live = pool->live;
+    *live_max = pool->live_max;
+    pthread_mutex_unlock(&pool->lock);
+}
+
 // A frame that is kept, or a new one; without a buffer or with one of any size.
 static struct web_frame *take(struct web_frame_pool *pool)
 {

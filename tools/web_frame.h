@@ -35,6 +35,9 @@ void web_frame_pool_init(struct web_frame_pool *pool);
 /** Frees the kept buffers. Every frame must have been given back. */
 void web_frame_pool_destroy(struct web_frame_pool *pool);
 
+/** How many frames are in memory, and the most there were. */
+void web_frame_pool_count(struct web_frame_pool *pool, unsigned *live, unsigned *live_max);
+
 /** A copy of a received frame, with one reference. NULL: no memory. */
 struct web_frame *web_frame_copy(struct web_frame_pool *pool, const struct pinhole_frame *source);
 /** One more reference. Returns the frame. */

@@ -15,10 +15,11 @@ static void add_head(struct web_text *text, const char *name, const char *type, 
 
 static void add_own(struct web_text *text, struct web *web)
 {
+    unsigned live, live_max;
+    web_frame_pool_count(&web->frames, &live, &live_max);
 #define METRIC(type, name, help, value)                                                            \
     add_head(text, name, #type, help);                                                             \
     web_text_add(text, "%s %" PRIu64 "\n", name, (uint64_t)(value));
-    // `live` has a lock of its own; a number that is a moment old is as good.
 #include "tools/web_metrics.def"
 #undef METRIC
     const char *requests = "pinhole_web_requests_total";
