@@ -291,6 +291,11 @@ static int check_change(struct node *node, struct change *change, struct config 
             reply_add(out, "%s", error.text);
             return -WIRE_ERROR_BAD_VALUE;
         }
+        const struct config_key *key = config_find(change->binding->key);
+        const uint32_t *number = (const void *)((const char *)copy + key->offset);
+        uint32_t increment = (uint32_t)change->binding->increment;
+        if (key->type == CONFIG_INTEGER && increment > 1 && *number % increment != 0)
+            return refuse(out, WIRE_ERROR_BAD_VALUE, change->name, "is not an even number");
         *apply |= change->binding->apply;
         return 0;
     }
@@ -372,6 +377,9 @@ int features_set(struct node *node, char *text, struct reply *out, unsigned *app
     if (status < 0)
         return status;
     node->config = copy;
+    for (int i = 0; i < count; i++)
+        if (changes[i].binding == NULL && changes[i].index != UINT32_MAX)
+            node_controls_note(node, changes[i].name, changes[i].value);
     for (int i = 0; i < count; i++)
         if (changes[i].index != UINT32_MAX)
             add_value(node, changes[i].name, out);

@@ -173,6 +173,7 @@ static int configure_camera(struct node *node)
     config->height = node->got.height;
     config->format = node->got.format;
     set_controls(node);
+    node_controls_apply(node);
     return 0;
 }
 

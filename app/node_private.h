@@ -42,6 +42,23 @@ struct node_held {
     uint32_t jpeg_bytes;
 };
 
+/** Features of the camera that clients have set. */
+struct node_controls {
+    struct {
+        char name[48];
+        double value;
+    } item[HAL_CAMERA_FEATURES_MAX];
+    unsigned count;
+};
+
+/** All features of the camera at one moment. */
+struct node_snapshot {
+    struct node_controls controls;
+    double value[HAL_CAMERA_FEATURES_MAX];
+    bool is_known[HAL_CAMERA_FEATURES_MAX];
+    unsigned count;
+};
+
 struct node {
     struct config config; /**< live: features change it */
     struct loop loop;
@@ -63,6 +80,7 @@ struct node {
     const char *camera_id;
     char camera_model[64];
     struct hal_camera_config got;
+    struct node_controls controls;
     struct supervisor supervisor;
     loop_token camera_token;
     int camera_timer, trigger_timer, second_timer, watchdog_timer;
@@ -108,6 +126,15 @@ void node_camera_close(struct node *node, uint64_t now_ns);
 int node_apply_trigger(struct node *node, uint64_t now_ns);
 void node_apply_rate(struct node *node);
 void node_apply_supervisor(struct node *node);
+
+// node_controls.c
+/** Remembers what a client has set, for when the camera is opened anew. */
+void node_controls_note(struct node *node, const char *name, double value);
+/** Sets the camera's features as clients have set them. */
+void node_controls_apply(struct node *node);
+/** Notes all features, and sets them back as they were. */
+void node_controls_save(const struct node *node, struct node_snapshot *snapshot);
+void node_controls_restore(struct node *node, const struct node_snapshot *snapshot);
 
 // node_frame.c
 /** Takes all frames that the camera has: decides, queues, drops. */

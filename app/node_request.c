@@ -40,13 +40,16 @@ static void announce_changes(struct node *node, const char *lines, uint64_t now_
 static int set_features(struct node *node, char *text, char *data, size_t size, uint64_t now_ns)
 {
     struct config before = node->config;
+    struct node_snapshot controls;
     struct reply out = reply_begin(data, size);
     unsigned apply = 0;
+    node_controls_save(node, &controls);
     int status = features_set(node, text, &out, &apply);
     if (status < 0)
         return status;
     if ((apply & FEATURES_APPLY_TRIGGER) && node_apply_trigger(node, now_ns) < 0) {
         node->config = before;
+        node_controls_restore(node, &controls);
         node_apply_trigger(node, now_ns);
         snprintf(data, size,
                  "these trigger settings do not go together, or the line cannot be opened (see the "
@@ -59,10 +62,11 @@ static int set_features(struct node *node, char *text, char *data, size_t size, 
     char why[256];
     if ((apply & FEATURES_APPLY_CAMERA) &&
         node_camera_reconfigure(node, &before, why, sizeof why, now_ns) < 0) {
+        node_controls_restore(node, &controls);
         snprintf(data, size, "%s", why);
         return -WIRE_ERROR_BAD_VALUE;
     }
-    if (apply & FEATURES_APPLY_RATE)
+    if (apply & (FEATURES_APPLY_RATE | FEATURES_APPLY_FRAMERATE | FEATURES_APPLY_CAMERA))
         node_apply_rate(node);
     announce_changes(node, data, now_ns);
     if (apply & FEATURES_APPLY_SOFTWARE_TRIGGER) {

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""Features of a live node: read, set all or nothing, refused by name, a new size without losing
+anybody."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
+from pinhole_node import Node, run_cases  # noqa: E402
+import pinhole_wire as wire  # noqa: E402
+
+
+def expect_refusal(code, names, request, *arguments, **values):
+    try:
+        request(*arguments, **values)
+    except wire.Refused as refusal:
+        assert refusal.code == code, (refusal.code, refusal.text)
+        for name in names:
+            assert name in refusal.text, refusal.text
+        return
+    raise AssertionError(f"{arguments} {values} was not refused")
+
+
+def test_list_get_and_set_agree():
+    with Node() as node, wire.Client(node.address) as client:
+        rows = [line.split("\t") for line in client.request(wire.FEATURES).text.splitlines()]
+        assert all(len(row) == 10 for row in rows), rows
+        table = {row[0]: row for row in rows}
+        assert len(table) == len(rows)
+        values = client.get()
+        readable = {name for name, row in table.items() if row[7] in ("rw", "ro")}
+        assert set(values) == readable, set(values) ^ readable
+        for name in ("Width", "ExposureTime", "TriggerMode", "Gain", "ReverseX"):
+            assert values[name] == table[name][1] and client.get(name) == {name: values[name]}
+        assert table["TriggerSoftware"][2] == "Command" and table["TriggerSoftware"][7] == "wo"
+        assert table["TriggerMode"][8] == "Off|On" and table["ReverseX"][2] == "Boolean"
+        # Setting each feature to what it is changes nothing, and is allowed.
+        for name, row in table.items():
+            if row[7] == "rw" and name not in ("ExposureTime", "Gain"):
+                assert client.set(**{name: values[name]}) == {name: values[name]}
+        assert client.get() == values
+
+
+def test_refusals_name_the_feature():
+    with Node() as node, wire.Client(node.address) as client:
+        before = client.get()
+        expect_refusal(wire.UNKNOWN_FEATURE, ["Colour"], client.get, "Colour")
+        expect_refusal(wire.UNKNOWN_FEATURE, ["Colour"], client.set, Colour="red")
+        expect_refusal(wire.READ_ONLY, ["DeviceUserID"], client.set, DeviceUserID="me")
+        expect_refusal(wire.READ_ONLY, ["DeviceModelName"], client.set, DeviceModelName="me")
+        expect_refusal(wire.BAD_VALUE, ["ImageCompressionQuality", "100"], client.set,
+                       ImageCompressionQuality=101)
+        expect_refusal(wire.BAD_VALUE, ["TriggerMode", "Perhaps"], client.set,
+                       TriggerMode="Perhaps")
+        expect_refusal(wire.BAD_VALUE, ["ExposureTime"], client.set, ExposureTime="-1")
+        expect_refusal(wire.BAD_VALUE, ["ExposureTime"], client.set, ExposureTime="nan")
+        expect_refusal(wire.BAD_VALUE, ["Width"], client.set, Width=333)
+        expect_refusal(wire.BAD_VALUE, ["trigger.line"], client.set,
+                       TriggerSource="Line")
+        expect_refusal(wire.BAD_VALUE, ["what"], client.request, wire.SET, b"what is this")
+        expect_refusal(wire.BAD_VALUE, ["NUL"], client.request, wire.SET, b"Width=640\0")
+        assert client.get() == before
+
+
+def test_set_is_all_or_nothing():
+    with Node() as node, wire.Client(node.address) as client:
+        client.subscribe(start=wire.FROM_NEXT)
+        before = client.get()
+        expect_refusal(wire.READ_ONLY, ["DeviceUserID"], client.set, ImageCompressionQuality=30,
+                       Width=640, Height=480, DeviceUserID="x")
+        expect_refusal(wire.UNKNOWN_FEATURE, ["Colour"], client.set, ExposureAuto="Off",
+                       ExposureTime=3000, Colour=1)
+        # Each is allowed alone, but not both together.
+        expect_refusal(wire.BAD_VALUE, ["quality_min"], client.set, ImageCompressionQuality=30,
+                       ImageCompressionQualityMin=31)
+        assert client.get() == before
+        assert client.next_frame().width == 320
+
+
+def test_camera_controls_show_in_frames_and_events():
+    with Node() as node, wire.Client(node.address) as client, wire.Client(node.address) as other:
+        client.subscribe(start=wire.FROM_NEXT)
+        answer = other.set(ExposureAuto="Off", ExposureTime=2500, ImageCompressionQuality=55)
+        assert answer["ExposureTime"] == "2500" and answer["ExposureAuto"] == "Off", answer
+        seen = []
+        client.until(lambda r: r.type == wire.FRAME and r.exposure_us == 2500 and r.quality == 55,
+                     seen)
+        told = {}
+        for record in seen:
+            if record.type == wire.EVENT and record.kind == wire.FEATURES_EVENT:
+                told.update(record.lines)
+        assert told == answer, told
+
+
+def test_a_new_size_keeps_sequences_and_subscribers():
+    with Node() as node, wire.Client(node.address) as client:
+        client.subscribe(start=wire.FROM_NEXT)
+        last = client.next_frame()
+        for width, height in ((640, 480), (1456, 1088), (64, 64), (320, 240)):
+            answer = client.set(Width=width, Height=height)
+            assert answer == {"Width": str(width), "Height": str(height)}, answer
+            records = []
+            frame = client.until(lambda r: r.type == wire.FRAME and r.width == width, records)
+            assert frame.height == height and frame.field_flags & wire.RESTARTED
+            for record in records:  # the log goes on without a hole
+                assert record.sequence == last.sequence + 1, (last, record)
+                last = record
+            assert any(r.type == wire.EVENT and r.kind == wire.CAMERA and
+                       r.camera_state == wire.RECONFIGURED for r in records)
+        restarts = client.stats()['pinhole_camera_restarts_total{how="reconfigure"}']
+        assert restarts == 4, restarts
+
+
+def test_a_size_that_the_camera_refuses_is_undone():
+    with Node() as node, wire.Client(node.address) as client:
+        client.subscribe(start=wire.FROM_NEXT)
+        client.set(ExposureAuto="Off", ExposureTime=4000)
+        before = client.get()
+        expect_refusal(wire.BAD_VALUE, ["32x32"], client.set, Width=32, Height=32,
+                       ImageCompressionQuality=33, AcquisitionFrameRate=20, TriggerMode="On",
+                       ExposureTime=3000)
+        assert client.get() == before
+        # Frames from before, then those of the stream that was started again as it was.
+        frame = client.until(lambda r: r.type == wire.FRAME and r.field_flags & wire.RESTARTED)
+        assert (frame.width, frame.height) == (320, 240)
+        frame = client.until(lambda r: r.type == wire.FRAME and r.exposure_us == 4000)
+        assert frame.quality > 33
+
+
+def test_what_clients_set_outlives_the_camera():
+    script = "at 60 unplug 300ms\n"
+    with Node("--shutter", "1000", "--gain", "1.5", "--set", "camera.reopen_interval_ms=50",
+              script=script) as node, wire.Client(node.address) as client:
+        client.subscribe()
+        client.until(lambda r: r.type == wire.FRAME and r.exposure_us == 1000)
+        client.set(ExposureTime=3000, GainAuto="Continuous")
+        client.set(Width=160, Height=120)
+        values = client.get("ExposureTime", "ExposureAuto", "GainAuto")
+        assert values == {"ExposureTime": "3000", "ExposureAuto": "Off",
+                          "GainAuto": "Continuous"}, values
+        client.event(wire.CAMERA, camera_state=wire.ABSENT)
+        client.event(wire.CAMERA, camera_state=wire.STREAMING)
+        assert client.get(*values) == values
+        client.until(lambda r: r.type == wire.FRAME and r.exposure_us == 3000 and r.width == 160)
+
+
+def test_frame_rate_changes_without_a_restart():
+    with Node() as node, wire.Client(node.address) as client:
+        client.subscribe(start=wire.FROM_NEXT)
+        client.set(AcquisitionFrameRate=200)
+        client.until(lambda r: r.type == wire.FRAME and r.frame_duration_us == 5000)
+        client.set(AcquisitionFrameRate=25)
+        client.until(lambda r: r.type == wire.FRAME and r.frame_duration_us == 40000)
+        stats = client.stats()
+        assert stats['pinhole_camera_restarts_total{how="reconfigure"}'] == 0
+
+
+if __name__ == "__main__":
+    run_cases(globals())
