@@ -7,7 +7,7 @@ VERSION := 0.1.0
 #: V=1              show the commands
 #: SAN=1            build with AddressSanitizer and UBSan, in build/san
 #: BUILD=DIR        where everything built goes (default build/release)
-#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg avformat
+#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg avahi avformat
 #: CAMERA=SPEC      run: fake, replay:FOLDER, libcamera:ID (default: the first real one, else fake)
 #: PORT=8080        run: port of the web page
 #: NODE_PORT=7447   run: port of the node's own protocol
@@ -44,6 +44,7 @@ GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
 GPIOD := $(if $(wildcard hal/gpio_gpiod$(GPIOD).c),$(GPIOD))
 AVFORMAT := $(call find_library,avformat,libavformat libavcodec libavutil)
 TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
+AVAHI := $(call find_library,avahi,avahi-client)
 
 ifneq ($(SAN)$(FUZZ),)
 CHECKS := -fsanitize=$(if $(FUZZ),fuzzer-no-link$(COMMA))address$(COMMA)undefined
@@ -55,7 +56,8 @@ WARN := -Wall -Wextra -Wconversion -Wshadow -Werror
 WARN_C := -Wvla -Wstrict-prototypes -Wmissing-prototypes
 HARDEN := -fstack-protector-strong -fPIC -fvisibility=hidden
 CPPFLAGS := -I. -DPINHOLE_VERSION='"$(VERSION)"' $(if $(LIBCAMERA),-DHAVE_LIBCAMERA) \
-  $(if $(GPIOD),-DHAVE_GPIOD=$(GPIOD)) $(if $(TURBOJPEG),-DHAVE_TURBOJPEG)
+  $(if $(GPIOD),-DHAVE_GPIOD=$(GPIOD)) $(if $(TURBOJPEG),-DHAVE_TURBOJPEG) \
+  $(if $(AVAHI),-DHAVE_AVAHI)
 # Defined as empty, so that a file which has its own `#define _GNU_SOURCE` agrees.
 CFLAGS := -std=c11 -D_GNU_SOURCE= -g $(OPT) $(WARN) $(WARN_C) $(HARDEN) -MMD -MP
 # libcamera's headers come as system headers: our warnings are not for them.
@@ -67,7 +69,8 @@ LINK := $(if $(LIBCAMERA),$(CXX),$(CC))
 
 NODE_LIBS := -ljpeg -linih $(if $(LIBCAMERA),$(shell pkg-config --libs libcamera)) \
   $(if $(GPIOD),-lgpiod) -lpthread -lm
-CLIENT_LIBS := $(if $(wildcard net/client_decode.c),$(if $(TURBOJPEG),-lturbojpeg)) -lpthread -lm
+CLIENT_LIBS := $(if $(TURBOJPEG),-lturbojpeg) $(if $(AVAHI),-lavahi-client -lavahi-common) \
+  -lpthread -lm
 
 HAL_C := $(filter-out hal/gpio_gpiod%.c,$(wildcard hal/*.c)) $(GPIOD:%=hal/gpio_gpiod%.c)
 HAL_CXX := $(if $(LIBCAMERA),hal/camera_libcamera.cpp)
@@ -238,15 +241,13 @@ install: programs ## into PREFIX: programs, library, header, pkg-config file, sy
 	  $(LIBDIR)/pkgconfig $(UNITDIR))
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 net/pinhole.h $(DESTDIR)$(PREFIX)/include
-	install -m 644 $(LIB_CLIENT) $(DESTDIR)$(LIBDIR)
-	install -m 755 $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
+	install -m 644 $(LIB_CLIENT) $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
 	printf '%s\n' 'Name: pinhole' 'Description: client library of Pinhole camera nodes' \
 	  'Version: $(VERSION)' 'Cflags: -I$(PREFIX)/include' 'Libs: -L$(LIBDIR) -lpinhole' \
 	  'Libs.private: $(CLIENT_LIBS)' > $(DESTDIR)$(LIBDIR)/pkgconfig/pinhole.pc
 	set -e; for unit in $(wildcard board/*.service board/*.socket); do \
 	  sed 's|/usr/local|$(PREFIX)|g' "$$unit" > $(DESTDIR)$(UNITDIR)/"$${unit##*/}"; done
-	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md) \
-	  $(DESTDIR)$(PREFIX)/share/doc/pinhole
+	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md) $(DESTDIR)$(PREFIX)/share/doc/pinhole
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
