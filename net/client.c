@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifndef PINHOLE_VERSION
 #define PINHOLE_VERSION "0"
@@ -99,6 +100,10 @@ int client_make(struct pinhole **out, const struct pinhole_options *options)
     *out = p;
     if (p == NULL)
         return -ENOMEM;
+    pthread_mutex_init(&p->turn, NULL);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->acquirer.moved, NULL);
+    p->acquirer.wake_fd = -1;
     p->fd = -1;
     p->state = CLIENT_BROKEN;
     p->broken_error = ENOTCONN;
@@ -112,24 +117,34 @@ int client_make(struct pinhole **out, const struct pinhole_options *options)
 int pinhole_open(struct pinhole **out, const char *address, const struct pinhole_options *options)
 {
     int error = client_make(out, options);
-    return error < 0 ? error : open_link(*out, address);
+    if (*out == NULL)
+        return error;
+    client_enter(*out);
+    if (error == 0)
+        error = open_link(*out, address);
+    return client_leave(*out, error);
 }
 
-void pinhole_close(struct pinhole *p)
+void client_free(struct pinhole *p)
 {
-    if (p == NULL)
-        return;
     client_link_close(p);
     client_list_free(&p->queue);
     client_list_free(&p->borrowed);
+    client_list_free(&p->called);
     client_list_free(&p->free);
+    if (p->acquirer.wake_fd >= 0)
+        close(p->acquirer.wake_fd);
+    pthread_cond_destroy(&p->acquirer.moved);
+    pthread_mutex_destroy(&p->lock);
+    pthread_mutex_destroy(&p->turn);
+    free(p->features);
     free(p->message);
     free(p);
 }
 
 const char *pinhole_error(const struct pinhole *p)
 {
-    return p == NULL ? "out of memory" : p->error;
+    return p == NULL ? "out of memory" : p->shown_error;
 }
 
 const struct pinhole_info *pinhole_info(const struct pinhole *p)

@@ -4,6 +4,10 @@
 // One handle owns one non-blocking socket. Everything that arrives goes through one receiver, which
 // puts records into a queue and the awaited reply (HELLO, ERROR, answers) into `message`. The link
 // is a state machine that any call moves on (client_advance); only client_poll() ever sleeps.
+//
+// `lock` guards the whole handle. Public functions hold it from client_enter() to client_leave().
+// The thread that calls the user back holds it too, while it sleeps as well, and gives it up to
+// call back and whenever somebody wakes it by asking for it.
 #ifndef PINHOLE_NET_CLIENT_H
 #define PINHOLE_NET_CLIENT_H
 
@@ -11,6 +15,7 @@
 #include "net/pinhole.h"
 #include "net/wire.h"
 
+#include <pthread.h>
 #include <sys/socket.h>
 
 #define CLIENT_ADDRESSES_MAX 8u
@@ -74,12 +79,33 @@ struct client_position {
     uint64_t boot_id;
     uint64_t expected; /**< sequence after the last one received; 0 = not known */
     uint64_t floor;    /**< records up to here were received over an earlier link */
-    uint64_t last_frame_id;
-    bool exact;   /**< every record is wanted: a hole is a loss */
-    bool resumed; /**< no frame has come since the link was made again */
+    uint64_t last_frame_id, last_frame_sequence;
+    uint64_t lost_first, lost_last; /**< what the next frame will say is missing before it */
+    bool exact;                     /**< every record is wanted: a hole is a loss */
+    bool resumed;                   /**< no frame has come since the link was made again */
+};
+
+/** The thread that calls the user back. */
+struct client_acquirer {
+    pthread_t thread;
+    bool has_thread;
+    bool is_on;           /**< records go to the callback */
+    bool is_calling;      /**< the callback runs, `lock` is free */
+    uint64_t calls;       /**< of the callback, begun */
+    bool is_closing;      /**< the thread is to end ... */
+    bool frees_itself;    /**< ... and to free the handle, which was closed in the callback */
+    int wake_fd;          /**< an eventfd; -1 before the first start */
+    pthread_cond_t moved; /**< one of the above has changed */
+    pinhole_callback callback;
+    void *user;
 };
 
 struct pinhole {
+    pthread_mutex_t turn; /**< who waits for `lock`; makes it fair */
+    pthread_mutex_t lock;
+    struct client_acquirer acquirer;
+    char shown_error[320]; /**< of the last call that failed */
+
     struct pinhole_options options;
     struct pinhole_info info;
     char address[256], name[128], model[128], version[64];
@@ -107,7 +133,12 @@ struct pinhole {
 
     struct pinhole_subscription wish; /**< policy 0 = none */
     struct client_position position;
-    struct client_list queue, borrowed, free;
+    bool is_paused;         /**< the node was told to hold the flow of the wish */
+    unsigned frames_queued; /**< frames in `queue` */
+    struct client_list queue, borrowed, called, free; /**< called: given to the callback */
+
+    char *features; /**< the last list, as text; NULL = none */
+    bool are_features_fresh;
 };
 
 /** CLOCK_MONOTONIC. */
@@ -118,6 +149,15 @@ uint64_t client_deadline_ns(int timeout_ms);
 int client_fail(struct pinhole *p, int error, const char *format, ...) BASE_PRINTF(3, 4);
 /** Copies a struct of the caller's size into ours. -EINVAL: no size; -E2BIG: members we lack. */
 int client_copy_sized(void *out, size_t out_size, const void *in, size_t in_size);
+
+/** Begins and ends a public function; leave() keeps the sentence of a failure and returns `result`.
+ */
+void client_enter(struct pinhole *p);
+int client_leave(struct pinhole *p, int result);
+/** Makes the acquiring thread give up `lock` or look at what has changed. */
+void client_wake(struct pinhole *p);
+/** Frees a handle whose thread has ended. */
+void client_free(struct pinhole *p);
 
 /** A handle without a link. *out as pinhole_open() leaves it. */
 int client_make(struct pinhole **out, const struct pinhole_options *options);
@@ -131,6 +171,8 @@ int client_resolve(struct pinhole *p, const char *text, struct client_address *o
 int client_advance(struct pinhole *p, bool may_read);
 /** Sleeps until there is something to do or the deadline has passed. */
 void client_poll(struct pinhole *p, uint64_t deadline_ns, bool is_sending);
+/** The same without a deadline, for the acquiring thread: client_wake() ends it. */
+void client_poll_or_wake(struct pinhole *p);
 /** Starts the first connection. */
 void client_link_start(struct pinhole *p);
 /** Closes the link, tells the user (event or error), and plans the next try. Returns -error. */
@@ -157,8 +199,18 @@ int client_send(struct pinhole *p, uint8_t type, uint32_t tag, const void *paylo
                 uint64_t deadline_ns);
 /** Sends a request and waits for its answer, which is then in p->message. 0 or -errno. */
 int client_request(struct pinhole *p, uint8_t type, const void *payload, size_t bytes);
-/** Takes FEATURES text apart. Returns how many there are (may exceed max). */
-int client_features_parse(const char *text, struct pinhole_feature *out, int max);
+/** Receives what has arrived already, within bounds. */
+void client_drain(struct pinhole *p);
+/** Takes FEATURES text apart into elements of `each_bytes`. Returns how many there are (may exceed
+ * max). */
+int client_features_parse(const char *text, void *out, size_t each_bytes, int max);
+/** Copies a struct of ours into one of the caller's size: cut, or filled up with 0. */
+void client_copy_out(void *out, size_t out_bytes, const void *in, size_t in_bytes);
+/** The bodies of pinhole_get() and so on, for callers that hold the lock. */
+int client_feature(struct pinhole *p, const char *name, struct pinhole_feature *out);
+int client_get(struct pinhole *p, const char *name, char *value, size_t value_size);
+int client_set(struct pinhole *p, const char *name, const char *value);
+int client_trigger(struct pinhole *p, uint64_t *id);
 /** The errno for an ERROR code. */
 int client_errno_of(unsigned code);
 /** A tag never 0. */
@@ -179,9 +231,21 @@ int client_event_add(struct pinhole *p, enum pinhole_event_kind kind, uint64_t f
                      const char *text);
 /** Drops queued records that came from the node. */
 void client_queue_drop_records(struct pinhole *p);
+/** Queues a frame; the oldest go when there are more than the strategy keeps. */
+void client_queue_add_frame(struct pinhole *p, struct client_record *record);
+/** Checks and completes what the user wishes. */
+int client_wish_take(struct pinhole *p, const struct pinhole_subscription *wish,
+                     struct pinhole_subscription *out);
+/** Makes this the subscription. */
+int client_subscribe(struct pinhole *p, const struct pinhole_subscription *wish);
+/** Ends the flow, without waiting for a link that is down. */
+int client_unsubscribe(struct pinhole *p);
+/** The next record to hand out, moved to `to`. As pinhole_next(). */
+int client_next(struct pinhole *p, uint64_t deadline_ns, struct client_list *to,
+                struct client_record **out);
 
-/** Starts a position for a new subscription. */
-void client_position_start(struct pinhole *p);
+/** Starts a position for a new subscription that the node begins at `start`; 0 = it did not say. */
+void client_position_start(struct pinhole *p, uint64_t start);
 /** Notes that the link was made again. */
 void client_position_resume(struct pinhole *p);
 /** Checks a received record against the position and queues it, after a GAP event if records are
@@ -189,5 +253,11 @@ void client_position_resume(struct pinhole *p);
 int client_position_accept(struct pinhole *p, struct client_record *record);
 /** SUBSCRIBE for the wish: from its start, or where the position stands. */
 struct wire_subscribe client_position_subscribe(const struct pinhole *p, bool is_resuming);
+
+/** Finds the node called `id` and its address. -ENODEV none, -ENOTUNIQ several. */
+int client_find_id(struct pinhole *p, const char *id, char *address, size_t address_size);
+/** Browses DNS-SD and calls found() for each address until timeout_ms is over. Without Avahi it
+ * returns at once. */
+void client_browse(int timeout_ms, void (*found)(void *user, const char *address), void *user);
 
 #endif

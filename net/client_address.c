@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #define UNIX_PREFIX "unix:"
+#define ID_PREFIX   "id:"
 
 static int resolve_unix(struct pinhole *p, const char *path, struct client_address *out)
 {
@@ -62,9 +63,22 @@ static int errno_of_lookup(int code)
     return code == EAI_AGAIN ? EAGAIN : EHOSTUNREACH;
 }
 
+/** Addresses of the node called `id`, which may have others the next time. */
+static int resolve_id(struct pinhole *p, const char *id, struct client_address *out)
+{
+    char address[sizeof p->address];
+    int error = client_find_id(p, id, address, sizeof address);
+    if (error == 0)
+        error = client_resolve(p, address, out);
+    out->is_numeric = false;
+    return error;
+}
+
 int client_resolve(struct pinhole *p, const char *text, struct client_address *out)
 {
     memset(out, 0, sizeof *out);
+    if (strncmp(text, ID_PREFIX, strlen(ID_PREFIX)) == 0)
+        return resolve_id(p, text + strlen(ID_PREFIX), out);
     if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
         return resolve_unix(p, text + strlen(UNIX_PREFIX), out);
 

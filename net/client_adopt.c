@@ -36,16 +36,9 @@ static int prepare_socket(struct pinhole *p, int fd)
     return 0;
 }
 
-int pinhole_adopt(struct pinhole **out, int fd, const char *name,
-                  const struct pinhole_options *options)
+static int adopt(struct pinhole *p, int fd, const char *name)
 {
-    int error = client_make(out, options);
-    struct pinhole *p = *out;
-    if (p == NULL)
-        return error;
-    p->fd = fd;
-    if (error < 0)
-        return error;
+    int error;
     p->options.reconnect = -1; // only the node can make this link again
     snprintf(p->address, sizeof p->address, "%s", name != NULL ? name : "");
     error = prepare_socket(p, fd);
@@ -61,4 +54,15 @@ int pinhole_adopt(struct pinhole **out, int fd, const char *name,
     }
     p->opened = true;
     return 0;
+}
+
+int pinhole_adopt(struct pinhole **out, int fd, const char *name,
+                  const struct pinhole_options *options)
+{
+    int error = client_make(out, options);
+    if (*out == NULL)
+        return error;
+    client_enter(*out);
+    (*out)->fd = fd;
+    return client_leave(*out, error < 0 ? error : adopt(*out, fd, name));
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /** Copies the field up to `stop` or the end of the line, cut to size; returns where it ended. */
@@ -36,13 +37,23 @@ static void parse_feature(const char *line, struct pinhole_feature *out)
     out->writable = strchr(access, 'w') != NULL;
 }
 
-int client_features_parse(const char *text, struct pinhole_feature *out, int max)
+void client_copy_out(void *out, size_t out_bytes, const void *in, size_t in_bytes)
 {
+    memset(out, 0, out_bytes);
+    memcpy(out, in, out_bytes < in_bytes ? out_bytes : in_bytes);
+}
+
+int client_features_parse(const char *text, void *out, size_t each_bytes, int max)
+{
+    struct pinhole_feature feature;
     int count = 0;
     for (const char *line = text; *line != '\0';) {
         if (*line != '\n') {
-            if (count < max)
-                parse_feature(line, &out[count]);
+            if (count < max) {
+                parse_feature(line, &feature);
+                client_copy_out((char *)out + (size_t)count * each_bytes, each_bytes, &feature,
+                                sizeof feature);
+            }
             count++;
         }
         line = strchrnul(line, '\n');
@@ -52,10 +63,65 @@ int client_features_parse(const char *text, struct pinhole_feature *out, int max
     return count;
 }
 
-int pinhole_features(struct pinhole *p, struct pinhole_feature *out, int max)
+/** Asks for the list and keeps it. */
+static int list(struct pinhole *p)
 {
     int error = client_request(p, WIRE_TYPE_FEATURES, NULL, 0);
-    return error < 0 ? error : client_features_parse((const char *)p->message, out, max);
+    if (error < 0)
+        return error;
+    char *text = strdup((const char *)p->message);
+    if (text == NULL)
+        return client_fail(p, ENOMEM, "out of memory for the features");
+    free(p->features);
+    p->features = text;
+    // Only who hears the events knows when it changes.
+    p->are_features_fresh = p->wish.policy != 0 && !p->wish.no_events && !p->is_paused;
+    return 0;
+}
+
+int pinhole_features_sized(struct pinhole *p, void *out, size_t each_bytes, int max)
+{
+    client_enter(p);
+    int result = list(p);
+    if (result == 0)
+        result = client_features_parse(p->features, out, each_bytes, max);
+    return client_leave(p, result);
+}
+
+static int find_feature(struct pinhole *p, const char *name, struct pinhole_feature *out)
+{
+    const size_t length = strlen(name);
+    client_drain(p); // an event that it has changed may have come
+    if (p->state != CLIENT_UP || !p->are_features_fresh) {
+        int error = list(p);
+        if (error < 0)
+            return error;
+    }
+    for (const char *line = p->features; line != NULL && *line != '\0';) {
+        if (strncmp(line, name, length) == 0 && line[length] == '\t') {
+            parse_feature(line, out);
+            return 0;
+        }
+        line = strchr(line, '\n');
+        if (line != NULL)
+            line++;
+    }
+    return client_fail(p, ENOENT, "%.160s: %.64s: no such feature", p->address, name);
+}
+
+int client_feature(struct pinhole *p, const char *name, struct pinhole_feature *out)
+{
+    client_enter(p);
+    return client_leave(p, find_feature(p, name, out));
+}
+
+int pinhole_feature_sized(struct pinhole *p, const char *name, void *out, size_t out_bytes)
+{
+    struct pinhole_feature feature;
+    int error = client_feature(p, name, &feature);
+    if (error == 0)
+        client_copy_out(out, out_bytes, &feature, sizeof feature);
+    return error;
 }
 
 /** A name or value that would break the line format must not reach the node. */
@@ -74,7 +140,7 @@ static int check_name(struct pinhole *p, const char *name)
     return 0;
 }
 
-int pinhole_get(struct pinhole *p, const char *name, char *value, size_t value_size)
+int client_get(struct pinhole *p, const char *name, char *value, size_t value_size)
 {
     int error = check_name(p, name);
     if (error == 0)
@@ -94,7 +160,7 @@ int pinhole_get(struct pinhole *p, const char *name, char *value, size_t value_s
     return 0;
 }
 
-int pinhole_set(struct pinhole *p, const char *name, const char *value)
+int client_set(struct pinhole *p, const char *name, const char *value)
 {
     char line[WIRE_REQUEST_BYTES_MAX];
     int error = check_name(p, name);
@@ -105,53 +171,34 @@ int pinhole_set(struct pinhole *p, const char *name, const char *value)
     int length = snprintf(line, sizeof line, "%s=%s", name, value);
     if (length >= (int)sizeof line)
         return client_fail(p, EMSGSIZE, "the value for %.64s is too long", name);
+    p->are_features_fresh = false;
     return client_request(p, WIRE_TYPE_SET, line, (size_t)length);
 }
 
-int pinhole_set_lines(struct pinhole *p, const char *lines)
+int pinhole_get(struct pinhole *p, const char *name, char *value, size_t value_size)
+{
+    client_enter(p);
+    return client_leave(p, client_get(p, name, value, value_size));
+}
+
+int pinhole_set(struct pinhole *p, const char *name, const char *value)
+{
+    client_enter(p);
+    return client_leave(p, client_set(p, name, value));
+}
+
+static int set_lines(struct pinhole *p, const char *lines)
 {
     size_t length = strlen(lines);
     if (length > WIRE_REQUEST_BYTES_MAX)
         return client_fail(p, EMSGSIZE, "%zu bytes of settings are more than the %d a node takes",
                            length, WIRE_REQUEST_BYTES_MAX);
+    p->are_features_fresh = false;
     return client_request(p, WIRE_TYPE_SET, lines, length);
 }
 
-int pinhole_trigger(struct pinhole *p, uint64_t *id)
+int pinhole_set_lines(struct pinhole *p, const char *lines)
 {
-    int error = client_request(p, WIRE_TYPE_TRIGGER, NULL, 0);
-    if (error < 0)
-        return error;
-    if (p->message_length < sizeof(uint64_t))
-        return client_fail(p, EPROTO, "%.160s: the reply to TRIGGER has %zu bytes", p->address,
-                           p->message_length);
-    if (id != NULL)
-        *id = wire_load_u64(p->message);
-    return 0;
-}
-
-int pinhole_stats(struct pinhole *p, char *text, size_t size)
-{
-    int error = client_request(p, WIRE_TYPE_STATS, NULL, 0);
-    if (error < 0)
-        return error;
-    if (size > 0) {
-        size_t kept = p->message_length < size ? p->message_length : size - 1;
-        memcpy(text, p->message, kept);
-        text[kept] = '\0';
-    }
-    return (int)p->message_length;
-}
-
-int64_t pinhole_ping(struct pinhole *p)
-{
-    uint8_t payload[8];
-    uint64_t start_ns = client_now_ns();
-    wire_store_u64(payload, start_ns);
-    int error = client_request(p, WIRE_TYPE_PING, payload, sizeof payload);
-    if (error < 0)
-        return error;
-    if (p->message_length != sizeof payload || memcmp(p->message, payload, sizeof payload) != 0)
-        return client_fail(p, EPROTO, "%.160s: the reply to PING is not what was sent", p->address);
-    return (int64_t)(client_now_ns() - start_ns);
+    client_enter(p);
+    return client_leave(p, set_lines(p, lines));
 }

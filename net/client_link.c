@@ -158,7 +158,9 @@ int client_link_up(struct pinhole *p, const struct wire_hello *hello)
         return client_link_down(p, ENOMEM, "out of memory");
     uint32_t tag = client_next_tag(p);
     const uint64_t deadline_ns = 0; // a fresh socket has room for this
-    if (p->wish.policy == 0)        // says that someone is there: silent connections are closed
+    p->are_features_fresh = false;
+    if (p->wish.policy == 0 ||
+        p->is_paused) // says that someone is there: silent connections are closed
         return client_send(p, WIRE_TYPE_PING, tag, NULL, 0, deadline_ns);
     uint8_t payload[WIRE_SUBSCRIBE_FIXED];
     struct wire_subscribe subscribe = client_position_subscribe(p, true);
@@ -237,17 +239,30 @@ int client_advance(struct pinhole *p, bool may_read)
     return result < 0 ? 1 : result;
 }
 
-void client_poll(struct pinhole *p, uint64_t deadline_ns, bool is_sending)
+static void poll_until(struct pinhole *p, uint64_t deadline_ns, bool is_sending, int wake_fd)
 {
-    struct pollfd poller = {.fd = p->fd, .events = POLLIN};
+    struct pollfd pollers[2] = {{.fd = p->fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
     if (is_sending)
-        poller.events |= POLLOUT;
+        pollers[0].events |= POLLOUT;
     if (p->state == CLIENT_CONNECTING)
-        poller.events = POLLOUT;
+        pollers[0].events = POLLOUT;
     uint64_t until_ns = base_min_u64(deadline_ns, p->state_until_ns);
     uint64_t now_ns = client_now_ns();
     uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
     struct timespec left = {.tv_sec = (time_t)(left_ns / NS_PER_S),
                             .tv_nsec = (long)(left_ns % NS_PER_S)};
-    (void)ppoll(&poller, p->fd >= 0, until_ns == NS_NEVER ? NULL : &left, NULL);
+    (void)ppoll(pollers, ARRAY_SIZE(pollers), until_ns == NS_NEVER ? NULL : &left, NULL);
+    uint64_t count;
+    if (pollers[1].revents != 0 && read(wake_fd, &count, sizeof count) < 0)
+        return; // somebody else has taken the wake: nothing to do but look around
+}
+
+void client_poll(struct pinhole *p, uint64_t deadline_ns, bool is_sending)
+{
+    poll_until(p, deadline_ns, is_sending, -1);
+}
+
+void client_poll_or_wake(struct pinhole *p)
+{
+    poll_until(p, NS_NEVER, false, p->acquirer.wake_fd);
 }

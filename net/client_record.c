@@ -200,6 +200,7 @@ void client_queue_drop_records(struct pinhole *p)
 {
     struct client_list kept = p->queue;
     p->queue = (struct client_list){0};
+    p->frames_queued = 0;
     while (kept.first != NULL) {
         struct client_record *r = kept.first;
         kept.first = r->next;

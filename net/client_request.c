@@ -45,7 +45,7 @@ uint32_t client_next_tag(struct pinhole *p)
 
 /** What has arrived already is received before anything is sent, so that a link that broke while
  * nobody looked is noticed first; but not for ever. */
-static void drain(struct pinhole *p)
+void client_drain(struct pinhole *p)
 {
     for (unsigned reads = 0; reads < 64 && p->state == CLIENT_UP; reads++)
         if (client_advance(p, true) <= 0)
@@ -54,7 +54,7 @@ static void drain(struct pinhole *p)
 
 static int wait_until_up(struct pinhole *p, uint64_t deadline_ns)
 {
-    drain(p);
+    client_drain(p);
     while (p->state != CLIENT_UP) {
         int result = client_advance(p, true);
         if (result < 0)

@@ -97,7 +97,9 @@ static void subscribe(struct server_conn *conn, const struct wire_header *header
     if (conn->policy == WIRE_POLICY_EVERY && wish.from_sequence == WIRE_FROM_NEWEST &&
         conn->position.cursor < store->oldest)
         conn->position.cursor = store->oldest;
-    server_conn_reply(conn, WIRE_TYPE_SUBSCRIBE, header->tag, 0);
+    // So a subscriber whose link breaks before its first record knows where to resume.
+    wire_store_u64((uint8_t *)server_conn_reply_payload(conn), conn->position.cursor);
+    server_conn_reply(conn, WIRE_TYPE_SUBSCRIBE, header->tag, sizeof conn->position.cursor);
 }
 
 static void ask_application(struct server_conn *conn, const struct wire_header *header, char *text,

@@ -88,7 +88,7 @@ static void use_answer(struct pinhole *p)
     if (!p->is_answered)
         return;
     require(p->message[p->message_length] == '\0');
-    int count = client_features_parse((const char *)p->message, features, 4);
+    int count = client_features_parse((const char *)p->message, features, sizeof features[0], 4);
     for (int i = 0; i < count && i < 4; i++)
         sink = (unsigned)(strlen(features[i].name) + strlen(features[i].help));
     p->is_answered = false;
@@ -127,7 +127,7 @@ static void receive(uint8_t choice, const uint8_t *data, size_t bytes)
     if (p->opened) {
         p->wish.policy = choice & 4 ? PINHOLE_EVERY : PINHOLE_LATEST;
         p->wish.triggered_only = (choice & 8) != 0;
-        client_position_start(p);
+        client_position_start(p, 0);
         client_position_resume(p);
         p->awaited_tag = AWAITED_TAG;
     }
@@ -140,7 +140,7 @@ static void receive(uint8_t choice, const uint8_t *data, size_t bytes)
     close(fds[1]);
     take_all(p);
     require(p->state == CLIENT_BROKEN);
-    require(pinhole_error(p)[0] != '\0');
+    require(p->error[0] != '\0');
     pinhole_close(p);
 }
 
