@@ -197,15 +197,21 @@ static void batch(const struct hal_camera_ops *camera, encode_fn *encode, unsign
     fflush(stdout);
 }
 
-#define FRAMES_EACH 10 // frames per photograph: a batch of any length sees nearly the same pictures
+// Frames per photograph, so that batches of whole rounds see the same pictures; without it the
+// camera's own choice.
+static double frames_each(void)
+{
+    const char *each = getenv("BENCH_EACH");
+    return each ? atof(each) : 0;
+}
 
 static int show_each(const struct hal_camera_ops *camera, double frames)
 {
     const struct hal_feature *feature;
-    for (unsigned i = 0; (feature = camera->feature(i)); i++)
+    for (unsigned i = 0; frames > 0 && (feature = camera->feature(i)); i++)
         if (!strcmp(feature->name, "ReplayFrames"))
             return camera->feature_set(i, frames);
-    return -ENOENT;
+    return frames > 0 ? -ENOENT : 0;
 }
 
 static int open_camera(const struct hal_camera_ops *camera, char **argv)
@@ -219,8 +225,8 @@ static int open_camera(const struct hal_camera_ops *camera, char **argv)
             .buffers = 4,
             .memory_bytes = UINT64_C(2) << 30,
         };
-    if (camera->open(argv[0]) || camera->configure(&want, &got) || show_each(camera, FRAMES_EACH) ||
-        camera->start()) {
+    if (camera->open(argv[0]) || camera->configure(&want, &got) ||
+        show_each(camera, frames_each()) || camera->start()) {
         fprintf(stderr, "%s\n", camera->last_error());
         return -1;
     }

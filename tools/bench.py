@@ -1,0 +1,529 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The table of `make bench` (tools/bench.sh prepares): CPU time, instructions, latency, memory and
+what peers need for the same frames. Node, subscribers, references and peers are processes of their
+own; figures that are compared come from runs that alternate, as medians. Nothing is asserted here:
+the limits that the project holds itself to stand beside the figures.
+
+Environment: BUILD, QUICK=1 (1080p alone), ROUNDS (default 5), FRAMES per run (default 100, a
+multiple of 50)."""
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+BUILD = os.environ.get("BUILD", "build/release")
+QUICK = bool(os.environ.get("QUICK"))
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
+FRAMES = int(os.environ.get("FRAMES", "100"))
+FRAMERATE, QUALITY, WARMUP = 60, 80, 10
+EACH = 10  # frames per photograph
+SIZES = [(1920, 1080)] if QUICK else [(640, 480), (1280, 720), (1920, 1080)]
+STORE_BYTES = 64 << 20
+# The replay camera pans by 2 samples a frame, to and fro: with this room it is back where it was
+# after 50 frames, which is once through five photographs of 10 frames. So any 50 frames in a row
+# are the same 50 pictures, for whoever looks and whenever.
+ROOM, ROUND = 50, 50
+WALLPAPERS = ("picosdeeuropa", "friends", "life", "Dragonfly", "seeding")
+
+folder = tempfile.mkdtemp(prefix="pinhole-bench-")
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def crop(source, target, width, height, offset):
+    with open(target, "wb") as out:
+        subprocess.run(["jpegtran", "-crop", f"{width}x{height}+{offset}+{offset}", source],
+                       stdout=out, stderr=subprocess.DEVNULL, check=False)
+    if not os.path.getsize(target):
+        os.remove(target)
+
+
+def make_photographs():
+    """Five photographs for each size, cropped without decoding: Kodak's for the smallest where
+    they are present, else wallpapers."""
+    kodak = sorted(glob.glob(os.environ.get("PINHOLE_PHOTOS", "../shared/data/kodak") + "/*.jpg"))
+    for width, height in SIZES:
+        os.makedirs(photographs(width))
+        if width == 640 and len(kodak) >= 5:
+            for path in kodak[2:7]:
+                crop(path, f"{photographs(width)}/{os.path.basename(path)}", width + ROOM,
+                     height + 10, 0)
+        else:
+            for name in WALLPAPERS:
+                for path in glob.glob(f"/usr/share/backgrounds/{name}_*.jpg"):
+                    crop(path, f"{photographs(width)}/{name}.jpg", width + ROOM, height + ROOM, 64)
+        if len(os.listdir(photographs(width))) != 5:
+            sys.exit("bench: five photographs are needed: install lomiri-wallpapers-16.04 and "
+                     "libjpeg-turbo-progs")
+
+
+def photographs(width):
+    return f"{folder}/{width}"
+
+
+class Node:
+    """The node with the replay camera, watched from outside."""
+
+    def __init__(self, width, height, pixel="YUV420", chroma="420", framerate=FRAMERATE, tool=(),
+                 count_heap=True, settings=()):
+        self.socket = f"{folder}/socket"
+        self.heap = f"{folder}/heap" if count_heap else ""
+        self.log = open(f"{folder}/log", "w+", encoding="utf-8")
+        command = [*tool, f"{BUILD}/pinhole", "--camera", "replay:" + photographs(width),
+                   "--width", str(width), "--height", str(height), "--framerate", str(framerate),
+                   "--format", pixel, "--quality", str(QUALITY), "--listen", "127.0.0.1:0",
+                   "--socket", self.socket, "--set", f"store.memory={STORE_BYTES}",
+                   "--set", f"jpeg.chroma={chroma}", "--set", "camera.stall_timeout_ms=3600000",
+                   "--set", "server.send_deadline_ms=600000"]
+        for setting in settings:
+            command += ["--set", setting]
+        environment = dict(os.environ)
+        if count_heap:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(self.heap)
+            environment |= {"LD_PRELOAD": f"{BUILD}/tests/count_heap.so",
+                            "COUNT_HEAP_FILE": self.heap}
+        self.process = subprocess.Popen(command, stderr=self.log, env=environment)
+        self.address = "127.0.0.1:" + self.wait(r"listening on tcp .*:(\d+)")
+        self.album_bytes = int(self.wait(r"photographs of .* in (\d+) bytes"))
+        self.wait(r"(camera streaming)")
+        subprocess.run([f"{BUILD}/pinholectl", "-n", self.address, "--timeout", "60", "set",
+                        f"ReplayFrames={EACH}"], check=True, stdout=subprocess.DEVNULL)
+
+    def text(self):
+        with open(self.log.name, encoding="utf-8") as log:
+            return log.read()
+
+    def wait(self, pattern):
+        for _ in range(3000):
+            match = re.search(pattern, self.text())
+            if match:
+                return match.group(1)
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        sys.exit("bench: the node did not start:\n" + self.text())
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def subscribe(self, count, unix=False, frames=FRAMES):
+        """Runs `count` subscribers; returns what bench_client printed."""
+        address = "unix:" + self.socket if unix else self.address
+        command = [f"{BUILD}/tests/bench_client", address, str(self.process.pid), str(count),
+                   str(WARMUP), str(frames)] + ([self.heap] if self.heap else [])
+        result = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        result["cpu_ms"] = result["cpu_ns"] / result["frames"] / 1e6
+        return result
+
+    def metric(self, name):
+        text = subprocess.run([f"{BUILD}/pinholectl", "-n", self.address, "stats"], check=True,
+                              capture_output=True, text=True).stdout
+        match = re.search(re.escape(name) + r"[ =]+([0-9.e+-]+)", text)
+        return float(match.group(1)) if match else float("nan")
+
+    def anonymous_kib(self):
+        """Beyond the store and the replayed pictures: the node's own, and that of its libraries
+        (their writable data and the heap that they alone use)."""
+        own, libraries, name = -(STORE_BYTES + self.album_bytes) / 1024, 0, ""
+        with open(f"/proc/{self.process.pid}/smaps", encoding="utf-8") as smaps:
+            for line in smaps:
+                if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+                    name = (line.split(maxsplit=5) + [""])[5].strip()
+                elif line.startswith("Anonymous:"):
+                    kib = int(line.split()[1])
+                    if ".so" in name or name == "[heap]":
+                        libraries += kib
+                    else:
+                        own += kib
+        return own, libraries
+
+    def stop(self):
+        self.resume()
+        self.process.terminate()
+        self.process.wait(timeout=120)
+        self.log.close()
+
+
+class Encoder:
+    """bench_encode: encodes batches when told to; stopped in between."""
+
+    def __init__(self, kind, width, height, pixel="YUV420", chroma="420", framerate=FRAMERATE,
+                 tool=()):
+        command = [*tool, f"{BUILD}/tests/bench_encode", *kind.split(), photographs(width), pixel,
+                   str(width), str(height), str(framerate), chroma, str(QUALITY)]
+        self.stderr = open(f"{folder}/encoder-log", "w+", encoding="utf-8")
+        environment = dict(os.environ) | {"BENCH_EACH": str(EACH)}
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.stderr, text=True, env=environment)
+
+    def run(self, frames=FRAMES):
+        self.process.stdin.write(f"{frames}\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            return None
+        result = json.loads(line)
+        result["cpu_ms"] = result["cpu_ns"] / result["frames"] / 1e6
+        result["bytes"] /= result["frames"]
+        return result
+
+    def stop(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait(timeout=300)
+
+
+# ---- CPU time ----
+
+RUNS = (("tcp 1", 1, False), ("tcp 4", 4, False), ("unix 1", 1, True), ("unix 4", 4, True))
+LIMITS = {(1920, "tcp 1"): 1.06, (1920, "tcp 4"): 1.10, (1280, "tcp 1"): 1.08,
+          (1280, "tcp 4"): 1.15}
+
+
+def cpu_time(width, height, pixel):
+    node = Node(width, height, pixel)
+    node.pause()
+    bare, turbo = Encoder("bare", width, height), Encoder("turbo", width, height)
+    references, turbos = [], []
+    results = {name: [] for name, _, _ in RUNS}
+    for _ in range(ROUNDS):
+        references.append(bare.run())
+        turbos.append(turbo.run())
+        node.resume()
+        for name, count, unix in RUNS:
+            results[name].append(node.subscribe(count, unix))
+        node.pause()
+    node.resume()
+    reference = median(r["cpu_ms"] for r in references)
+    line = f"{width}x{height:<5} {pixel:7} {reference:6.2f}"
+    line += f" {median(t['cpu_ms'] for t in turbos):6.2f}" if turbos[0] else "      -"
+    for name, _, _ in RUNS:
+        cpu = median(r["cpu_ms"] for r in results[name])
+        limit = LIMITS.get((width, name)) if pixel == "YUV420" else None
+        line += f"  {cpu:6.2f} {cpu / reference:5.3f}"
+        line += f" (<= {limit:.2f})" if limit else " " * 10
+    say(line)
+    heap = sum(r["heap_calls"] for runs in results.values() for r in runs)
+    detail = {"node": node, "results": results, "heap": heap,
+              "bytes": median(r["bytes"] for r in results["tcp 1"]),
+              "reference_bytes": median(r["bytes"] for r in references)}
+    bare.stop()
+    turbo.stop()
+    return detail
+
+
+def details(width, pixel, detail):
+    node = detail["node"]
+    line = f"{width:4} {pixel:7}"
+    for name in ("tcp 1", "tcp 4"):
+        runs = detail["results"][name]
+        for key in ("encode_p99", "latency_p50", "latency_p99", "beyond_p99"):
+            line += f" {median(r[key] for r in runs):6.2f}"
+        line += f" {median(r['switches'] for r in runs):5.1f}"
+    line += f"  {detail['heap']:4d}"
+    line += f"  {detail['bytes']:7.0f} {detail['bytes'] / detail['reference_bytes']:6.3f}"
+    node.stop()
+    return line
+
+
+def growth():
+    node = Node(1920, 1080, count_heap=False)
+    rows = {count: [] for count in (1, 2, 4, 8)}
+    for _ in range(ROUNDS):
+        for count, runs in rows.items():
+            runs.append(node.subscribe(count)["cpu_ms"])
+    turn = 1e3 * node.metric('pinhole_loop_turn_worst_seconds{clock="undisturbed"}')
+    own, libraries = node.anonymous_kib()
+    node.stop()
+    say(f"worst loop turn that nothing preempted, 1080p: {turn:.2f} ms (<= 1.00)")
+    say(f"anonymous memory beyond store and pictures: {own:.0f} KiB of the node, {libraries:.0f} KiB "
+        "of its libraries (<= 1024 together)")
+    one = median(rows[1])
+    say("subscribers 1 -> 8 over TCP, 1080p YUV420: " + ", ".join(
+        f"{count}: {median(runs):.2f} ms" for count, runs in rows.items()) +
+        f"; {(median(rows[8]) - one) / 7:.3f} ms per further subscriber")
+
+
+def slow_readers():
+    node = Node(1920, 1080)
+    without, with_slow = [], []
+    for _ in range(ROUNDS):
+        without.append(node.subscribe(1))
+        slow = [subprocess.Popen([f"{BUILD}/tests/bench_client", node.address, "slow", rate])
+                for rate in ("10000", "0")]
+        time.sleep(0.5)
+        with_slow.append(node.subscribe(1))
+        for process in slow:
+            process.kill()
+            process.wait()
+    node.stop()
+    say("a subscriber's latency beyond the encode, 1080p, p50 / p99 ms: alone " +
+        " / ".join(f"{median(r[k] for r in without):.2f}" for k in ("beyond_p50", "beyond_p99")) +
+        "; beside one reading 10 kB/s and one stopped " +
+        " / ".join(f"{median(r[k] for r in with_slow):.2f}" for k in ("beyond_p50", "beyond_p99")))
+
+
+# ---- instructions ----
+
+CALLGRIND = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/callgrind.%p")
+
+
+def collected(text):
+    found = re.findall(r"Collected : (\d+)", text)
+    return int(found[-1]) if found else None
+
+
+# Two runs of different length, subtracted: a round through the photographs remains.
+LENGTHS = (4, 4 + ROUND)
+
+
+def encoder_instructions(kind, width, height, framerate):
+    totals = []
+    for frames in LENGTHS:
+        encoder = Encoder(kind, width, height, framerate=framerate, tool=CALLGRIND)
+        if encoder.run(frames) is None:
+            return None
+        encoder.stop()
+        with open(encoder.stderr.name, encoding="utf-8") as log:
+            totals.append(collected(log.read()))
+    return (totals[1] - totals[0]) / ROUND
+
+
+def node_instructions(width, height, pixel, framerate):
+    totals, ids = [], []
+    for frames in LENGTHS:
+        node = Node(width, height, pixel, framerate=framerate, tool=CALLGRIND, count_heap=False)
+        result = subprocess.run([f"{BUILD}/tests/bench_client", node.address,
+                                 str(node.process.pid), "1", "1", str(frames)], check=True,
+                                capture_output=True)
+        ids.append(json.loads(result.stdout)["last_id"])
+        node.stop()
+        totals.append(collected(node.text()))
+    return (totals[1] - totals[0]) / (ids[1] - ids[0])
+
+
+def instructions():
+    say("\nmillion instructions per frame (callgrind), one subscriber over TCP")
+    say("size       format    bare  turbo    node  node/bare")
+    for width, height in SIZES:
+        framerate = 2 if width == 1920 else 4 if width == 1280 else 8
+        bare = encoder_instructions("bare", width, height, framerate)
+        turbo = encoder_instructions("turbo", width, height, framerate)
+        for pixel in ("YUV420", "NV12", "YUYV"):
+            node = node_instructions(width, height, pixel, framerate)
+            limit = " (<= 1.05)" if (width, pixel) == (1920, "YUV420") else ""
+            say(f"{width}x{height:<5} {pixel:7} {bare / 1e6:6.2f} " +
+                (f"{turbo / 1e6:6.2f}" if turbo else "     -") +
+                f"  {node / 1e6:6.2f}  {node / bare:.3f}{limit}")
+
+
+# ---- peers ----
+
+def process_cpu_ns(pid):
+    total = 0
+    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        with contextlib.suppress(OSError), open(path, encoding="ascii") as schedstat:
+            total += int(schedstat.read().split()[0])
+    return total
+
+
+class Reader(threading.Thread):
+    """Reads a raw MJPEG stream and counts frames. In the bench's process, never in the peer's."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        for _ in range(200):
+            try:
+                self.socket = socket.create_connection(("127.0.0.1", port))
+                break
+            except OSError:
+                time.sleep(0.05)
+        else:
+            sys.exit(f"bench: nobody listens on port {port}")
+        self.frames, self.bytes, self.head = 0, 0, b""
+
+    def run(self):
+        rest = b""
+        with contextlib.suppress(OSError):
+            while data := self.socket.recv(1 << 20):
+                if len(self.head) < 4096:
+                    self.head += data[:4096]
+                joined = rest + data
+                self.frames += joined.count(b"\xff\xd8\xff")
+                rest = joined[-2:]
+                self.bytes += len(data)
+
+
+def tables_of(jpeg):
+    """The quantiser tables of the first frame in a stream."""
+    found, at = [], jpeg.index(b"\xff\xd8") + 2
+    while jpeg[at] == 0xff and jpeg[at + 1] != 0xda:
+        length = jpeg[at + 2] << 8 | jpeg[at + 3]
+        if jpeg[at + 1] == 0xdb:
+            body = jpeg[at + 4:at + 2 + length]
+            found += [(body[i] & 15, body[i + 1:i + 65]) for i in range(0, len(body), 65)]
+        at += 2 + length
+    return dict(found)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def measure_peer(command, port, seconds=2.0):
+    """CPU ms per frame, bytes per frame and tables; `port` 0: the feed alone, paced, no output."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    reader = None
+    if port:
+        reader = Reader(port)
+        reader.start()
+    time.sleep(1.0)
+    cpu, frames, begin = process_cpu_ns(process.pid), reader.frames if reader else 0, time.time()
+    octets = reader.bytes if reader else 0
+    time.sleep(seconds)
+    cpu = process_cpu_ns(process.pid) - cpu
+    frames = reader.frames - frames if reader else (time.time() - begin) * 30
+    process.kill()
+    process.wait()
+    if frames < 10:
+        return None
+    return {"cpu_ms": cpu / frames / 1e6, "frames": frames,
+            "bytes": (reader.bytes - octets) / frames if reader else 0,
+            "tables": tables_of(reader.head) if reader else None}
+
+
+def natural_order(table):
+    zigzag = sorted(range(64), key=lambda i: (i // 8 + i % 8, i % 8 if (i // 8 + i % 8) % 2 == 0
+                                              else i // 8))
+    out = [0] * 64
+    for position, natural in enumerate(zigzag):
+        out[natural] = table[position]
+    return ",".join(str(value) for value in out)
+
+
+def peer_commands(width, height, raw, tables):
+    caps = f"video/x-raw,format=YUY2,width={width},height={height},framerate=30/1"
+    # One file per frame, in the page cache, read over and over.
+    feed = (f"multifilesrc location={raw}/%03d.raw start-index=0 stop-index={ROUND - 1} loop=true "
+            f"caps={caps} ! identity sync=true").split()
+    video = ["-f", "rawvideo", "-pix_fmt", "yuyv422", "-video_size", f"{width}x{height}",
+             "-framerate", "30"]
+    quiet = ["-hide_banner", "-loglevel", "error", "-nostdin"]
+    ffmpeg = ["ffmpeg", *quiet, "-re", "-stream_loop", "-1", *video, "-i", f"{raw}/all.raw"]
+    port = [free_port(), free_port()]
+    return {
+        "GStreamer": ("gst-launch-1.0", [
+            "gst-launch-1.0", "-q", *feed, "!", "jpegenc", f"quality={QUALITY}", "!",
+            "tcpserversink", "host=127.0.0.1", f"port={port[0]}"], port[0],
+            ["gst-launch-1.0", "-q", *feed, "!", "fakesink"]),
+        "ffmpeg": ("ffmpeg", ffmpeg + [
+            "-vf", "scale=in_range=pc:out_range=pc", "-c:v", "mjpeg", "-threads", "1",
+            "-pix_fmt", "yuvj422p", "-huffman", "default", "-qmin", "8", "-qmax", "8",
+            "-q:v", "8", "-intra_matrix", natural_order(tables[0]),
+            "-chroma_intra_matrix", natural_order(tables[1]), "-f", "mjpeg",
+            f"tcp://127.0.0.1:{port[1]}?listen=1"], port[1],
+            ffmpeg + ["-c", "copy", "-f", "null", "-"]),
+    }
+
+
+def first_frame(node):
+    path = f"{folder}/frame"
+    subprocess.run([f"{BUILD}/pinholectl", "-n", node.address, "grab", "-o", path], check=True,
+                   stdout=subprocess.DEVNULL)
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def peers(width, height, limits=(("GStreamer", 0.70), ("ffmpeg", 0.35))):
+    say(f"\npeers, {width}x{height} YUYV to 4:2:2, quality {QUALITY}, 30 frames/s, one TCP reader")
+    raw = f"{folder}/raw"
+    os.makedirs(raw)
+    writer = Encoder(f"raw {raw}/all.raw", width, height, "YUYV", "422")
+    writer.run(ROUND)
+    writer.stop()
+    with open(f"{raw}/all.raw", "rb") as whole:
+        for index in range(ROUND):
+            with open(f"{raw}/{index:03d}.raw", "wb") as one:
+                one.write(whole.read(2 * width * height))
+    node = Node(width, height, "YUYV", "422", framerate=30)
+    tables = tables_of(first_frame(node))
+    commands = peer_commands(width, height, raw, tables)
+    commands = {name: c for name, c in commands.items() if shutil.which(c[0])}
+    if not commands:
+        say("neither GStreamer nor ffmpeg is installed: make bench PEERS=1")
+    own, found = [], {name: [] for name in commands}
+    feeds = {name: [] for name in commands}
+    for _ in range(ROUNDS if commands else 0):
+        node.resume()
+        own.append(node.subscribe(1, frames=ROUND))
+        node.pause()
+        for name, (_, command, port, feed) in commands.items():
+            found[name].append(measure_peer(command, port))
+            feeds[name].append(measure_peer(feed, 0))
+    node.stop()
+    for name, limit in limits:
+        runs = [r for r in found.get(name, []) if r]
+        if not runs:
+            continue
+        cpu, feed = median(r["cpu_ms"] for r in runs), median(r["cpu_ms"] for r in feeds[name])
+        ours = median(r["cpu_ms"] for r in own)
+        same = all(runs[-1]["tables"].get(i) == tables.get(i) for i in (0, 1))
+        say(f"{name:10} {cpu:6.2f} ms, its feed alone {feed:5.2f}, encode and send "
+            f"{cpu - feed:6.2f}; node {ours:5.2f} = {ours / (cpu - feed):.2f} x (<= {limit:.2f}); "
+            f"quantiser tables {'equal' if same else 'DIFFER'}, bytes/ours "
+            f"{median(r['bytes'] for r in runs) / median(r['bytes'] for r in own):.3f}")
+
+
+def main():
+    make_photographs()
+    say(f"CPU ms per frame and ratio to the bare encode; medians of {ROUNDS} alternating runs of "
+        f"{FRAMES} frames, quality {QUALITY}, {FRAMERATE} frames/s, {os.cpu_count()} cores")
+    say("bare: libjpeg-turbo's raw-data API on the same photographs, planar; turbo: TurboJPEG's API")
+    say("size       format    bare  turbo" +
+        "".join(f"   {name:6} ratio          " for name, _, _ in RUNS))
+    lines = []
+    for width, height in SIZES:
+        for pixel in ("YUV420", "NV12", "YUYV"):
+            lines.append(details(width, pixel, cpu_time(width, height, pixel)))
+    say("\nms; `own` is the encode time, `late` latency p99 less each frame's own encode (<= 0.50)")
+    say("            -------- tcp 1 --------------  -------- tcp 4 --------------")
+    say("            enc99    p50    p99   late  csw  enc99    p50    p99   late  csw  heap"
+        "   bytes  /bare")
+    say("\n".join(lines))
+    say("csw: context switches per frame; heap: heap calls in all runs (0)")
+    say()
+    growth()
+    slow_readers()
+    instructions()
+    peers(*SIZES[-1])
+
+
+try:
+    main()
+finally:
+    shutil.rmtree(folder, ignore_errors=True)
