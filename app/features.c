@@ -270,7 +270,7 @@ static int parse_camera(const struct hal_feature *feature, struct change *change
     }
     // Written so that NaN is refused too.
     if (!(change->value >= feature->min && change->value <= feature->max)) {
-        snprintf(why, sizeof why, "%.32s is outside %g to %g %s", change->text, feature->min,
+        snprintf(why, sizeof why, "%.32s is outside %.10g to %.10g %s", change->text, feature->min,
                  feature->max, feature->unit);
         return refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
     }

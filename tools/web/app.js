@@ -230,9 +230,8 @@ function isOn(name) {
 }
 
 function showTrigger(state) {
-  const source = features.get('TriggerSource');
-  const isSoftware = source === undefined || source.spec.value === 'Software';
-  const ready = state.node.connected && isOn('TriggerMode') && isSoftware && !readOnly;
+  // Whatever the TriggerSource, a software trigger counts too; the node says so when it does not.
+  const ready = state.node.connected && isOn('TriggerMode') && !readOnly;
   element('trigger').disabled = !ready || (pendingTrigger !== null && pendingTrigger.id === 0);
   if (pendingTrigger !== null) {
     followTrigger(state);
@@ -243,8 +242,6 @@ function showTrigger(state) {
     hint = 'This gateway is read-only.';
   } else if (!isOn('TriggerMode')) {
     hint = 'Free running. Set TriggerMode to On to take pictures by trigger.';
-  } else if (!isSoftware) {
-    hint = `Triggers come from ${source.spec.value}. Set TriggerSource to Software to press here.`;
   }
   sayTrigger(hint, 'muted');
 }
