@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#include "tests/host/support/flood.h"
+
+#include "tests/host/support/peer.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CONNECTIONS_MAX = 64, BOOT = 77, TICK_MS = 20 };
+
+struct connection {
+    int fd;
+    bool streams;
+    uint64_t sequence;
+    uint8_t input[WIRE_HEADER_BYTES + WIRE_REQUEST_BYTES_MAX];
+    size_t input_bytes;
+    uint8_t output[2 * PEER_MESSAGE_MAX];
+    size_t output_bytes;
+};
+
+static void require(bool holds, const char *what)
+{
+    if (holds)
+        return;
+    fprintf(stderr, "flood: %s\n", what);
+    abort();
+}
+
+static void answer(struct connection *c, const struct wire_header *header)
+{
+    if (header->type == WIRE_TYPE_SUBSCRIBE)
+        c->streams = c->input[WIRE_HEADER_BYTES + 2] != WIRE_POLICY_NONE;
+    c->output_bytes += peer_make(c->output + c->output_bytes, header->type, WIRE_FLAG_REPLY,
+                                 header->tag, c->input + WIRE_HEADER_BYTES,
+                                 header->type == WIRE_TYPE_PING ? header->length : 0);
+}
+
+/** False when the client has gone. */
+static bool take_input(struct connection *c)
+{
+    struct wire_header header;
+    ssize_t got = recv(c->fd, c->input + c->input_bytes, sizeof c->input - c->input_bytes, 0);
+    if (got <= 0)
+        return false;
+    c->input_bytes += (size_t)got;
+    while (c->input_bytes >= WIRE_HEADER_BYTES) {
+        require(wire_get_header(c->input, &header) == 0, "not a header");
+        const size_t whole = WIRE_HEADER_BYTES + (size_t)header.length;
+        require(whole <= sizeof c->input, "too long a request");
+        if (c->input_bytes < whole)
+            break;
+        answer(c, &header);
+        memmove(c->input, c->input + whole, c->input_bytes -= whole);
+    }
+    return true;
+}
+
+static bool give_output(struct connection *c)
+{
+    if (c->streams && c->output_bytes < PEER_MESSAGE_MAX)
+        c->output_bytes += peer_make_frame(c->output + c->output_bytes, BOOT, ++c->sequence);
+    if (c->output_bytes == 0)
+        return true;
+    ssize_t sent = send(c->fd, c->output, c->output_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0)
+        return false;
+    memmove(c->output, c->output + sent, c->output_bytes -= (size_t)sent);
+    return true;
+}
+
+static void greet(struct connection *c, int fd)
+{
+    memset(c, 0, sizeof *c);
+    c->fd = fd;
+    c->output_bytes = peer_make_hello(c->output, BOOT);
+}
+
+static void *run(void *argument)
+{
+    static struct connection connections[CONNECTIONS_MAX];
+    struct flood *flood = argument;
+    struct pollfd pollers[CONNECTIONS_MAX + 1];
+    size_t count = 0;
+    while (!atomic_load(&flood->is_over)) {
+        pollers[0] = (struct pollfd){.fd = flood->listener, .events = POLLIN};
+        for (size_t i = 0; i < count; i++) {
+            struct connection *c = &connections[i];
+            const bool has_output = c->streams || c->output_bytes > 0;
+            pollers[i + 1] = (struct pollfd){
+                .fd = c->fd, .events = (short)(POLLIN | (has_output ? POLLOUT : 0))};
+        }
+        poll(pollers, count + 1, TICK_MS);
+        for (size_t i = count; i-- > 0;) {
+            struct connection *c = &connections[i];
+            const short events = pollers[i + 1].revents;
+            bool lives = true;
+            if (events & (POLLIN | POLLHUP | POLLERR))
+                lives = take_input(c);
+            if (lives && events & POLLOUT)
+                lives = give_output(c);
+            if (lives)
+                continue;
+            close(c->fd);
+            *c = connections[--count];
+        }
+        if (pollers[0].revents != 0) {
+            require(count < CONNECTIONS_MAX, "too many connections are open");
+            greet(&connections[count++], accept(flood->listener, NULL, NULL));
+        }
+    }
+    while (count > 0)
+        close(connections[--count].fd);
+    return NULL;
+}
+
+void flood_start(struct flood *flood)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    memset(flood, 0, sizeof *flood);
+    flood->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    require(bind(flood->listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
+    require(listen(flood->listener, CONNECTIONS_MAX) == 0, "listen");
+    require(getsockname(flood->listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
+    snprintf(flood->address, sizeof flood->address, "127.0.0.1:%u", ntohs(address.sin_port));
+    require(pthread_create(&flood->thread, NULL, run, flood) == 0, "thread");
+}
+
+void flood_stop(struct flood *flood)
+{
+    atomic_store(&flood->is_over, true);
+    require(pthread_join(flood->thread, NULL) == 0, "join");
+    close(flood->listener);
+}
