@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/config.h"
+#include "app/external_trigger.h"
 #include "app/jpeg.h"
 #include "app/node.h"
 #include "app/options.h"
@@ -117,7 +118,7 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static int run(const struct config *config, const struct options *options)
+static int run(struct config *config, const struct options *options)
 {
     static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO,
                                             LOG_LEVEL_DEBUG};
@@ -126,6 +127,7 @@ static int run(const struct config *config, const struct options *options)
     log_info("pinhole %s, settings from %s", PINHOLE_VERSION,
              options->config_path != NULL ? options->config_path : "the defaults");
     block_signals();
+    external_trigger_prepare(config, "");
     const struct hal_camera_ops *camera = choose_camera(config, &id);
     return camera == NULL ? EXIT_USAGE : node_run(config, camera, id);
 }

@@ -152,21 +152,28 @@ bool trigger_bench_take(struct trigger_bench *bench, int timeout_ms)
     return true;
 }
 
-void trigger_bench_take_until(struct trigger_bench *bench, uint64_t id)
-{
-    while (bench->last_id < id)
-        if (!trigger_bench_take(bench, TRIGGER_BENCH_PATIENCE_MS))
-            fail_msg("trigger %llu had no outcome in time (last: %llu)", (unsigned long long)id,
-                     (unsigned long long)bench->last_id);
-}
-
-uint64_t trigger_bench_counter(struct trigger_bench *bench, const char *name)
+static const char *statistics(struct trigger_bench *bench)
 {
     static char text[65536];
     int bytes = pinhole_stats(bench->client, text, sizeof text);
     assert_true(bytes > 0 && (size_t)bytes < sizeof text);
+    return text;
+}
+
+void trigger_bench_take_until(struct trigger_bench *bench, uint64_t id)
+{
+    while (bench->last_id < id)
+        if (!trigger_bench_take(bench, TRIGGER_BENCH_PATIENCE_MS)) {
+            print_message("%s", statistics(bench));
+            fail_msg("trigger %llu had no outcome in time (last: %llu)", (unsigned long long)id,
+                     (unsigned long long)bench->last_id);
+        }
+}
+
+uint64_t trigger_bench_counter(struct trigger_bench *bench, const char *name)
+{
     size_t length = strlen(name);
-    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+    for (const char *line = statistics(bench); line != NULL; line = strchr(line, '\n')) {
         line += *line == '\n';
         if (strncmp(line, name, length) == 0 && line[length] == ' ')
             return strtoull(line + length, NULL, 10);
