@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libavformat/avformat.h>
+#include <libavutil/opt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -186,10 +187,13 @@ static int write_frame(struct rec_media *base, const struct pinhole_frame *frame
     packet->size = (int)frame->jpeg_bytes;
     packet->flags = AV_PKT_FLAG_KEY;
     packet->pts = packet->dts = (int64_t)(place->pts_ns / tick_ns);
-    // MP4 must be told each frame's duration; Matroska has the next frame's time.
-    if (is_mp4)
+    // MP4 is told each frame's duration, which its player needs for the last one, and that it need
+    // not be where the next begins. Matroska has the next frame's time.
+    if (is_mp4) {
         packet->duration =
             frame->frame_duration_us != 0 ? frame->frame_duration_us : GUESSED_DURATION_MS * 1000;
+        av_opt_set(media->muxer->priv_data, "movflags", "+frag_discont", 0);
+    }
     int result = av_write_frame(media->muxer, packet);
     if (result >= 0)
         result = av_write_frame(media->muxer, NULL); // ends the cluster or fragment

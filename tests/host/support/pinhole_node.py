@@ -17,12 +17,12 @@ SMALL = ("--set", "camera.width=320", "--set", "camera.height=240", "--set",
 
 class Node:
     """`pinhole` with these arguments. `script` is a fault script of the fake camera, `config` the
-    text of a config file; `small` adds options for small fast frames before `arguments`."""
+    text of a config file; `small` adds options for small fast frames before `arguments`. `prefix` runs it, e.g. in a namespace."""
 
     def __init__(self, *arguments, script=None, config=None, camera=None, listen="127.0.0.1:0",
-                 small=True, environment=None, wait=True):
+                 small=True, environment=None, wait=True, prefix=()):
         self.folder = tempfile.TemporaryDirectory(prefix="pinhole-test-")
-        command = [f"{BUILD}/pinhole"]
+        command = [*prefix, f"{BUILD}/pinhole"]
         if config is not None:
             command += ["--config", self.write("pinhole.ini", config)]
         if script is not None:
