@@ -197,6 +197,7 @@ static int start_camera(struct node *node, uint64_t now_ns)
     int status = node->camera->start();
     if (status < 0)
         return status;
+    loop_fd_modify(&node->loop, node->camera_token, EPOLLIN);
     node->is_first_frame = node->announce_restart = true;
     node->pace_due_ns = 0;
     rate_reset_scene(&node->rate);

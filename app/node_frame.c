@@ -210,6 +210,7 @@ void node_take_frames(struct node *node, uint64_t now_ns)
     } else if (status < 0) {
         log_warning("camera: %s", node->camera->last_error());
         supervisor_stream_error(&node->supervisor);
+        loop_fd_modify(&node->loop, node->camera_token, 0); // until the stream is started again
     }
     if (status < 0)
         loop_timer_set(&node->loop, node->camera_timer, now_ns);

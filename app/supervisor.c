@@ -12,20 +12,31 @@ static uint64_t give_up_at(const struct supervisor *s)
     return s->config.give_up_ns == 0 ? NS_NEVER : s->alive_ns + s->config.give_up_ns;
 }
 
+/** When a stream that is silent or broken is dealt with. An error is answered at once, but one that
+ * comes back before any frame came is not: that would be a storm of restarts. */
+static uint64_t restart_at(const struct supervisor *s)
+{
+    uint64_t stall_ns = s->quiet_ns + s->config.stall_ns;
+    if (!s->wants_restart)
+        return stall_ns;
+    return s->restarts == 0 ? s->quiet_ns
+                            : base_min_u64(stall_ns, s->quiet_ns + s->config.reopen_ns);
+}
+
 enum supervisor_action supervisor_next(const struct supervisor *s, uint64_t now_ns)
 {
     if (now_ns >= give_up_at(s))
         return SUPERVISOR_GIVE_UP;
     if (!s->is_streaming)
         return now_ns >= s->open_ns ? SUPERVISOR_OPEN : SUPERVISOR_WAIT;
-    if (!s->wants_restart && now_ns - s->quiet_ns < s->config.stall_ns)
+    if (now_ns < restart_at(s))
         return SUPERVISOR_WAIT;
     return s->restarts < s->config.restart_attempts ? SUPERVISOR_RESTART : SUPERVISOR_OPEN;
 }
 
 uint64_t supervisor_deadline(const struct supervisor *s)
 {
-    uint64_t next_ns = s->is_streaming ? s->quiet_ns + s->config.stall_ns : s->open_ns;
+    uint64_t next_ns = s->is_streaming ? restart_at(s) : s->open_ns;
     return base_min_u64(next_ns, give_up_at(s));
 }
 

@@ -45,7 +45,8 @@ void supervisor_started(struct supervisor *s, uint64_t now_ns);
 void supervisor_restarting(struct supervisor *s);
 /** Opening, configuring or starting failed, or the camera is gone: closed, opened again later. */
 void supervisor_closed(struct supervisor *s, uint64_t now_ns);
-/** The stream reported an error. */
+/** The stream reported an error. Answered at once; after a restart without a frame, not before
+ * reopen_ns have passed since that. */
 void supervisor_stream_error(struct supervisor *s);
 /** A frame came. */
 void supervisor_frame(struct supervisor *s, uint64_t now_ns);
