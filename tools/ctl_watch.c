@@ -22,6 +22,8 @@ struct watch {
     struct ctl *ctl;
     struct pinhole *p;
     bool triggers_only, is_terminal, is_local;
+    const char *resume_path;
+    int resume_fd; /**< -1 without --resume */
     unsigned long long count;   /**< end after so many frames or triggers; 0 = no end */
     unsigned long long end_ns;  /**< end then; 0 = no end */
     unsigned long long counted; /**< frames, or triggers with --triggers */
@@ -134,6 +136,17 @@ static void take_event(struct watch *w, const struct pinhole_event *e)
     fflush(stdout);
 }
 
+/** What is printed is done: a watcher that is killed goes on after it. */
+static int remember(const struct watch *w, const struct pinhole_record *record)
+{
+    bool is_frame = record->kind == PINHOLE_FRAME;
+    uint64_t boot_id = is_frame ? record->frame.boot_id : record->event.boot_id;
+    uint64_t sequence = is_frame ? record->frame.sequence : record->event.sequence;
+    if (w->resume_fd < 0 || sequence == 0)
+        return 0;
+    return ctl_resume_write(w->resume_fd, boot_id, sequence) ? 0 : -EIO;
+}
+
 static bool is_over(const struct watch *w)
 {
     return ctl_interrupted || (w->count != 0 && w->counted >= w->count) ||
@@ -153,7 +166,10 @@ static int watch_loop(struct watch *w)
                 take_frame(w, &record->frame);
             else
                 take_event(w, &record->event);
+            result = remember(w, record);
             pinhole_release(w->p, record);
+            if (result < 0)
+                return result;
         }
         // On a terminal the line is redrawn often, over a window that starts anew each second.
         unsigned long long age_ns = ctl_now_ns() - w->window.start_ns;
@@ -172,6 +188,18 @@ static int watch_loop(struct watch *w)
     return 0;
 }
 
+/** From where the last watcher stopped; the first one remembers at once from where it began. */
+static bool prepare_resume(struct watch *w, struct pinhole_subscription *wish)
+{
+    w->resume_fd = ctl_resume_open(w->resume_path, wish);
+    if (w->resume_fd < 0 || wish->boot_id != 0)
+        return w->resume_fd >= 0;
+    const struct pinhole_info *info = pinhole_info(w->p);
+    wish->boot_id = info->boot_id;
+    wish->from_sequence = info->sequence_next;
+    return ctl_resume_write(w->resume_fd, info->boot_id, info->sequence_next - 1);
+}
+
 static int watch(struct watch *w)
 {
     struct pinhole_subscription wish = {.size = sizeof wish, .policy = PINHOLE_LATEST};
@@ -185,9 +213,15 @@ static int watch(struct watch *w)
         wish.triggered_only = 1;
         wish.from_sequence = UINT64_MAX;
     }
+    if (w->resume_path != NULL && !prepare_resume(w, &wish)) {
+        pinhole_close(w->p);
+        return CTL_REFUSED;
+    }
     int result = pinhole_subscribe(w->p, &wish);
     if (result == 0)
         result = watch_loop(w);
+    if (w->resume_fd >= 0)
+        close(w->resume_fd);
     if (w->has_line)
         putchar('\n');
     else if (result == 0 && !w->triggers_only && (w->lines == 0 || is_long_enough(w)))
@@ -203,12 +237,14 @@ static int run(struct ctl *ctl, int argc, char **argv)
     static const struct option options[] = {{"triggers", no_argument, NULL, 't'},
                                             {"count", required_argument, NULL, 'c'},
                                             {"seconds", required_argument, NULL, 's'},
+                                            {"resume", required_argument, NULL, 'r'},
                                             CTL_LONG};
-    struct watch w = {.ctl = ctl};
+    struct watch w = {.ctl = ctl, .resume_fd = -1};
     int letter, ms;
-    while ((letter = ctl_option(ctl, argc, argv, "tc:s:" CTL_SHORT, options)) > 0) {
+    while ((letter = ctl_option(ctl, argc, argv, "tc:s:r:" CTL_SHORT, options)) > 0) {
         switch (letter) {
         case 't': w.triggers_only = true; break;
+        case 'r': w.resume_path = optarg; break;
         case 'c':
             if (!ctl_number("--count", optarg, 1, UINT32_MAX, &w.count))
                 return CTL_USAGE;
@@ -224,13 +260,17 @@ static int run(struct ctl *ctl, int argc, char **argv)
         return ctl_option_exit(letter);
     if (optind < argc)
         return ctl_usage_error("watch takes no argument '%s'", argv[optind]);
+    if (w.resume_path != NULL && !w.triggers_only)
+        return ctl_usage_error("--resume goes with --triggers");
     return watch(&w);
 }
 
 const struct ctl_command ctl_watch = {
-    "watch", run, "[--triggers] [-c COUNT] [-s SECONDS]", "Shows rates, sizes and latency, live",
+    "watch", run, "[--triggers [--resume FILE]] [-c COUNT] [-s SECONDS]", "Shows rates, sizes and latency, live",
     "  -t, --triggers         instead one line for each trigger: its id, outcome, source, and the\n"
     "                         start of the exposure relative to the trigger\n"
+    "  -r, --resume FILE      with --triggers: remembers in FILE how far it has got, and goes on\n"
+    "                         there the next time, so that none is left out in between\n"
     "  -c, --count N          ends after N frames (with --triggers: N triggers)\n"
     "  -s, --seconds S        ends after S seconds; without bounds Ctrl-C ends it\n\n"
     "On a terminal one line is refreshed in place, else a line a second is printed. Events (lost\n"
