@@ -86,7 +86,7 @@ done
 log=$work/guest.log
 machine() {
     exec timeout -k 10 "${TIMEOUT:-900}" qemu-system-x86_64 -M q35 -cpu qemu64 \
-        -accel tcg,thread=multi -smp 1 -m 1536M -nodefaults -no-user-config -display none \
+        -accel tcg,thread=multi -smp 2 -m 1536M -nodefaults -no-user-config -display none \
         -serial stdio -no-reboot -kernel "$kernel/vmlinuz" -initrd "$work/initrd.img" \
         -append "console=ttyS0 panic=-1 no_timer_check tsc=unstable" \
         -drive file="$testing.img",format=raw,if=virtio,snapshot=on \
@@ -94,8 +94,6 @@ machine() {
         -drive file="$bookworm.img",format=raw,if=virtio,snapshot=on \
         -device virtio-rng-pci </dev/null 9>&- 2>&1
 }
-# One processor: then the thread that serves an edge runs before the program that makes the next one
-# goes on, and no edge is swallowed on the way because this machine is busy.
 # An emulated machine sometimes hangs before its kernel has started; then it is started again.
 for attempt in 1 2 3; do
     echo "check-vm: starting the machine"

@@ -13,10 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define PUBLIC   __attribute__((visibility("default")))
 #define FDS_MAX  1024
 #define V1_QUEUE 16 // edges
-
-int ioctl(int fd, unsigned long request, ...);
 
 static bool is_event_fd[FDS_MAX];
 
@@ -109,7 +108,7 @@ static int set_values(int fd, const struct gpiohandle_data *v1)
     return real_ioctl(fd, GPIO_V2_LINE_SET_VALUES_IOCTL, &v2);
 }
 
-int ioctl(int fd, unsigned long request, ...)
+PUBLIC int ioctl(int fd, unsigned long request, ...)
 {
     va_list arguments;
     va_start(arguments, request);
@@ -124,7 +123,7 @@ int ioctl(int fd, unsigned long request, ...)
     }
 }
 
-ssize_t read(int fd, void *data, size_t bytes)
+PUBLIC ssize_t read(int fd, void *data, size_t bytes)
 {
     if (fd < 0 || fd >= FDS_MAX || !is_event_fd[fd])
         return syscall(SYS_read, fd, data, bytes);
@@ -144,7 +143,7 @@ ssize_t read(int fd, void *data, size_t bytes)
     return (ssize_t)(count * sizeof v1[0]);
 }
 
-int close(int fd)
+PUBLIC int close(int fd)
 {
     if (fd >= 0 && fd < FDS_MAX)
         is_event_fd[fd] = false;
