@@ -37,18 +37,6 @@ static void drop_line(struct line_trigger *line)
     line->is_open = false;
 }
 
-static void on_edges(void *user, uint32_t events, uint64_t now_ns)
-{
-    (void)events;
-    struct line_trigger *line = user;
-    uint64_t since_ns = now_ns - line->polled_ns;
-    line_trigger_poll(line, now_ns);
-    if (line->is_open && since_ns < STORM_NS) {
-        loop_fd_modify(line->loop, line->token, 0);
-        loop_timer_set(line->loop, line->timer, now_ns + STORM_NS);
-    }
-}
-
 static void retry_later(struct line_trigger *line, const char *why, uint64_t now_ns)
 {
     if (!line->said_why)
@@ -56,6 +44,50 @@ static void retry_later(struct line_trigger *line, const char *why, uint64_t now
                   (uint64_t)(RETRY_NS / NS_PER_S));
     line->said_why = true;
     loop_timer_set(line->loop, line->timer, now_ns + RETRY_NS);
+}
+
+// Once per poll at most, and only when there is something new to say.
+static void report_losses(struct line_trigger *line)
+{
+    uint64_t lost = line->engine->counters.edges_lost;
+    if (line->kernel_lost == 0 && lost > 0)
+        log_warning("trigger line %s: the kernel lost %" PRIu64
+                    " edges, they come faster than they can be taken; see edges_lost from here on",
+                    line->name, lost);
+    line->kernel_lost = lost;
+}
+
+// How many there were.
+static int take_edges(struct line_trigger *line, uint64_t now_ns)
+{
+    struct hal_gpio_edge edges[BATCH];
+    int taken = 0;
+    line->polled_ns = now_ns;
+    for (int count = BATCH; line->is_open && count == BATCH && taken < EDGES_MAX; taken += count) {
+        count = line->gpio->read_edges(line->handle, edges, BATCH);
+        for (int i = 0; i < count; i++)
+            trigger_edge(line->engine, edges[i].timestamp_ns, edges[i].line_sequence, now_ns);
+        if (count < 0) {
+            drop_line(line);
+            retry_later(line, line->gpio->last_error(), now_ns);
+            return taken;
+        }
+    }
+    if (line->is_open)
+        report_losses(line);
+    return taken;
+}
+
+static void on_edges(void *user, uint32_t events, uint64_t now_ns)
+{
+    (void)events;
+    struct line_trigger *line = user;
+    bool is_storm = now_ns - line->polled_ns < STORM_NS;
+    take_edges(line, now_ns);
+    if (line->is_open && is_storm) {
+        loop_fd_modify(line->loop, line->token, 0);
+        loop_timer_set(line->loop, line->timer, now_ns + STORM_NS);
+    }
 }
 
 static void open_line(struct line_trigger *line, uint64_t now_ns)
@@ -82,8 +114,11 @@ static void on_timer(void *user, uint64_t now_ns)
 {
     struct line_trigger *line = user;
     if (line->is_open) {
-        loop_fd_modify(line->loop, line->token, EPOLLIN);
-        line_trigger_poll(line, now_ns);
+        bool is_storm = take_edges(line, now_ns) > 0;
+        if (!line->is_open)
+            return;
+        loop_fd_modify(line->loop, line->token, is_storm ? 0 : EPOLLIN);
+        loop_timer_set(line->loop, line->timer, is_storm ? now_ns + STORM_NS : NS_NEVER);
     } else if (line->is_wanted) {
         open_line(line, now_ns);
     }
@@ -141,34 +176,9 @@ int line_trigger_configure(struct line_trigger *line, const struct config *confi
     return 0;
 }
 
-// Once per poll at most, and only when there is something new to say.
-static void report_losses(struct line_trigger *line)
-{
-    uint64_t lost = line->engine->counters.edges_lost;
-    if (line->kernel_lost == 0 && lost > 0)
-        log_warning("trigger line %s: the kernel lost %" PRIu64
-                    " edges, they come faster than they can be taken; see edges_lost from here on",
-                    line->name, lost);
-    line->kernel_lost = lost;
-}
-
 void line_trigger_poll(struct line_trigger *line, uint64_t now_ns)
 {
-    struct hal_gpio_edge edges[BATCH];
-    int count = BATCH;
-    line->polled_ns = now_ns;
-    for (int taken = 0; line->is_open && count == BATCH && taken < EDGES_MAX; taken += count) {
-        count = line->gpio->read_edges(line->handle, edges, BATCH);
-        for (int i = 0; i < count; i++)
-            trigger_edge(line->engine, edges[i].timestamp_ns, edges[i].line_sequence, now_ns);
-        if (count < 0) {
-            drop_line(line);
-            retry_later(line, line->gpio->last_error(), now_ns);
-            return;
-        }
-    }
-    if (line->is_open)
-        report_losses(line);
+    take_edges(line, now_ns);
 }
 
 void line_trigger_close(struct line_trigger *line)
