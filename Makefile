@@ -3,7 +3,6 @@
 # Sources are found by wildcard: a new file in hal/, net/, app/ or tests/host/ needs no change here.
 
 VERSION := 0.1.0
-
 #: V=1              show the commands
 #: SAN=1            build with AddressSanitizer and UBSan, in build/san
 #: BUILD=DIR        where everything built goes (default build/release)
@@ -16,7 +15,7 @@ VERSION := 0.1.0
 #: SECONDS=600      fuzz: how long each fuzzer runs
 #: F=NAME           fuzz: only this fuzzer
 #: PREFIX=/usr/local, DESTDIR=   install: where to
-# Only from the command line: bash keeps a SECONDS of its own, which may be in the environment.
+# Only from the command line: bash has a SECONDS of its own.
 FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
@@ -107,10 +106,9 @@ endif
 programs: $(PROGRAMS) $(LIB_CLIENT) $(LIB_SHARED)
 
 help: ## this text
-	@printf '%s\n\n%s\n' 'Pinhole: a Raspberry Pi as an industrial camera. Start with `make run`.' 'Targets:'
+	@printf '%s\n\n' 'Pinhole: a Raspberry Pi as an industrial camera. Start with `make run`. Targets:'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
-	@echo; echo 'Variables:'
-	@sed -n 's/^#: /  /p' Makefile
+	@echo; echo 'Variables:'; sed -n 's/^#: /  /p' Makefile
 
 # These install first and start make anew, so that it looks for the libraries again.
 run: ## install what is missing, build, start node and web page, print the URL
@@ -157,7 +155,6 @@ ifneq ($(FLAGS),$(file <$(BUILD)/flags))
 $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags,$(FLAGS))
 endif
-
 # $(call compile,COMPILER WITH FLAGS) and $(call link,LINKER,LIBRARIES) are recipes.
 define compile
 	$(say) $(if $(filter %.cpp,$<),CXX,CC) $<
@@ -239,7 +236,7 @@ endif
 install: programs ## into PREFIX: programs, library, header, pkg-config file, systemd units, documents
 	install -d $(addprefix $(DESTDIR),$(addprefix $(PREFIX)/,bin include share/doc/pinhole) \
 	  $(LIBDIR)/pkgconfig $(UNITDIR))
-	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 net/pinhole.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(LIB_CLIENT) $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
