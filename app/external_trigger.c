@@ -10,9 +10,10 @@
 
 #include "hal/log.h"
 
-#define PATH_BYTES 256
-#define PARAMETER  "/sys/module/imx296/parameters/trigger_mode"
-#define PIPELINE   "LIBCAMERA_RPI_CONFIG_FILE"
+#define PATH_BYTES      256
+#define PARAMETER       "/sys/module/imx296/parameters/trigger_mode"
+#define ENVIRONMENT_MAX 256
+#define PIPELINE        "LIBCAMERA_RPI_CONFIG_FILE"
 
 static ssize_t read_file(const char *root, const char *path, char *text, size_t size)
 {
@@ -64,9 +65,23 @@ static bool is_pi5(const char *root)
     return bytes > 0 && memmem(names, (size_t)bytes, "bcm2712", strlen("bcm2712")) != NULL;
 }
 
+// putenv() allocates; a table of our own with one entry more does not. False when it has no room.
+static bool add_to_environment(char *variable)
+{
+    static char *table[ENVIRONMENT_MAX];
+    size_t count = 0;
+    for (; environ[count] != NULL; count++)
+        if (count + 2 >= ENVIRONMENT_MAX)
+            return false;
+    memcpy(table, environ, count * sizeof table[0]);
+    table[count] = variable;
+    environ = table;
+    return true;
+}
+
 static void set_pipeline_timeout(const char *root)
 {
-    static char variable[sizeof PIPELINE + PATH_BYTES]; // putenv() keeps it
+    static char variable[sizeof PIPELINE + PATH_BYTES];
     if (getenv(PIPELINE) != NULL) {
         log_info("external trigger: " PIPELINE "=%s is left as it is; it should set "
                  "camera_timeout_value_ms",
@@ -83,10 +98,9 @@ static void set_pipeline_timeout(const char *root)
         if (folders[i] == NULL)
             continue;
         snprintf(path, sizeof path, "%s%s/pinhole-libcamera.json", root, folders[i]);
-        if (write_file(path, O_CREAT | O_TRUNC, text) < 0)
-            continue;
         snprintf(variable, sizeof variable, PIPELINE "=%s", path);
-        putenv(variable);
+        if (write_file(path, O_CREAT | O_TRUNC, text) < 0 || !add_to_environment(variable))
+            continue;
         log_info("external trigger: %s", variable);
         return;
     }

@@ -25,6 +25,7 @@
 
 #define STROBE_PULSES 16 /**< remembered for frames that come late */
 
+/** What a pulse is timed from. */
 enum strobe_reference { STROBE_TRIGGER, STROBE_EXPOSURE };
 enum strobe_cover {
     STROBE_NONE,    /**< no pulse near this exposure */

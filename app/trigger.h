@@ -77,6 +77,7 @@
  * and this many disagreements in a row throw it away again. */
 #define TRIGGER_CALIBRATION_PAIRS 8
 
+/** When a frame answers; see above. */
 enum trigger_rule { TRIGGER_FIRST_AFTER, TRIGGER_CONTAINS, TRIGGER_EXTERNAL };
 
 struct trigger_config {

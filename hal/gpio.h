@@ -12,7 +12,9 @@
 #define HAL_GPIO_LINES_MAX 4
 #define HAL_GPIO_NAME_BYTES 64
 
+/** Which changes of an input are wanted. */
 enum hal_gpio_edges { HAL_GPIO_RISING = 1, HAL_GPIO_FALLING = 2, HAL_GPIO_BOTH = 3 };
+/** The resistor at an input. */
 enum hal_gpio_bias { HAL_GPIO_BIAS_AS_IS, HAL_GPIO_BIAS_NONE, HAL_GPIO_PULL_UP, HAL_GPIO_PULL_DOWN };
 
 struct hal_gpio_input {

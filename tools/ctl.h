@@ -63,8 +63,8 @@ bool ctl_seconds(const char *option, const char *text, int *out_ms);
 /** Prints the sentence after the program's name to stderr; returns CTL_USAGE. */
 int ctl_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/** Opens the file that remembers the position in the log, making it when it is not there, and puts what
- * it remembers into `wish`. A descriptor, or -1 after saying why. */
+/** Opens the file that remembers the position in the log, making it when it is not there, and puts
+ * what it remembers into `wish`. A descriptor, or -1 after saying why. */
 int ctl_resume_open(const char *path, struct pinhole_subscription *wish);
 /** Remembers a record as done. False after saying why. */
 bool ctl_resume_write(int fd, uint64_t boot_id, uint64_t sequence);

@@ -23,7 +23,7 @@ struct watch {
     struct pinhole *p;
     bool triggers_only, is_terminal, is_local;
     const char *resume_path;
-    int resume_fd; /**< -1 without --resume */
+    int resume_fd;              /**< -1 without --resume */
     unsigned long long count;   /**< end after so many frames or triggers; 0 = no end */
     unsigned long long end_ns;  /**< end then; 0 = no end */
     unsigned long long counted; /**< frames, or triggers with --triggers */
@@ -266,7 +266,8 @@ static int run(struct ctl *ctl, int argc, char **argv)
 }
 
 const struct ctl_command ctl_watch = {
-    "watch", run, "[--triggers [--resume FILE]] [-c COUNT] [-s SECONDS]", "Shows rates, sizes and latency, live",
+    "watch", run, "[--triggers [--resume FILE]] [-c COUNT] [-s SECONDS]",
+    "Shows rates, sizes and latency, live",
     "  -t, --triggers         instead one line for each trigger: its id, outcome, source, and the\n"
     "                         start of the exposure relative to the trigger\n"
     "  -r, --resume FILE      with --triggers: remembers in FILE how far it has got, and goes on\n"

@@ -8,7 +8,7 @@
 
 #include "app/strobe.h"
 
-#define MS(n) ((n)*NS_PER_MS)
+#define MS(n) ((n) * NS_PER_MS)
 
 static struct strobe s;
 

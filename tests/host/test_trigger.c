@@ -10,7 +10,7 @@
 
 #include "app/trigger.h"
 
-#define MS(n)  ((uint64_t)(n)*NS_PER_MS)
+#define MS(n)  ((uint64_t)(n) * NS_PER_MS)
 #define PERIOD MS(30)
 
 static struct trigger t;
