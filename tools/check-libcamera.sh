@@ -62,14 +62,19 @@ install_cameras() {
     mkdir -p "$pipeline" && cp tests/host/virtual.yaml "$pipeline/virtual.yaml"
 }
 
+# Noise, where there are no photographs.
+# shellcheck disable=SC2016 # the shell in the tree expands
+make_photos() {
+    inside 'for i in 0 1 2; do head -c 1179648 /dev/urandom | (printf "P6\n768 512\n255\n"; cat) |
+        cjpeg >/usr/share/pinhole-test/originals/$i.jpg; done'
+}
+
 # libcamera reads only pictures with halved chroma, numbered from 0.
 install_photos() {
     local originals=$tree/usr/share/pinhole-test/originals n=0 photo
     local photos=$tree/usr/share/pinhole-test/photos
     mkdir -p "$originals" "$photos"
-    cp "${PINHOLE_PHOTOS:-../shared/data/kodak}"/*.jpg "$originals" 2>/dev/null ||
-        inside 'for i in 0 1 2; do head -c 1179648 /dev/urandom | (printf "P6\n768 512\n255\n"; cat) |
-            cjpeg >/usr/share/pinhole-test/originals/$i.jpg; done'
+    cp "${PINHOLE_PHOTOS:-../shared/data/kodak}"/*.jpg "$originals" 2>/dev/null || make_photos
     for photo in "$originals"/*.jpg; do
         inside "djpeg /usr/share/pinhole-test/originals/${photo##*/} |
             cjpeg -sample 2x2 >/usr/share/pinhole-test/photos/$n.jpg" || return

@@ -31,7 +31,7 @@ soon() {
         sleep 0.2
     done
 }
-has() { grep -q -e "$2" "$1"; }
+has() { grep -qs -e "$2" "$1"; }
 count() { grep -c -e "$2" "$1"; }
 ctl() { "$build/pinholectl" --node "unix:$work/socket" "$@"; }
 
@@ -49,7 +49,7 @@ stop() {
     wait "$node"
     node=""
 }
-frames() { ctl grab -o /dev/null --count "$1" >/dev/null 2>&1; }
+frames() { timeout 5 "$build/pinholectl" --node "unix:$work/socket" watch --count "$1" >/dev/null 2>&1; }
 counter() { ctl stats | awk -v name="$1" '$1 == name { print $2 + 0 }'; }
 counted() { [ "$(counter "$1")" -ge "$2" ]; }
 
@@ -66,9 +66,10 @@ for camera in Bars0:bars 0:bars "test bars:bars" Photos1:photographs 1:photograp
     stop
 done
 
-run() { # make run, without make: everything is built
+run() { # as make run does, without make: everything is built
+    rm -f "$work/run.log"
     env -u CAMERA BUILD="$build" PORT=0 NODE_PORT=0 RUN_SECONDS=8 "$@" tools/run.sh >"$work/run.log" 2>&1 &
-    soon has "$work/run.log" "Ctrl-C ends it" || return
+    soon has "$work/run.log" "Ctrl-C ends it" 2>/dev/null || return
     url=$(grep -o 'http://[^ ]*' "$work/run.log" | head -n 1)
 }
 expect "make run without CAMERA starts" run
@@ -88,10 +89,15 @@ wait
 
 start "$build/pinhole" --camera libcamera:Bars0
 expect "a first node streams" soon frames 3
-timeout 10 "$build/pinhole" --camera libcamera:0 --listen 127.0.0.1:0 2>"$work/second.log"
+"$build/pinhole" --camera libcamera:0 --listen 127.0.0.1:0 2>"$work/second.log" &
+second=$!
+sleep 5
 expect "the second is told who has the camera" has "$work/second.log" "Bars0 is taken by process $node"
 expect "and says it once" test "$(count "$work/second.log" "is taken by")" = 1
 stop
+expect "and gets it when the first has ended" soon has "$work/second.log" "camera streaming"
+kill "$second"
+wait "$second"
 
 # --- recovery, with the faults in the backend and everything else as it is ----------------------
 
@@ -139,8 +145,13 @@ expect "absent at boot: said" soon has "$work/node.log" "sees no camera"
 expect "absent at boot: state is served" counted pinhole_camera_streaming 0
 sleep 3
 expect "absent at boot: said once" test "$(count "$work/node.log" "sees no camera")" = 1
-cp "$work/yaml" "$yaml" # moved back at the end
+stop
+mv "$work/yaml" "$yaml"
+
+faulty "absent@1x8"
 expect "absent at boot: frames come once it is there" soon frames 5
+expect "absent at boot: until then said once" test "$(count "$work/node.log" "camera absent")" = 1
+kill "$watch"
 stop
 
 say "$failed failed"
