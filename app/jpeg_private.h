@@ -10,10 +10,10 @@
 
 #include "app/jpeg.h"
 
-#define JPEG_ARENA_BYTES   (24u * 1024u)
-#define JPEG_SCRATCH_BYTES (HAL_CAMERA_DIMENSION_MAX * 24u) /**< 16 rows of luma, 2 x 8 of chroma  \
-                                                             */
-#define JPEG_EXIF_BYTES 512u
+#define JPEG_ARENA_BYTES (24u * 1024u)
+#define JPEG_EXIF_BYTES  512u
+/** 16 rows of luma and twice 8 of chroma, at the greatest width. */
+#define JPEG_SCRATCH_BYTES (HAL_CAMERA_DIMENSION_MAX * 24u)
 
 /** A jpeg_memory_mgr over one fixed range. What lives as long as the encoder grows from the bottom,
  * what lives for one picture from the top, and is dropped as a whole when the picture ends. */

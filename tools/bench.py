@@ -427,10 +427,10 @@ def natural_order(table):
 
 
 def peer_commands(width, height, raw, tables):
-    caps = f"video/x-raw,format=YUY2,width={width},height={height},framerate=30/1"
     # One file per frame, in the page cache, read over and over.
     feed = (f"multifilesrc location={raw}/%03d.raw start-index=0 stop-index={ROUND - 1} loop=true "
-            f"caps={caps} ! identity sync=true").split()
+            f"! rawvideoparse format=yuy2 width={width} height={height} framerate=30/1 "
+            "! identity sync=true").split()
     video = ["-f", "rawvideo", "-pix_fmt", "yuyv422", "-video_size", f"{width}x{height}",
              "-framerate", "30"]
     quiet = ["-hide_banner", "-loglevel", "error", "-nostdin"]
@@ -443,7 +443,7 @@ def peer_commands(width, height, raw, tables):
             ["gst-launch-1.0", "-q", *feed, "!", "fakesink"]),
         "ffmpeg": ("ffmpeg", ffmpeg + [
             "-vf", "scale=in_range=pc:out_range=pc", "-c:v", "mjpeg", "-threads", "1",
-            "-pix_fmt", "yuvj422p", "-huffman", "default", "-qmin", "8", "-qmax", "8",
+            "-pix_fmt", "yuvj422p", "-huffman", "default", "-ibias", "128", "-qmin", "8", "-qmax", "8",
             "-q:v", "8", "-intra_matrix", natural_order(tables[0]),
             "-chroma_intra_matrix", natural_order(tables[1]), "-f", "mjpeg",
             f"tcp://127.0.0.1:{port[1]}?listen=1"], port[1],
@@ -461,7 +461,7 @@ def first_frame(node):
 
 def peers(width, height, limits=(("GStreamer", 0.70), ("ffmpeg", 0.35))):
     say(f"\npeers, {width}x{height} YUYV to 4:2:2, quality {QUALITY}, 30 frames/s, one TCP reader")
-    raw = f"{folder}/raw"
+    raw = f"{folder}/raw-{width}"
     os.makedirs(raw)
     writer = Encoder(f"raw {raw}/all.raw", width, height, "YUYV", "422")
     writer.run(ROUND)
@@ -520,7 +520,8 @@ def main():
     growth()
     slow_readers()
     instructions()
-    peers(*SIZES[-1])
+    for width, height in SIZES[-2:]:
+        peers(width, height)
 
 
 try:
