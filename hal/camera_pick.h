@@ -10,6 +10,7 @@
 extern "C" {
 #endif
 
+/** One camera of the list, as a user may call it. Borrowed strings. */
 struct camera_name {
     const char *id;
     const char *model;
