@@ -85,6 +85,24 @@ node_url=$(sed -n 's/.*listening on tcp //p' "$work/run.log" | head -n 1)
 expect "pinholectl watch shows it: $(head -n 1 "$work/watch.log")" has "$work/watch.log" "fps"
 wait
 
+# --- changes while it streams -------------------------------------------------------------------
+
+start "$build/pinhole" --camera libcamera:Bars0 --width 1280 --height 720
+expect "before changes: frames" soon frames 5
+ctl watch -s 60 >"$work/watch.log" 2>&1 &
+watch=$!
+expect "the rate is changed" ctl set AcquisitionFrameRate=60
+expect "without a restart" test "$(counter 'pinhole_camera_restarts_total{how="reconfigure"}')" = 0
+expect "the size is changed" ctl set Width=640 Height=360
+expect "subscribers are told of it" soon has "$work/watch.log" "reconfigured.*Width=640"
+expect "and get frames" soon frames 30
+expect "as one restart" test "$(counter 'pinhole_camera_restarts_total{how="reconfigure"}')" = 1
+expect "a size it lacks becomes one it has" ctl set Width=644 Height=360
+expect "which shows" grep -q "1920" <(ctl get Width)
+expect "still frames" soon frames 5
+kill "$watch"
+stop
+
 # --- two nodes want one camera ------------------------------------------------------------------
 
 start "$build/pinhole" --camera libcamera:Bars0
