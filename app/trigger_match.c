@@ -21,7 +21,7 @@ static struct trigger_entry *match_contains(struct trigger *t, const struct trig
 
 static int64_t median(const int64_t *samples, unsigned count)
 {
-    int64_t sorted[TRIGGER_CALIBRATION_PAIRS];
+    int64_t sorted[TRIGGER_CALIBRATION_PAIRS] = {0};
     for (unsigned i = 0; i < count; i++) {
         unsigned at = i;
         for (; at > 0 && sorted[at - 1] > samples[i]; at--)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,14 +17,17 @@ int ctl_resume_open(const char *path, struct pinhole_subscription *wish)
     char line[LINE_BYTES + 1] = "";
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     ssize_t bytes = fd < 0 ? -1 : pread(fd, line, LINE_BYTES, 0);
-    uint64_t boot_id, sequence;
+    char *middle, *end;
     if (bytes < 0) {
         fprintf(stderr, "pinholectl: %s: %s\n", path, strerror(errno));
         goto fail;
     }
     if (bytes == 0)
         return fd;
-    if (sscanf(line, "%" SCNx64 " %" SCNu64, &boot_id, &sequence) != 2 || sequence == UINT64_MAX) {
+    uint64_t boot_id = strtoull(line, &middle, 16);
+    uint64_t sequence = strtoull(middle, &end, 10);
+    if (bytes != LINE_BYTES || middle != line + 16 || end != line + LINE_BYTES - 1 ||
+        sequence == UINT64_MAX) {
         fprintf(stderr, "pinholectl: %s: not a file of --resume\n", path);
         goto fail;
     }

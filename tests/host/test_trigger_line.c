@@ -124,11 +124,10 @@ static void every_edge_at_half_the_rate_gets_its_frame(void **state)
         sleep_until(due_ns);
         pulse();
         // Not faster than the camera really is, should this machine be too slow for its rate.
-        trigger_bench_take_until(&bench, i);
-        prompt += i > 0 && bench.frame.exposure_delta_ns <= (int64_t)(PERIOD_NS + PERIOD_NS / 8);
+        trigger_bench_take_until(&bench, i + 1);
+        prompt += bench.frame.exposure_delta_ns <= (int64_t)(PERIOD_NS + PERIOD_NS / 8);
         due_ns = base_max_u64(due_ns + 2 * PERIOD_NS, clock_now_ns());
     }
-    trigger_bench_take_until(&bench, edges);
     print_message("%lu edges in %.1f s: %llu matched, %llu of them within one frame period\n",
                   edges, (double)(clock_now_ns() - begin_ns) / 1e9,
                   (unsigned long long)bench.outcomes[WIRE_OUTCOME_MATCHED],
@@ -260,7 +259,10 @@ static void matching_resumes_by_itself_after_an_outage(void **state)
 static uint64_t count_interrupts(void)
 {
     FILE *file = fopen("/proc/interrupts", "r");
-    assert_non_null(file);
+    if (file == NULL) {
+        fail_msg("no /proc/interrupts");
+        return 0;
+    }
     char line[512];
     uint64_t sum = 0;
     bool found = false;
@@ -393,11 +395,12 @@ static void bursts_and_pretrigger_frames_come_in_order(void **state)
 static void a_strobe_covers_the_exposure_and_is_read_back(void **state)
 {
     (void)state;
-    trigger_bench_start(&bench,
-                        SLOW_CAMERA TRIGGER
-                        "timeout_ms = 30000\n[strobe]\nline = GPIO27\nreadback_line = GPIO22\n"
-                        "reference = trigger\nwidth_us = 400000\n",
-                        NULL);
+    trigger_bench_start(
+        &bench,
+        SLOW_CAMERA TRIGGER
+        "timeout_ms = 30000\ndelay_us = 200000\n[strobe]\nline = GPIO27\nreadback_line = GPIO22\n"
+        "reference = trigger\nwidth_us = 900000\n",
+        NULL);
     wait_for_camera();
     uint64_t covered = 0;
     for (uint64_t id = 1; id <= 10; id++) {

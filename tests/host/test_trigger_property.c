@@ -56,7 +56,7 @@ static uint64_t below(uint64_t limit)
 static uint64_t span(uint64_t limit)
 {
     uint64_t time = below(limit);
-    return time - time % s.grid;
+    return s.grid > 1 ? time - time % s.grid : time;
 }
 
 static bool one_in(unsigned n)

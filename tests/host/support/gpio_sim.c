@@ -28,7 +28,7 @@ static int open_attribute(const char *line, const char *attribute, int flags)
 int gpio_sim_drive(const char *line, bool high)
 {
     static int fds[LINES]; // 0 = not open yet
-    int number = atoi(line + 4);
+    long number = strtol(line + 4, NULL, 10);
     if (number < 0 || number >= LINES)
         return -ENOENT;
     if (fds[number] == 0) {

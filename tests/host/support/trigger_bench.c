@@ -18,7 +18,10 @@ static void write_file(const struct trigger_bench *bench, const char *name, cons
     char path[128];
     snprintf(path, sizeof path, "%s/%s", bench->folder, name);
     FILE *file = fopen(path, "w");
-    assert_non_null(file);
+    if (file == NULL) {
+        fail_msg("%s: %s", path, strerror(errno));
+        return;
+    }
     fputs(text, file);
     fclose(file);
 }
@@ -187,11 +190,14 @@ unsigned long trigger_bench_memory_kib(const struct trigger_bench *bench)
     char path[64], line[128];
     snprintf(path, sizeof path, "/proc/%d/status", (int)bench->pid);
     FILE *file = fopen(path, "r");
-    assert_non_null(file);
+    if (file == NULL) {
+        fail_msg("%s: %s", path, strerror(errno));
+        return 0;
+    }
     unsigned long kib = 0;
-    while (fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "VmRSS: %lu", &kib) == 1)
-            break;
+    while (kib == 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "VmRSS:", 6) == 0)
+            kib = strtoul(line + 6, NULL, 10);
     fclose(file);
     assert_true(kib > 0);
     return kib;
