@@ -12,7 +12,7 @@ test_wants="chromium chromium-driver ffmpeg libavformat-dev"
 lint="clang-format-19 clang-tidy-19 cppcheck libcmocka-dev mypy pyflakes3 python3 shellcheck"
 fuzz="clang libclang-rt-dev libcmocka-dev"
 mirror="ca-certificates mmdebstrap"
-vm="busybox-static cpio e2fsprogs kmod qemu-system-x86 zstd"
+vm="cpio e2fsprogs kmod qemu-system-x86 xz-utils"
 
 purpose=${1:-run}
 case $purpose in
