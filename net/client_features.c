@@ -115,7 +115,7 @@ int client_feature(struct pinhole *p, const char *name, struct pinhole_feature *
     return client_leave(p, find_feature(p, name, out));
 }
 
-int pinhole_feature_sized(struct pinhole *p, const char *name, void *out, size_t out_bytes)
+int pinhole_find_feature_sized(struct pinhole *p, const char *name, void *out, size_t out_bytes)
 {
     struct pinhole_feature feature;
     int error = client_feature(p, name, &feature);

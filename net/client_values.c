@@ -96,7 +96,7 @@ int pinhole_get_bool(struct pinhole *p, const char *name, int *value)
 int pinhole_get_enum(struct pinhole *p, const char *name, char *value, size_t value_size)
 {
     struct pinhole_feature feature;
-    int error = pinhole_feature(p, name, &feature);
+    int error = pinhole_find_feature(p, name, &feature);
     if (error < 0)
         return error;
     if (strcmp(feature.type, "Enum") != 0)
@@ -138,7 +138,7 @@ static bool is_choice(const char *choices, const char *value)
 int pinhole_set_enum(struct pinhole *p, const char *name, const char *value)
 {
     struct pinhole_feature feature;
-    int error = pinhole_feature(p, name, &feature);
+    int error = pinhole_find_feature(p, name, &feature);
     if (error < 0)
         return error;
     if (strcmp(feature.type, "Enum") != 0)
@@ -161,7 +161,7 @@ int pinhole_range_int(struct pinhole *p, const char *name, int64_t *min, int64_t
 {
     struct pinhole_feature feature;
     int64_t low, high, step = 0;
-    int error = pinhole_feature(p, name, &feature);
+    int error = pinhole_find_feature(p, name, &feature);
     if (error < 0)
         return error;
     if (strcmp(feature.type, "Integer") != 0 || !read_int(feature.min, &low) ||
@@ -183,7 +183,7 @@ int pinhole_range_float(struct pinhole *p, const char *name, double *min, double
 {
     struct pinhole_feature feature;
     double low, high, step = 0;
-    int error = pinhole_feature(p, name, &feature);
+    int error = pinhole_find_feature(p, name, &feature);
     if (error < 0)
         return error;
     const bool is_number =

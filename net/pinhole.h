@@ -254,12 +254,13 @@ static inline int pinhole_features(struct pinhole *p, struct pinhole_feature *ou
 /** One feature with its type, range and choices; its value is the one of when it was listed. The
  * list is kept while a subscription with events is there to say when it changes. -ENOENT: no such
  * feature. */
-PINHOLE_API int pinhole_feature_sized(struct pinhole *p, const char *name, void *out,
-                                      size_t out_bytes);
-/** pinhole_feature_sized() with the size of the caller's struct. */
-static inline int pinhole_feature(struct pinhole *p, const char *name, struct pinhole_feature *out)
+PINHOLE_API int pinhole_find_feature_sized(struct pinhole *p, const char *name, void *out,
+                                           size_t out_bytes);
+/** pinhole_find_feature_sized() with the size of the caller's struct. */
+static inline int pinhole_find_feature(struct pinhole *p, const char *name,
+                                       struct pinhole_feature *out)
 {
-    return pinhole_feature_sized(p, name, out, sizeof *out);
+    return pinhole_find_feature_sized(p, name, out, sizeof *out);
 }
 /** Value of one feature as text. -ENOENT unknown feature, -ENOSPC value_size too small. */
 PINHOLE_API int pinhole_get(struct pinhole *p, const char *name, char *value, size_t value_size);

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The page that sets other SDKs beside ours: its lines stand in the examples, the examples build
+against the installed header and run against a node, and the recipes for players work."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, "tests", "host", "support"))
+from gateway import Gateway  # noqa: E402
+from pinhole_node import BUILD, Node, run_cases  # noqa: E402
+
+EXAMPLES = os.path.join(ROOT, "tools", "examples")
+PAGE = open(os.path.join(ROOT, "tools", "SDK.md"), encoding="utf-8").read()
+LIMIT_S = 120
+# Debian's NumPy belongs to Debian's Python, whichever `python3` is first.
+PYTHON = next(p for p in ("/usr/bin/python3", sys.executable) if os.path.exists(p))
+
+
+def address_of(node):
+    return "%s:%d" % node.address
+
+
+def squeeze(text):
+    return re.sub(r"\s+", " ", text)
+
+
+def test_each_line_stands_in_an_example():
+    sources = squeeze(" ".join(open(os.path.join(EXAMPLES, name), encoding="utf-8").read()
+                               for name in sorted(os.listdir(EXAMPLES))))
+    rows = [row for row in PAGE.splitlines() if row.startswith("| ") and "`" in row]
+    lines = []
+    for row in rows:
+        cells = re.split(r"(?<!\\)\|", row)
+        lines += re.findall(r"`([^`]+)`", cells[4])
+    assert len(rows) >= 25 and len(lines) >= len(rows), (len(rows), len(lines))
+    absent = [line for line in lines if squeeze(line) not in sources]
+    assert not absent, absent
+
+
+def stage(folder):
+    """What `make install` gives a program: header and library, in folders of their own."""
+    for kind in ("include", "lib"):
+        os.mkdir(os.path.join(folder, kind))
+    shutil.copy(os.path.join(ROOT, "net", "pinhole.h"), os.path.join(folder, "include"))
+    library = os.path.join(folder, "lib", "libpinhole.so.1")
+    shutil.copy(os.path.join(BUILD, "libpinhole.so.1"), library)
+    os.symlink("libpinhole.so.1", os.path.join(folder, "lib", "libpinhole.so"))
+
+
+def compile_one(folder, name, compiler, *flags):
+    source = os.path.join(EXAMPLES, name + ".c")
+    checks = ["-fsanitize=address,undefined"] if os.environ.get("SAN") else []
+    program = os.path.join(folder, name)
+    subprocess.run([*compiler, *flags, "-Wall", "-Wextra", "-Wpedantic", "-Werror", *checks,
+                    f"-I{folder}/include", source, f"-L{folder}/lib", f"-Wl,-rpath,{folder}/lib",
+                    "-lpinhole", "-lpthread", "-o", program], check=True)
+    return program
+
+
+def run(*command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT_S,
+                          check=False)
+    assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
+    return done.stdout, done.stderr.decode()
+
+
+def test_examples_in_c():
+    compiler = [os.environ.get("CC") or "cc"]
+    with tempfile.TemporaryDirectory() as folder, Node("--set", "node.name=gate-7") as node:
+        stage(folder)
+        programs = {name: compile_one(folder, name, compiler, "-std=c99")
+                    for name in ("pull", "callback", "still")}
+        out, err = run(programs["callback"], address_of(node), "12")
+        frames = [int(n) for n in re.findall(rb"frame (\d+),", out)]
+        assert len(frames) == 12 and frames == sorted(set(frames)), (out, err)
+
+        out, err = run(programs["still"], address_of(node))
+        assert "gate-7" in err and err.count("image 0") == 2 and "image 2" in err, err
+        assert out.count(b"\xff\xd8\xff") >= 4 and out.endswith(b"\xff\xd9")
+
+    with tempfile.TemporaryDirectory() as folder, Node() as node:
+        stage(folder)
+        program = compile_one(folder, "pull", compiler, "-std=c99")
+        done = subprocess.run([program, address_of(node), "5"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=LIMIT_S, check=False)
+        if "without TurboJPEG" in done.stderr:
+            return print("not run to its end: " + done.stderr.strip())
+        assert done.returncode == 0, done
+        assert re.search(r"size 320x240, width \d+ to \d+ by 2", done.stdout), done.stdout
+        assert len(re.findall(r"^frame .* exposure \d+ us, gain 1.500", done.stdout, re.M)) >= 3
+        assert len(re.findall(r"976 bytes a row", done.stdout)) == 5, done.stdout
+    return None
+
+
+def test_header_in_cplusplus():
+    if shutil.which("g++") is None:
+        return print("not run: g++ is not installed")
+    text = ('#include <pinhole.h>\nint main() { pinhole_record r; pinhole_feature f;\n'
+            'return pinhole_copy_next(nullptr, 0, nullptr, nullptr, &r) + '
+            'pinhole_features(nullptr, &f, 1); }\n')
+    subprocess.run(["g++", "-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast",
+                    "-Wzero-as-null-pointer-constant", "-Werror", "-fsyntax-only",
+                    f"-I{ROOT}/net", "-x", "c++", "-"], input=text, text=True, check=True)
+    return None
+
+
+def test_only_prefixed_names_are_exported():
+    table = subprocess.run(["nm", "-D", "--defined-only", "--with-symbol-versions",
+                            os.path.join(BUILD, "libpinhole.so.1")], stdout=subprocess.PIPE,
+                           text=True, check=True).stdout
+    names = [line.split()[-1] for line in table.splitlines() if " A " not in line]
+    assert len(names) >= 40, names
+    wrong = [name for name in names if not re.fullmatch(r"pinhole_\w+@@PINHOLE_0", name)]
+    assert not wrong, wrong
+    declared = set(re.findall(r"\b(pinhole_\w+)\(", re.sub(
+        r"static inline.*?\n}\n", "", open(f"{ROOT}/net/pinhole.h", encoding="utf-8").read(),
+        flags=re.S).split("#define PINHOLE_API")[1]))
+    exported = {name.split("@")[0] for name in names}
+    assert exported <= declared, exported - declared
+
+
+def test_example_in_python():
+    if subprocess.run([PYTHON, "-c", "import numpy"], stderr=subprocess.DEVNULL,
+                      check=False).returncode != 0:
+        return print("not run: python3-numpy is not installed")
+    with tempfile.TemporaryDirectory() as folder, Node() as node:
+        out = subprocess.run([PYTHON, os.path.join(EXAMPLES, "frames.py"), address_of(node)],
+                             stdout=subprocess.PIPE, text=True, cwd=folder, timeout=LIMIT_S,
+                             check=True, env=os.environ | {
+                                 "PYTHONPATH": os.path.join(ROOT, "tools", "python")}).stdout
+        assert len(re.findall(r"\((?:120, 160), 3\) \d+ bytes", out)) == 5, out
+        with open(os.path.join(folder, "still.jpg"), "rb") as file:
+            assert file.read(3) == b"\xff\xd8\xff"
+    return None
+
+
+def recipes():
+    """The recipes as the page shows them, by their first word."""
+    part = PAGE.split("## Without an SDK")[1]
+    return {block.split()[0]: block for block in
+            re.findall(r"```(?:python)?\n(.*?)```", part, flags=re.S)}
+
+
+# What a machine without a screen needs besides, and what ends an endless stream.
+HEADLESS = {
+    "ffplay": (["-autoexit", "-t", "1", "-an"], {"SDL_VIDEODRIVER": "dummy",
+                                                 "SDL_AUDIODRIVER": "dummy"}),
+    "mpv": (["--vo=null", "--ao=null", "--frames=20"], {}),
+    "ffmpeg": (["-y", "-nostdin", "-loglevel", "error"], {}),
+    "curl": (["--fail", "--silent", "--show-error"], {}),
+}
+
+
+def run_recipe(name, text, gateway, folder):
+    arguments, environment = HEADLESS[name]
+    command = text.replace("127.0.0.1:8080", gateway).split()
+    if name == "ffmpeg":  # its global options go first
+        command[1:1] = arguments
+    else:
+        command += arguments
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          stdin=subprocess.DEVNULL, timeout=LIMIT_S, check=False,
+                          env=os.environ | environment)
+    assert done.returncode == 0, (command, done.stdout[-3000:])
+    return done.stdout.decode("utf-8", "replace")
+
+
+def test_recipes():
+    found = recipes()
+    assert set(found) == {"ffplay", "mpv", "ffmpeg", "curl", "import"}, found.keys()
+    with tempfile.TemporaryDirectory() as folder, Node() as node:
+        web = Gateway(address_of(node)).wait_ready()
+        gateway = f"127.0.0.1:{web.port}"
+        for name in HEADLESS:
+            if shutil.which(name) is None:
+                print(f"not run: {name} is not installed")
+                continue
+            out = run_recipe(name, found[name], gateway, folder)
+            if name == "mpv":
+                assert "(+) Video" in out and "mjpeg" in out, out
+            if name == "ffplay":
+                assert "Video: mjpeg" in out and "320x240" in out, out
+        if shutil.which("ffmpeg"):
+            count = subprocess.run(
+                ["ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames",
+                 "-of", "csv=p=0", os.path.join(folder, "frames.mkv")], stdout=subprocess.PIPE,
+                text=True, check=True).stdout.strip()
+            assert count == "30", count
+        with open(os.path.join(folder, "snapshot.jpg"), "rb") as file:
+            assert file.read(3) == b"\xff\xd8\xff"
+        if subprocess.run([PYTHON, "-c", "import cv2"], stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0:
+            program = found["import"].replace("127.0.0.1:8080", gateway) + \
+                "assert ok and picture.shape == (240, 320, 3), picture\n"
+            subprocess.run([PYTHON, "-c", program], check=True, timeout=LIMIT_S)
+        else:
+            print("not run: python3-opencv is not installed")
+        web.end()
+
+
+run_cases(globals())
