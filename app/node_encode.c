@@ -114,6 +114,11 @@ static void publish(struct node *node, struct store_record *record, struct wire_
 /** Keeps an encoded frame back, the oldest of too many is dropped. */
 static void hold(struct node *node, const struct wire_frame *fields, uint32_t jpeg_bytes)
 {
+    // It was to be held when it was taken; a client may have changed the setting since then.
+    if (node->config.pretrigger_frames == 0) {
+        store_abort(&node->store, node->job.record);
+        return;
+    }
     if (node->held_count == node->config.pretrigger_frames) {
         store_abort(&node->store, node->held[0].record);
         node->held_count--;

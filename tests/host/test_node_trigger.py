@@ -224,5 +224,21 @@ def test_no_trigger_while_the_mode_is_off():
                 assert refusal.code == wire.UNAVAILABLE and "TriggerMode" in refusal.text
 
 
+def test_pretrigger_can_be_switched_off_while_a_frame_is_encoded_for_it():
+    large = ("--set", "camera.width=1280", "--set", "camera.height=960", "--set",
+             "jpeg.frame_bytes_max=1M", "--set", "store.memory=32M")
+    with Node(*ON, *large, "--set", "trigger.pretrigger_frames=8") as node:
+        with wire.Client(node.address) as client:
+            client.subscribe(start=1)
+            client.event(wire.CAMERA, camera_state=wire.STREAMING)
+            for _ in range(60):
+                client.set(PretriggerFrameCount=0)
+                time.sleep(0.005)
+                client.set(PretriggerFrameCount=8)
+                time.sleep(0.03)
+            client.trigger()
+            assert client.next_frame().trigger_id == 1
+
+
 if __name__ == "__main__":
     run_cases(globals())
