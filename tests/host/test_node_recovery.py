@@ -195,5 +195,13 @@ def test_it_gives_up_with_a_status_of_its_own():
         node.folder.cleanup()
 
 
+def test_a_slow_camera_is_not_given_up():
+    with Node("--set", "camera.framerate=0.5", "--set", "camera.give_up_s=1") as node:
+        with wire.Client(node.address) as client:
+            client.subscribe(wire.EVERY, 1)
+            for _ in range(3):  # the third comes 4 s after the first
+                client.next_frame()
+
+
 if __name__ == "__main__":
     run_cases(globals())
