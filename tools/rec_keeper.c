@@ -16,7 +16,13 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { GROWTH_STEP = 1 << 20, ROOM_BYTES = 8 << 20, LISTEN_SHARES = 32, SHARES = 4 };
+enum {
+    GROWTH_STEP = 1 << 20,
+    ROOM_BYTES = 8 << 20,
+    QUOTA_STEPS = 64,
+    LISTEN_SHARES = 32,
+    SHARES = 4
+};
 
 struct rec_keeper {
     const struct rec_options *options;
@@ -189,12 +195,18 @@ static uint64_t total(const struct rec_keeper *keeper)
     return keeper->complete_bytes + (uint64_t)growing;
 }
 
-/** Over quota, or soon: until the next check each camera may add a step. */
+/** So much may be added between two checks. */
+static uint64_t growth_step(const struct rec_keeper *keeper)
+{
+    const uint64_t quota = keeper->options->quota_bytes;
+    return quota != 0 && quota / QUOTA_STEPS < GROWTH_STEP ? quota / QUOTA_STEPS : GROWTH_STEP;
+}
+
+/** Over quota, or so near that it may be before the next check. */
 static bool is_over_quota(const struct rec_keeper *keeper)
 {
     const uint64_t quota = keeper->options->quota_bytes;
-    const uint64_t margin = quota / 16 < 2 * GROWTH_STEP ? quota / 16 : 2 * GROWTH_STEP;
-    return quota != 0 && total(keeper) + margin > quota;
+    return quota != 0 && total(keeper) + 2 * growth_step(keeper) > quota;
 }
 
 static void enforce(struct rec_keeper *keeper)
@@ -217,7 +229,7 @@ void rec_keeper_grow(struct rec_keeper *keeper, int64_t bytes)
     pthread_mutex_lock(&keeper->lock);
     keeper->growing_bytes += bytes;
     keeper->unchecked_bytes += bytes > 0 ? bytes : 0;
-    if (keeper->unchecked_bytes >= GROWTH_STEP)
+    if (keeper->unchecked_bytes >= (int64_t)growth_step(keeper))
         enforce(keeper);
     pthread_mutex_unlock(&keeper->lock);
 }

@@ -151,15 +151,17 @@ void rec_segment_sync(struct rec_segment *segment, uint64_t sync_ns)
     fdatasync(segment->sidecar_fd);
 }
 
-/** The media's last bytes and its final name. */
-static int complete_media(struct rec_segment *segment, bool is_broken)
+/** The media's last bytes and its final name. Adds to *bytes what its end takes. */
+static int complete_media(struct rec_segment *segment, bool is_broken, int64_t *bytes)
 {
+    struct stat status;
     char part[REC_PATH_SIZE], final[REC_PATH_SIZE];
     const struct rec_media_ops *ops = segment->ops;
     rec_segment_path(part, segment->stem, ops->suffix, true);
     rec_segment_path(final, segment->stem, ops->suffix, false);
     int error = 0;
     const uint64_t frames = segment->media->frames;
+    const int64_t before = (int64_t)segment->media->good_bytes;
     if (!is_broken && frames > 0)
         error = ops->finish(segment->media);
     ops->close(segment->media); // what could not be finished ends after its last frame
@@ -171,6 +173,8 @@ static int complete_media(struct rec_segment *segment, bool is_broken)
     // Without its trailer it is still readable, and the trailer may be what there is no room for.
     if (error != 0 && error != -ENOSPC && error != -EDQUOT)
         return error;
+    if (stat(part, &status) == 0 && S_ISREG(status.st_mode))
+        *bytes += status.st_size - before;
     return rename(part, final) < 0 ? -errno : 0;
 }
 
@@ -187,7 +191,7 @@ int64_t rec_segment_close(struct rec_segment *segment, const char *reason, bool 
     if (!is_broken) // a segment is whole without this line
         (void)rec_segment_line(segment,
                                rec_sidecar_end("end", rec_segment_frames(segment), reason));
-    int error = segment->media != NULL ? complete_media(segment, is_broken) : 0;
+    int error = segment->media != NULL ? complete_media(segment, is_broken, &bytes) : 0;
     if (fsync(segment->sidecar_fd) < 0 && error == 0)
         error = -errno;
     if (error == 0 && rename(part, final) < 0)

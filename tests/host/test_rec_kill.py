@@ -18,7 +18,7 @@ from recording import (FULL, Observer, Proxy, Recorder, Recording, chance, count
 
 TIMES = 100 if FULL else 10
 LIFE_S = 1.0  # each life lasts up to so long
-# Some two seconds of frames are retained, so that longer absences lose some.
+# Some 260 frames are retained, so that longer absences lose some.
 NODE = ("--set", "camera.framerate=100", "--set", "jpeg.frame_bytes_max=64K", "--set",
         "server.clients_max=4", "--set", "store.memory=4M")
 
@@ -32,27 +32,33 @@ def grown(folder, before):
     wait_for("frames", lambda: count_lines(folder) > before)
 
 
+def outlast(observer):
+    """Until the node has made more frames than it retains."""
+    enough = len(observer.seen) + 400
+    wait_for("frames", lambda: len(observer.seen) > enough)
+
+
 def kill_recorder(container, times, seed):
     luck = chance(seed)
     with tempfile.TemporaryDirectory() as folder, Node(*NODE) as node:
         observer = Observer(node.address)
         arguments = ("-c", container, "-s", "0.4", address_of(node.address[1]))
         camera = f"{folder}/cam"
-        for _ in range(times):
+        for turn in range(times):
             recorder = Recorder(folder, *arguments)
             before = count_lines(camera)
             if luck.random() < 0.8:
                 grown(camera, before)
             time.sleep(luck.random() * LIFE_S)
             recorder.kill()
-            if luck.random() < 0.2:
-                time.sleep(luck.random() * 3)
+            if turn % 10 == 2:
+                outlast(observer)
         recorder = Recorder(folder, *arguments)
         grown(camera, count_lines(camera))
         recorder.stop(0, 4)
         recording = Recording(camera).check()
         compared, lost = recording.check_against(observer.stop())
-        assert compared > 10 * times, compared
+        assert compared > 10 * times and lost > 0, (compared, lost)
         print(f"{container}: {times} kills, {len(recording.segments)} segments, {compared} frames "
               f"equal, {lost} missing as said")
 
@@ -105,20 +111,21 @@ def test_kill_link():
         proxy = Proxy(node.address)
         recorder = Recorder(folder, "-s", "3", address_of(proxy.port))
         camera = f"{folder}/cam"
-        for _ in range(TIMES):
+        for turn in range(TIMES):
             if luck.random() < 0.8:
                 grown(camera, count_lines(camera))
             time.sleep(luck.random() * LIFE_S)
             proxy.cut()
-            # Now and then longer than the node retains its frames.
-            time.sleep(luck.random() * (4 if luck.random() < 0.1 else 0.3))
+            time.sleep(luck.random() * 0.3)
+            if turn % 10 == 2:
+                outlast(observer)
             proxy.mend()
         grown(camera, count_lines(camera))
         recorder.stop(0, 4)
         proxy.close()
         recording = Recording(camera).check()
         compared, lost = recording.check_against(observer.stop())
-        assert compared > 10 * TIMES, compared
+        assert compared > 10 * TIMES and lost > 0, (compared, lost)
         print(f"{TIMES} cuts, {compared} frames equal, {lost} missing as said")
 
 
