@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The node's program: command line, choice of the camera, then the loop.
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,8 +59,7 @@ static int print_version(void)
     printf("pinhole %s\n", PINHOLE_VERSION);
     for (unsigned i = 0; i < hal_camera_backend_count; i++)
         printf("camera %s: %s\n", hal_camera_backends[i]->name, hal_camera_backends[i]->version());
-#ifdef HAVE_LIBCAMERA
-#else
+#ifndef HAVE_LIBCAMERA
     printf("camera libcamera: not in this build\n");
 #endif
 #ifdef HAVE_GPIOD
@@ -118,11 +118,23 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/** Whoever starts the node with stderr closed must not get log lines into what is opened next. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 static int run(struct config *config, const struct options *options)
 {
     static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO,
                                             LOG_LEVEL_DEBUG};
     const char *id;
+    open_standard_descriptors();
     log_set_level(levels[config->log_level]);
     log_info("pinhole %s, settings from %s", PINHOLE_VERSION,
              options->config_path != NULL ? options->config_path : "the defaults");

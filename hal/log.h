@@ -12,8 +12,9 @@ enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6,
  * when stderr is no terminal (a person does not want it, journald does). Call before the loop. */
 void log_set_level(enum log_level level);
 
-/** Writes one line of at most 512 bytes; a longer one is cut. Never allocates, never blocks longer
- * than write(2) to stderr does; any thread. `format` carries no newline. */
+/** Writes one line of at most 512 bytes; a longer one is cut. Never allocates, never waits: a line
+ * that stderr does not take at once is lost, and the next one that it takes says how many were. Any
+ * thread. `format` carries no newline. */
 void log_write(enum log_level level, const char *format, ...) BASE_PRINTF(2, 3);
 
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)

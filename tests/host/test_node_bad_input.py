@@ -9,6 +9,7 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
 from pinhole_node import Node, run, run_cases  # noqa: E402
@@ -206,6 +207,18 @@ def test_questions_are_answered_without_a_node():
     assert int(rows[-1][-1]) > 64 << 20  # the store is in it
     status, text, _ = run("--help")
     assert status == 0 and "--camera" in text and "--quality" in text, text
+
+
+def test_a_closed_stderr_gets_the_log_into_nothing_else():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "socket")
+        with Node("--socket", path, listen=None, wait=False,
+                  prefix=("sh", "-c", 'exec "$@" 2>&-', "sh")) as node:
+            deadline = time.monotonic() + 120
+            while not os.path.exists(path):
+                assert time.monotonic() < deadline and node.process.poll() is None
+                time.sleep(0.01)
+            assert os.readlink(f"/proc/{node.process.pid}/fd/2") == "/dev/null"
 
 
 if __name__ == "__main__":

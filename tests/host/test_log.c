@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// The log when nobody reads it: no line waits, and those that are lost are counted.
+#include "hal/log.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define LINES 20000 // more than any pipe holds
+
+static int read_end, real_stderr;
+
+static int divert_stderr(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    read_end = ends[0];
+    real_stderr = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+    return 0;
+}
+
+static int restore_stderr(void **state)
+{
+    (void)state;
+    dup2(real_stderr, STDERR_FILENO);
+    close(real_stderr);
+    close(read_end);
+    return 0;
+}
+
+/** How many lines wait in the pipe; the last of them in `last`. */
+static unsigned drain(char *last, size_t size)
+{
+    unsigned lines = 0;
+    size_t used = 0;
+    char byte;
+    fcntl(read_end, F_SETFL, O_NONBLOCK);
+    while (read(read_end, &byte, 1) == 1) {
+        if (byte != '\n' && used + 1 < size) {
+            last[used++] = byte;
+        } else if (byte == '\n') {
+            last[used] = '\0';
+            used = 0;
+            lines++;
+        }
+    }
+    return lines;
+}
+
+static void test_a_reader_that_stops_stops_nobody(void **state)
+{
+    (void)state;
+    char last[256] = "";
+    alarm(120); // a write that waits would wait for ever
+    for (unsigned i = 0; i < LINES; i++)
+        log_info("line %u of a log that nobody reads", i);
+    alarm(0);
+    unsigned taken = drain(last, sizeof last);
+    assert_true(taken > 0 && taken < LINES);
+    log_info("going on");
+    fcntl(read_end, F_SETFL, 0);
+    char text[256] = "", expected[64];
+    ssize_t bytes = read(read_end, text, sizeof text - 1);
+    assert_true(bytes > 0);
+    snprintf(expected, sizeof expected, "<4>%u log lines were lost", LINES - taken);
+    assert_memory_equal(text, expected, strlen(expected));
+    assert_non_null(strstr(text, "<6>going on\n"));
+}
+
+static void test_long_lines_are_cut(void **state)
+{
+    (void)state;
+    char long_text[2000], last[1024] = "";
+    memset(long_text, 'x', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = '\0';
+    log_info("%s", long_text);
+    log_debug("below the level");
+    assert_int_equal(drain(last, sizeof last), 1);
+    assert_true(strlen(last) > 400 && strlen(last) < 512);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_reader_that_stops_stops_nobody, divert_stderr,
+                                        restore_stderr),
+        cmocka_unit_test_setup_teardown(test_long_lines_are_cut, divert_stderr, restore_stderr),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
