@@ -90,7 +90,7 @@ static int check_jpeg(const struct config *config, struct config_error *error)
 }
 
 /** ADDRESS:PORT, the address as inet_pton(3) takes it, IPv6 in brackets. */
-static bool listen_is_valid(const char *text)
+static bool address_is_valid(const char *text)
 {
     unsigned char address[sizeof(struct in6_addr)];
     char host[64];
@@ -118,11 +118,16 @@ static int check_server(const struct config *config, struct config_error *error)
         return config_fail(error, -EINVAL,
                            "server.listen, server.socket and server.uplink are all empty: nobody "
                            "could connect");
-    if (config->listen[0] != '\0' && !listen_is_valid(config->listen))
+    if (config->listen[0] != '\0' && !address_is_valid(config->listen))
         return config_fail(error, -EINVAL,
                            "server.listen = %s is not a numeric ADDRESS:PORT such as "
                            "127.0.0.1:7447, 0.0.0.0:7447 or [::]:7447",
                            config->listen);
+    if (config->uplink[0] != '\0' && !address_is_valid(config->uplink))
+        return config_fail(error, -EINVAL,
+                           "server.uplink = %s is not a numeric ADDRESS:PORT such as "
+                           "192.168.0.7:7448 or [fd00::7]:7448",
+                           config->uplink);
     return 0;
 }
 

@@ -465,6 +465,8 @@ static void test_settings_that_contradict(void **state)
         {"[server]\nlisten = 0.0.0.0:0\n", NULL},
         {"[server]\nlisten = [::1]:7447\n", NULL},
         {"[server]\nlisten = ::1:7447\n", "ADDRESS:PORT"},
+        {"[server]\nuplink = relay.example:7448\n", "server.uplink = relay.example:7448"},
+        {"[server]\nuplink = [fd00::7]:7448\n", NULL},
         {"[trigger]\nsource = Line\n", "trigger.line"},
         {"[trigger]\nsource = Line\nline = GPIO17\n", NULL},
         {"[trigger]\nline = GPIO17\n[strobe]\nline = GPIO17\n", "must differ"},
