@@ -240,7 +240,7 @@ int node_run(const struct config *config, const struct hal_camera_ops *camera,
     if (node->watchdog_ns > 0)
         loop_timer_set(&node->loop, node->watchdog_timer, 0);
     node_camera_supervise(node, clock_now_ns());
-    watchdog_ready("streaming");
+    watchdog_ready(node->is_camera_open ? "streaming" : "waiting for the camera");
     run_loop(node);
     watchdog_close();
     node_camera_close(node, clock_now_ns());
