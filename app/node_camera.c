@@ -26,7 +26,8 @@ void node_apply_supervisor(struct node *node)
     uint64_t stall_ns = config->stall_timeout_ms * NS_PER_MS;
     if (stall_ns == 0)
         stall_ns = base_max_u64(STALL_MIN_NS, STALL_PERIODS * frame_period_ns(node));
-    // A camera that makes a frame a minute is not given up before it has had its time, and a restart.
+    // A camera that makes a frame a minute is not given up before it has had its time, and a
+    // restart.
     uint64_t give_up_ns = config->give_up_s * NS_PER_S;
     if (give_up_ns != 0)
         give_up_ns = base_max_u64(give_up_ns, 2 * stall_ns);
