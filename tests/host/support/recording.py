@@ -246,7 +246,7 @@ class Proxy:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.lock = threading.Lock()
-        self.pairs, self.is_up = [], True
+        self.pairs, self.is_up, self.corpses = [], True, []
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -269,18 +269,26 @@ class Proxy:
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self.pump, args=(source, sink), daemon=True).start()
 
-    @staticmethod
-    def pump(source, sink):
+    def pump(self, source, sink):
         try:
             while data := source.recv(16384):
                 sink.sendall(data)
         except OSError:
             pass
+        if source in self.corpses or sink in self.corpses:
+            return
         for end in (source, sink):
             try:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def forget(self):
+        """Breaks the link towards who has dialled; the other side hears nothing ever again."""
+        with self.lock:
+            near, far = self.pairs.pop()
+            self.corpses.append(far)
+        near.shutdown(socket.SHUT_RDWR)
 
     def cut(self):
         with self.lock:
