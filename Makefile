@@ -20,6 +20,8 @@ FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+# Avahi looks nowhere else; an install into a folder of one's own leaves the system alone.
+AVAHIDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),,$(PREFIX))/etc/avahi/services
 
 ifeq ($(V),1)
 Q :=
@@ -245,6 +247,7 @@ install: programs ## into PREFIX: programs, library, header, pkg-config file, sy
 	  'Libs.private: $(CLIENT_LIBS)' > $(DESTDIR)$(LIBDIR)/pkgconfig/pinhole.pc
 	set -e; for unit in $(wildcard board/*.service board/*.socket); do \
 	  sed 's|/usr/local|$(PREFIX)|g' "$$unit" > $(DESTDIR)$(UNITDIR)/"$${unit##*/}"; done
-	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md) $(DESTDIR)$(PREFIX)/share/doc/pinhole
+	install -D -m 644 board/avahi/pinhole.service $(DESTDIR)$(AVAHIDIR)/pinhole.service
+	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md tools/SDK.md) $(DESTDIR)$(PREFIX)/share/doc/pinhole
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.dont_write_bytecode = True
@@ -150,12 +151,31 @@ def recipes():
 
 # What a machine without a screen needs besides, and what ends an endless stream.
 HEADLESS = {
-    "ffplay": (["-autoexit", "-t", "1", "-an"], {"SDL_VIDEODRIVER": "dummy",
-                                                 "SDL_AUDIODRIVER": "dummy"}),
+    "ffplay": ([], {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}),
     "mpv": (["--vo=null", "--ao=null", "--frames=20"], {}),
     "ffmpeg": (["-y", "-nostdin", "-loglevel", "error"], {}),
     "curl": (["--fail", "--silent", "--show-error"], {}),
 }
+
+
+def play_for_a_while(command, folder, environment):
+    """Until the player's clock runs; what it wrote."""
+    path = os.path.join(folder, "ffplay.log")
+    with open(path, "wb") as log:
+        player = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, env=environment,
+                                  stdout=log, stderr=log)
+    try:
+        for _ in range(LIMIT_S * 10):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                out = file.read()
+            if re.search(r"(?:^|\s)(?:[1-9]\d*\.\d+|0\.\d*[1-9]\d*) (?:M-V|A-V|M-A):", out):
+                return out
+            assert player.poll() is None, out[-3000:]
+            time.sleep(0.1)
+        raise AssertionError(out[-3000:])
+    finally:
+        player.kill()
+        player.wait()
 
 
 def run_recipe(name, text, gateway, folder):
@@ -165,6 +185,8 @@ def run_recipe(name, text, gateway, folder):
         command[1:1] = arguments
     else:
         command += arguments
+    if name == "ffplay":
+        return play_for_a_while(command, folder, os.environ | environment)
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           stdin=subprocess.DEVNULL, timeout=LIMIT_S, check=False,
                           env=os.environ | environment)
