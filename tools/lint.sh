@@ -77,7 +77,8 @@ cpp_check() {
     # cppcheck 2.10 does not parse `on ? (struct a){0} : b` (internalAstError).
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j "$(nproc)" \
         --enable=warning,performance,portability --max-configs=4 \
-        --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=uninitvar --suppress=internalAstError --suppress=normalCheckLevelMaxBranches \
+        --suppress={missingIncludeSystem,unknownMacro,uninitvar,ctuuninitvar,internalAstError} \
+        --suppress={normalCheckLevelMaxBranches,toomanyconfigs} \
         -I. -D_GNU_SOURCE= '-DPINHOLE_VERSION="lint"' "$@"
 }
 cpp_check_self() {
