@@ -100,6 +100,9 @@ static void collect_triggers(struct node *node)
     m->timer_ticks_skipped = c->ticks_skipped;
     m->frames_refused = c->frames_refused;
     m->frames_unpaired = c->frames_unpaired;
+    int64_t offset_ns;
+    trigger_offset(&node->trigger, &offset_ns);
+    m->trigger_offset_seconds = (double)offset_ns / (double)NS_PER_S;
 }
 
 static void collect_strobe(struct node *node)
