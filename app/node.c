@@ -173,6 +173,8 @@ static int init_node(struct node *node, const struct config *config,
         status = init_server(node);
     if (status < 0)
         return status;
+    snprintf(node->camera_model, sizeof node->camera_model, "%s", camera->name); // until it is open
+    node_camera_introduce(node);
     node->started_ns = clock_now_ns();
     trigger_init(&node->trigger);
     struct rate_config unlimited = {.quality_min = 1, .quality_max = 100};

@@ -114,17 +114,18 @@ static void find_model(struct node *node)
     }
 }
 
-static void describe_identity(struct node *node)
+void node_camera_introduce(struct node *node)
 {
-    find_model(node);
     snprintf(node->server.identity, sizeof node->server.identity,
              "DeviceUserID=%s\nDeviceModelName=%s\nDeviceFirmwareVersion=%s\n",
              node->config.node_name, node->camera_model, PINHOLE_VERSION);
 }
 
-/** Sets a camera control, within its range. False when the camera has none of that name. */
-static bool set_control(struct node *node, const char *name, double value)
+/** Sets a camera control within its range, which *wanted is brought into. False when the camera has
+ * none of that name. */
+static bool set_control(struct node *node, const char *name, double *wanted)
 {
+    double value = *wanted;
     const struct hal_feature *feature;
     for (unsigned i = 0; (feature = node->camera->feature(i)) != NULL; i++) {
         if (strcmp(feature->name, name) != 0)
@@ -135,6 +136,7 @@ static bool set_control(struct node *node, const char *name, double value)
             log_warning("camera refused %s=%g: %s", name, allowed, node->camera->last_error());
         else if (allowed < value || allowed > value)
             log_warning("%s=%g is outside the camera's range, using %g", name, value, allowed);
+        *wanted = allowed;
         return true;
     }
     return false;
@@ -142,14 +144,15 @@ static bool set_control(struct node *node, const char *name, double value)
 
 static void set_controls(struct node *node)
 {
-    if (node->config.shutter_us > 0) {
-        set_control(node, "ExposureAuto", 0);
-        if (!set_control(node, "ExposureTime", node->config.shutter_us))
+    double off = 0, shutter_us = node->config.shutter_us, gain = node->config.gain;
+    if (shutter_us > 0) {
+        set_control(node, "ExposureAuto", &off);
+        if (!set_control(node, "ExposureTime", &shutter_us))
             log_warning("this camera has no ExposureTime, camera.shutter_us is ignored");
     }
-    if (node->config.gain > 0) {
-        set_control(node, "GainAuto", 0);
-        if (!set_control(node, "Gain", node->config.gain))
+    if (gain > 0) {
+        set_control(node, "GainAuto", &off);
+        if (!set_control(node, "Gain", &gain))
             log_warning("this camera has no Gain, camera.gain is ignored");
     }
 }
@@ -186,11 +189,12 @@ bool node_camera_set_framerate(struct node *node, uint64_t now_ns)
 {
     double wanted = node->config.framerate;
     if (node->is_camera_open) {
-        if (set_control(node, "AcquisitionFrameRate", wanted))
+        if (set_control(node, "AcquisitionFrameRate", &wanted))
             node->got.framerate = wanted;
         else if (wanted > node->got.framerate)
             return false; // slower is a matter of pacing, faster is not
     }
+    node->pace_due_ns = 0; // at the old rate the next one may be due in a minute and a half
     node_apply_supervisor(node);
     node_apply_trigger(node, now_ns);
     node_apply_rate(node);
@@ -260,7 +264,8 @@ static void try_open(struct node *node, uint64_t now_ns)
     int status = open_camera(node, now_ns);
     if (status == 0) {
         node->said_absent = false;
-        describe_identity(node);
+        find_model(node);
+        node_camera_introduce(node);
         return;
     }
     char why[256];

@@ -122,6 +122,8 @@ int node_camera_reconfigure(struct node *node, const struct config *fallback, ch
  * takes one. */
 bool node_camera_set_framerate(struct node *node, uint64_t now_ns);
 void node_camera_close(struct node *node, uint64_t now_ns);
+/** Brings what new connections are told of this node up to date. */
+void node_camera_introduce(struct node *node);
 /** Takes the engine's, rate control's and supervisor's settings from the live configuration. */
 int node_apply_trigger(struct node *node, uint64_t now_ns);
 void node_apply_rate(struct node *node);

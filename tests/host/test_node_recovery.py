@@ -122,7 +122,8 @@ def test_errors_that_come_back_make_no_storm():
 
 
 def test_camera_absent_at_boot_is_waited_for():
-    with Played("open-fail 8\n") as played:
+    with Played("open-fail 8\n", "--set", "node.name=gate") as played:
+        assert "DeviceUserID=gate\n" in played.client.hello.text, played.client.hello
         absent = played.camera(wire.ABSENT)
         assert "open fails" in absent.text, absent.text
         values = played.client.get()
