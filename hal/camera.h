@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The camera contract. Every backend behaves as written here; tests/host/camera_contract.c checks it.
+// The camera contract. Every backend behaves as written here; tests/host/camera_contract.c checks
+// it.
 //
 // One process owns one camera, so a backend keeps its state in static storage and its operations
 // take no handle. All operations are called from the loop's thread. None blocks longer than it
@@ -78,16 +79,18 @@ enum hal_frame_flags {
     HAL_FRAME_NO_CLOCK = 1u << 1, /**< timestamp_ns is the time of arrival, not the sensor's */
 };
 
-/** One frame, valid from acquire() until its release(). Fields that a camera does not report are 0. */
+/** One frame, valid from acquire() until its release(). Fields that a camera does not report are 0.
+ */
 struct hal_frame {
     uint32_t buffer; /**< which buffer: release() wants it back */
     enum hal_pixel_format format;
     uint32_t width, height;
     struct hal_plane plane[HAL_CAMERA_PLANES_MAX];
-    uint32_t bytes;           /**< MJPEG: length of the JPEG */
-    uint32_t sensor_sequence; /**< counts every frame the sensor made, also those nobody got; wraps */
-    uint64_t timestamp_ns;    /**< CLOCK_MONOTONIC at the start of readout of the first row; the
-                                   first row was exposed in [timestamp - exposure, timestamp] */
+    uint32_t bytes; /**< MJPEG: length of the JPEG */
+    uint32_t
+        sensor_sequence;   /**< counts every frame the sensor made, also those nobody got; wraps */
+    uint64_t timestamp_ns; /**< CLOCK_MONOTONIC at the start of readout of the first row; the
+                                first row was exposed in [timestamp - exposure, timestamp] */
     uint32_t exposure_us;
     uint32_t gain_milli;         /**< analogue gain x 1000 */
     uint32_t digital_gain_milli; /**< x 1000 */
@@ -98,7 +101,12 @@ struct hal_frame {
     uint32_t flags;               /**< enum hal_frame_flags */
 };
 
-enum hal_feature_type { HAL_FEATURE_INTEGER, HAL_FEATURE_FLOAT, HAL_FEATURE_BOOLEAN, HAL_FEATURE_ENUM };
+enum hal_feature_type {
+    HAL_FEATURE_INTEGER,
+    HAL_FEATURE_FLOAT,
+    HAL_FEATURE_BOOLEAN,
+    HAL_FEATURE_ENUM
+};
 
 /** One control of the camera, under its GenICam SFNC name. A control the camera lacks is absent.
  * Strings are static or live until close(). An ENUM's value is the index into `choices`. */
@@ -112,7 +120,7 @@ struct hal_feature {
 };
 
 struct hal_camera_ops {
-    const char *name;            /**< "fake", "replay", "libcamera": the part of CAMERA= before ':' */
+    const char *name; /**< "fake", "replay", "libcamera": the part of CAMERA= before ':' */
     const char *(*version)(void); /**< of the library behind it, or "built in" */
 
     /** Lists cameras. Returns how many there are (may exceed max; only max are written), or -errno.
@@ -153,7 +161,8 @@ struct hal_camera_ops {
      * range. 0, -EACCES (read only, or owned by an automatic mode), -EIO. */
     int (*feature_set)(unsigned index, double value);
 
-    /** Ends streaming; frames still borrowed become invalid. May block for a second. Legal always. */
+    /** Ends streaming; frames still borrowed become invalid. May block for a second. Legal always.
+     */
     void (*stop)(void);
     /** Gives the camera up and unmaps everything. Legal always. */
     void (*close)(void);
@@ -170,8 +179,8 @@ extern const struct hal_camera_ops hal_camera_fake;
 extern const struct hal_camera_ops hal_camera_replay;
 extern const struct hal_camera_ops hal_camera_libcamera; /**< only when HAVE_LIBCAMERA */
 
-/** Splits "backend:argument" ("replay:/photos", "libcamera", "fake:faults.txt"). Returns the backend
- * and points *argument into `spec`, or NULL when no such backend was built. */
+/** Splits "backend:argument" ("replay:/photos", "libcamera", "fake:faults.txt"). Returns the
+ * backend and points *argument into `spec`, or NULL when no such backend was built. */
 const struct hal_camera_ops *hal_camera_find(const char *spec, const char **argument);
 
 #endif

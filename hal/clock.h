@@ -5,7 +5,8 @@
 
 #include "hal/base.h"
 
-/** CLOCK_MONOTONIC in nanoseconds: the time base of frames, edges, timers and deadlines. Any thread. */
+/** CLOCK_MONOTONIC in nanoseconds: the time base of frames, edges, timers and deadlines. Any
+ * thread. */
 uint64_t clock_now_ns(void);
 
 /** CLOCK_REALTIME in nanoseconds since 1970-01-01 UTC. Any thread. */

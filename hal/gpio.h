@@ -9,13 +9,18 @@
 
 #include "hal/base.h"
 
-#define HAL_GPIO_LINES_MAX 4
+#define HAL_GPIO_LINES_MAX  4
 #define HAL_GPIO_NAME_BYTES 64
 
 /** Which changes of an input are wanted. */
 enum hal_gpio_edges { HAL_GPIO_RISING = 1, HAL_GPIO_FALLING = 2, HAL_GPIO_BOTH = 3 };
 /** The resistor at an input. */
-enum hal_gpio_bias { HAL_GPIO_BIAS_AS_IS, HAL_GPIO_BIAS_NONE, HAL_GPIO_PULL_UP, HAL_GPIO_PULL_DOWN };
+enum hal_gpio_bias {
+    HAL_GPIO_BIAS_AS_IS,
+    HAL_GPIO_BIAS_NONE,
+    HAL_GPIO_PULL_UP,
+    HAL_GPIO_PULL_DOWN
+};
 
 struct hal_gpio_input {
     const char *line;
@@ -48,7 +53,8 @@ struct hal_gpio_ops {
     int (*open_output)(const struct hal_gpio_output *wish);
     /** Readable (EPOLLIN) when read_edges() has news. Inputs only. */
     int (*fd)(int handle);
-    /** Up to `max` edges, oldest first; 0 when none wait; -EIO when the line is gone. Never blocks. */
+    /** Up to `max` edges, oldest first; 0 when none wait; -EIO when the line is gone. Never blocks.
+     */
     int (*read_edges)(int handle, struct hal_gpio_edge *out, int max);
     /** Sets an output's logical level. 0 or -EIO. */
     int (*write)(int handle, bool level);

@@ -6,7 +6,12 @@
 #include "hal/base.h"
 
 /** syslog(3) priorities that the project uses. */
-enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
+enum log_level {
+    LOG_LEVEL_ERROR = 3,
+    LOG_LEVEL_WARNING = 4,
+    LOG_LEVEL_INFO = 6,
+    LOG_LEVEL_DEBUG = 7
+};
 
 /** Lines above `level` are not written. Default LOG_LEVEL_INFO. The `<N>` prefix is written only
  * when stderr is no terminal (a person does not want it, journald does). Call before the loop. */

@@ -104,7 +104,8 @@ int loop_timer_add(struct loop *loop, loop_timer_fn *fn, void *user)
 void loop_timer_set(struct loop *loop, int timer, uint64_t deadline_ns)
 {
     loop->timers[timer].deadline_ns = deadline_ns;
-    // A disarmed timer may leave earliest_ns too early: that costs one empty turn, never a late one.
+    // A disarmed timer may leave earliest_ns too early: that costs one empty turn, never a late
+    // one.
     loop->earliest_ns = base_min_u64(loop->earliest_ns, deadline_ns);
 }
 

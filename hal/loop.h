@@ -17,6 +17,7 @@
 #endif
 #define LOOP_EVENTS_MAX 32 /**< events taken from the kernel per turn */
 
+/** A watched descriptor: slot and generation. 0 is none. */
 typedef uint64_t loop_token;
 
 /** `events` are EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR as epoll_wait(2) gives them. */
@@ -41,8 +42,8 @@ struct loop {
     int epoll_fd;
     struct loop_fd_slot fds[LOOP_FDS_MAX];
     struct loop_timer_slot timers[LOOP_TIMERS_MAX];
-    uint64_t earliest_ns;   /**< no armed timer is due before this */
-    unsigned fds_used_max;  /**< high-water marks */
+    uint64_t earliest_ns;  /**< no armed timer is due before this */
+    unsigned fds_used_max; /**< high-water marks */
     unsigned timers_used_max;
     uint64_t wait_calls;
     bool is_coarse; /**< the kernel lacks epoll_pwait2(2): timers are up to a millisecond late */

@@ -157,7 +157,7 @@ static void on_listener_event(void *user, uint32_t events, uint64_t now_ns)
     (void)events;
     struct server_listener *listener = user;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = {0};
         socklen_t size = sizeof address;
         int fd =
             accept4(listener->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
