@@ -97,8 +97,9 @@ static int pause_flow(struct pinhole *p, bool on)
         return client_fail(p, EINVAL, "there is no subscription to pause");
     if (on == p->is_paused)
         return 0;
-    const struct wire_subscribe wire =
-        on ? (struct wire_subscribe){0} : client_position_subscribe(p, true);
+    struct wire_subscribe wire = {.policy = WIRE_POLICY_NONE};
+    if (!on)
+        wire = client_position_subscribe(p, true);
     int result = send_wish(p, &wire);
     if (result < 0)
         return result;
@@ -216,7 +217,7 @@ static int copy_record(struct pinhole *p, struct client_record *record, void *bu
 int pinhole_copy_next_sized(struct pinhole *p, int timeout_ms, void *buffer, size_t *bytes,
                             struct pinhole_record *out, size_t out_bytes)
 {
-    struct client_record *record;
+    struct client_record *record = NULL;
     uint64_t deadline_ns = client_deadline_ns(timeout_ms);
     client_enter(p);
     int result = check_pull(p);
