@@ -269,9 +269,16 @@ bool server_flush(struct server *server, uint64_t now_ns)
     bool more = false;
     for (unsigned i = 0; i < server->config.clients_max; i++) {
         struct server_conn *conn = &server->conns[i];
-        if (conn->state != SERVER_CONN_OPEN || conn->wants_output || !server_conn_has_output(conn))
+        if (conn->state != SERVER_CONN_OPEN)
             continue;
-        more |= server_conn_send(conn, now_ns);
+        bool has_backlog = conn->has_backlog;
+        if (has_backlog)
+            server_conn_process(conn, now_ns);
+        if (conn->state == SERVER_CONN_FREE)
+            continue;
+        if (!has_backlog && (conn->wants_output || !server_conn_has_output(conn)))
+            continue;
+        more |= server_conn_send(conn, now_ns) || conn->has_backlog;
         if (conn->state != SERVER_CONN_FREE)
             server_conn_update_events(conn);
     }

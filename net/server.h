@@ -75,6 +75,7 @@ struct server_conn {
     loop_token token;
     bool valid_seen; /**< a first valid message has come */
     bool input_paused;
+    bool has_backlog; /**< more requests are buffered than one turn answers */
     char peer[64];
     uint64_t accepted_ns;
     uint64_t progress_ns; /**< when the peer last took a byte while there was something to take */

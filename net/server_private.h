@@ -41,7 +41,8 @@ void server_conn_drop(struct server_conn *conn, uint64_t now_ns, const char *why
 
 /** Reads and answers what has arrived. */
 void server_conn_receive(struct server_conn *conn, uint64_t now_ns);
-/** Answers requests that are already buffered, as far as the reply buffer and the rate allow. */
+/** Answers a few of the requests that are buffered, as far as the reply buffer and the rate allow;
+ * `has_backlog` says that more could be answered in the next turn. */
 void server_conn_process(struct server_conn *conn, uint64_t now_ns);
 
 /** Sends as much as the socket takes, at most a few records. True when more could go at once. */

@@ -11,6 +11,7 @@
 #define DISCARDS_PER_EVENT 16
 #define PING_BYTES_MAX     64
 #define CREDIT_MAX_NS      NS_PER_S
+#define REQUESTS_PER_TURN  4
 
 void server_conn_reply(struct server_conn *conn, uint8_t type, uint32_t tag, size_t payload_bytes)
 {
@@ -195,8 +196,12 @@ static bool take_credit(struct server_conn *conn, uint64_t now_ns)
 
 void server_conn_process(struct server_conn *conn, uint64_t now_ns)
 {
-    conn->input_paused = false;
-    while (conn->state == SERVER_CONN_OPEN && conn->received_bytes > 0) {
+    conn->input_paused = conn->has_backlog = false;
+    for (int i = 0; conn->state == SERVER_CONN_OPEN && conn->received_bytes > 0; i++) {
+        if (i == REQUESTS_PER_TURN) {
+            conn->input_paused = conn->has_backlog = true;
+            return;
+        }
         if (conn->reply_bytes > 0) {
             conn->input_paused = true; // one reply at a time: the rest waits in the socket
             return;

@@ -333,6 +333,30 @@ static void test_requests_above_the_rate_are_answered_later(void **state)
     bench_close(&b);
 }
 
+static void test_a_turn_answers_a_few_requests_only(void **state)
+{
+    (void)state;
+    struct bench_client c;
+    uint8_t all[200 * WIRE_HEADER_BYTES];
+    bench_open(&b, 8, &(struct server_config){.command_rate = 1000}, NULL);
+    bench_greet(&b, &c, 0);
+    for (uint32_t i = 0; i < 200; i++) {
+        struct wire_header header = {.version = 1, .type = WIRE_TYPE_PING, .tag = i + 1};
+        wire_put_header(all + i * WIRE_HEADER_BYTES, &header);
+    }
+    bench_send_raw(&c, all, sizeof all);
+    for (uint64_t before = 0; before < 200; before = b.server.stats.requests) {
+        bench_turn(&b); // no time passes: the rest does not wait for a tick
+        assert_true(b.server.stats.requests > before && b.server.stats.requests <= before + 8);
+    }
+    for (uint32_t tag = 1; tag <= 200; tag++) {
+        bench_expect(&c, WIRE_TYPE_PING, &m);
+        assert_int_equal(m.header.tag, tag);
+    }
+    bench_hang_up(&c);
+    bench_close(&b);
+}
+
 static void test_addresses_in_use_and_wrong_ones_are_refused(void **state)
 {
     (void)state;
@@ -445,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_one_client_too_many_is_told_so),
         cmocka_unit_test(test_a_thousand_connections_leave_nothing_behind),
         cmocka_unit_test(test_requests_above_the_rate_are_answered_later),
+        cmocka_unit_test(test_a_turn_answers_a_few_requests_only),
         cmocka_unit_test(test_addresses_in_use_and_wrong_ones_are_refused),
         cmocka_unit_test(test_unix_socket_of_a_live_node_stays),
         cmocka_unit_test(test_unix_socket_of_a_dead_node_is_replaced),
