@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // The preparation of an externally triggered sensor, on a folder that stands for the system.
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +14,14 @@
 
 static char root[64];
 static struct config config;
+static char paths[32][256]; // what put() made, folders before what is in them
+static unsigned made;
+
+static void remember(const char *path)
+{
+    assert_true(made < ARRAY_SIZE(paths));
+    snprintf(paths[made++], sizeof paths[0], "%s", path);
+}
 
 static void put(const char *path, const char *text, size_t bytes)
 {
@@ -22,9 +29,11 @@ static void put(const char *path, const char *text, size_t bytes)
     snprintf(full, sizeof full, "%s%s", root, path);
     for (char *slash = strchr(full + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        mkdir(full, 0700);
+        if (mkdir(full, 0700) == 0)
+            remember(full);
         *slash = '/';
     }
+    remember(full);
     FILE *file = fopen(full, "w");
     if (file == NULL) {
         fail_msg("cannot write %s", full);
@@ -68,18 +77,15 @@ static int begin(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
 static int end(void **state)
 {
     (void)state;
-    return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    const char *file = getenv("LIBCAMERA_RPI_CONFIG_FILE");
+    if (file != NULL && strncmp(file, root, strlen(root)) == 0)
+        remove(file);
+    while (made > 0)
+        remove(paths[--made]);
+    return remove(root);
 }
 
 static void a_pi_is_prepared(void **state)
