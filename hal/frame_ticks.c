@@ -53,10 +53,8 @@ void frame_ticks_look(struct frame_ticks *ticks)
     uint64_t passed;
     if (read(ticks->fd, &passed, sizeof passed) == (ssize_t)sizeof passed)
         ticks->pending += passed;
-    if (ticks->pending > FRAME_TICKS_PENDING_MAX) {
-        ticks->next += (uint32_t)(ticks->pending - FRAME_TICKS_PENDING_MAX);
+    if (ticks->pending > FRAME_TICKS_PENDING_MAX)
         ticks->pending = FRAME_TICKS_PENDING_MAX;
-    }
 }
 
 bool frame_ticks_take(struct frame_ticks *ticks, uint32_t *number)

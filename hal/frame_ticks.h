@@ -3,9 +3,9 @@
 // (libcamera's virtual pipeline). Each tick is the start of one frame; a tick while everything is
 // borrowed is a lost frame and shows as a gap in the numbers, as on a sensor.
 //
-// Ticks that passed while nobody looked, or while the camera was still filling, are given out
-// later, oldest first and up to a limit: on a busy machine such a camera runs late, but loses
-// nothing.
+// Ticks that passed while nobody looked, or while the camera was still filling, are given out later,
+// oldest first; of more than a few the rest never were: on a busy machine such a camera makes fewer
+// frames, but loses none.
 #ifndef PINHOLE_HAL_FRAME_TICKS_H
 #define PINHOLE_HAL_FRAME_TICKS_H
 
@@ -15,8 +15,8 @@
 extern "C" {
 #endif
 
-/** Ticks that wait at most; older ones are lost. */
-#define FRAME_TICKS_PENDING_MAX 32
+/** Ticks that wait at most; more are not counted at all. */
+#define FRAME_TICKS_PENDING_MAX 8
 
 struct frame_ticks {
     int fd; /**< a timerfd, readable at each tick; -1 = closed */

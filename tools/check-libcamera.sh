@@ -27,7 +27,7 @@ check() {
     else
         # One write, so that two suites do not mix their lines.
         printf '%s\n' "$(printf 'FAILED  %-8s %s (%d s)\n' "$suite" "$name" $((SECONDS - start))
-            tail -n 60 "$log" | cut -c 1-200 | sed 's/^/        | /')"
+            grep -av 'DmaBufAllocator\|RUN  ' "$log" | tail -n 40 | cut -c 1-200 | sed 's/^/        | /')"
         return 1
     fi
 }

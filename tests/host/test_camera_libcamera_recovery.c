@@ -235,6 +235,7 @@ static void an_unplugged_camera_comes_back_by_its_id(void **state)
     struct hal_frame frame;
     assert_true(libcamera_faults_script("unplug@15,absent@2x3"));
     bed_start("0", 480, 272, 60);
+    bed_take(2); // now everything is open
     unsigned fds = bed_descriptors();
     assert_int_equal(wait_for_error(), -ENODEV);
     assert_non_null(strstr(bed_ops->last_error(), "unplugged"));

@@ -13,6 +13,7 @@
 #include <jpeglib.h>
 
 #include <cmocka.h>
+#undef stop // cmocka 2 has a macro of this name
 
 #include "app/jpeg.h"
 #include "tests/host/support/picture.h"
