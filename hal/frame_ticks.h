@@ -3,9 +3,9 @@
 // (libcamera's virtual pipeline). Each tick is the start of one frame; a tick while everything is
 // borrowed is a lost frame and shows as a gap in the numbers, as on a sensor.
 //
-// Ticks that passed while nobody looked, or while the camera was still filling, are given out later,
-// oldest first; of more than a few the rest never were: on a busy machine such a camera makes fewer
-// frames, but loses none.
+// Ticks that passed while nobody looked, or while the camera was still filling, are given out
+// later, oldest first; of more than a few the rest never were: on a busy machine such a camera
+// makes fewer frames, but loses none.
 #ifndef PINHOLE_HAL_FRAME_TICKS_H
 #define PINHOLE_HAL_FRAME_TICKS_H
 
