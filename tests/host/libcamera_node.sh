@@ -50,7 +50,12 @@ stop() {
     node=""
 }
 frames() { timeout 5 "$build/pinholectl" --node "unix:$work/socket" watch --count "$1" >/dev/null 2>&1; }
-counter() { ctl stats | awk -v name="$1" '$1 == name { print $2 + 0 }'; }
+counter() {
+    local name value
+    ctl stats | while read -r name value; do
+        [ "$name" != "$1" ] || printf '%d\n' "${value%.*}"
+    done
+}
 counted() { [ "$(counter "$1")" -ge "$2" ]; }
 
 # --- what a user does ---------------------------------------------------------------------------
