@@ -170,7 +170,7 @@ int pinhole_next(struct pinhole *p, int timeout_ms, struct pinhole_record **out)
     int result = check_pull(p);
     if (result == 0)
         result = client_next(p, deadline_ns, &p->borrowed, &record);
-    *out = result > 0 ? &record->shown : NULL;
+    *out = record != NULL ? &record->shown : NULL;
     return client_leave(p, result);
 }
 
@@ -223,7 +223,7 @@ int pinhole_copy_next_sized(struct pinhole *p, int timeout_ms, void *buffer, siz
     int result = check_pull(p);
     if (result == 0)
         result = client_next(p, deadline_ns, &p->called, &record);
-    if (result > 0)
+    if (record != NULL)
         result = copy_record(p, record, buffer, bytes, out, out_bytes);
     return client_leave(p, result);
 }
