@@ -59,25 +59,29 @@ int node_apply_trigger(struct node *node, uint64_t now_ns)
     uint64_t deadline_ns = config->trigger_timeout_ms * NS_PER_MS;
     if (deadline_ns == 0)
         deadline_ns = MATCH_PERIODS * period_ns + MATCH_MARGIN_NS;
-    struct trigger_config wish = {
-        .on = config->trigger_mode == CONFIG_TRIGGER_ON,
-        .source = (enum wire_trigger_source)(config->trigger_source + 1),
-        .rule = (enum trigger_rule)config->trigger_rule,
-        .delay_ns = config->trigger_delay_us * NS_PER_US,
-        .divider = config->trigger_divider,
-        .hold_off_ns = config->trigger_hold_off_us * NS_PER_US,
-        .burst_count = config->burst_frames,
-        .pretrigger = config->pretrigger_frames,
-        .deadline_ns = deadline_ns,
-        .period_ns = config->timer_period_ms * NS_PER_MS,
-        .readout_ns = config->readout_us != 0 ? config->readout_us * NS_PER_US : period_ns,
-        .frame_interval_ns = period_ns,
-        .window_ns = config->trigger_window_us * NS_PER_US,
-    };
-    node_drop_held(node);
-    int status = trigger_configure(&node->trigger, &wish, now_ns);
-    if (status < 0)
-        return status;
+    struct trigger_config wish;
+    memset(&wish, 0, sizeof wish); // padding too, so that equal settings are equal bytes
+    wish.on = config->trigger_mode == CONFIG_TRIGGER_ON;
+    wish.source = (enum wire_trigger_source)(config->trigger_source + 1);
+    wish.rule = (enum trigger_rule)config->trigger_rule;
+    wish.delay_ns = config->trigger_delay_us * NS_PER_US;
+    wish.divider = config->trigger_divider;
+    wish.hold_off_ns = config->trigger_hold_off_us * NS_PER_US;
+    wish.burst_count = config->burst_frames;
+    wish.pretrigger = config->pretrigger_frames;
+    wish.deadline_ns = deadline_ns;
+    wish.period_ns = config->timer_period_ms * NS_PER_MS;
+    wish.readout_ns = config->readout_us != 0 ? config->readout_us * NS_PER_US : period_ns;
+    wish.frame_interval_ns = period_ns;
+    wish.window_ns = config->trigger_window_us * NS_PER_US;
+    // Configuring starts timer and divider anew, which a restart of the stream must not do: a time
+    // lapse with an hour between its pictures would begin that hour again.
+    if (memcmp(&wish, &node->trigger.config, sizeof wish) != 0) {
+        node_drop_held(node);
+        int status = trigger_configure(&node->trigger, &wish, now_ns);
+        if (status < 0)
+            return status;
+    }
     // Without its light the camera still works; the reason is logged.
     strobe_line_configure(&node->strobe, config, &node->loop, wish.readout_ns, period_ns, now_ns);
     return line_trigger_configure(&node->line, config, &node->loop, &node->trigger, now_ns);

@@ -240,5 +240,15 @@ def test_pretrigger_can_be_switched_off_while_a_frame_is_encoded_for_it():
             assert client.next_frame().trigger_id == 1
 
 
+def test_restarts_of_the_stream_do_not_start_the_timer_anew():
+    # A restart each half second, a tick each second.
+    with Node(*ON, "--trigger-source", "Timer", "--set", "trigger.timer_period_ms=1000",
+              script="every 30 stream-error\n") as node:
+        with wire.Client(node.address) as client:
+            client.subscribe(start=1)
+            account = Account()
+            account.settle(client, {1, 2, 3})
+
+
 if __name__ == "__main__":
     run_cases(globals())
