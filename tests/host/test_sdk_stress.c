@@ -78,7 +78,8 @@ static void await_act(struct cycle *cycle)
 static struct pinhole *open_one(const char *address)
 {
     struct pinhole *p;
-    require(pinhole_open(&p, address, NULL) == 0, "open", pinhole_error(p));
+    const int error = pinhole_open(&p, address, NULL);
+    require(error == 0, "open", pinhole_error(p));
     return p;
 }
 
