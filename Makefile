@@ -234,7 +234,7 @@ $(BUILD)/tests/pinhole-faulty: $(call obj,app/main.c tests/host/support/libcamer
 test-programs: $(if $(wildcard app/main.c),$(BUILD)/tests/pinhole-faulty)
 endif
 
-# Units say /usr/local; installing elsewhere rewrites that.
+# Units say /usr/local; installing elsewhere rewrites that. ldconfig lets programs find libpinhole.
 install: programs ## into PREFIX: programs, library, header, pkg-config file, systemd units, documents
 	install -d $(addprefix $(DESTDIR),$(addprefix $(PREFIX)/,bin include share/doc/pinhole) \
 	  $(LIBDIR)/pkgconfig $(UNITDIR))
@@ -242,6 +242,7 @@ install: programs ## into PREFIX: programs, library, header, pkg-config file, sy
 	install -m 644 net/pinhole.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(LIB_CLIENT) $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
+	$(if $(DESTDIR),,-ldconfig)
 	printf '%s\n' 'Name: pinhole' 'Description: client library of Pinhole camera nodes' \
 	  'Version: $(VERSION)' 'Cflags: -I$(PREFIX)/include' 'Libs: -L$(LIBDIR) -lpinhole' \
 	  'Libs.private: $(CLIENT_LIBS)' > $(DESTDIR)$(LIBDIR)/pkgconfig/pinhole.pc
