@@ -151,7 +151,7 @@ static int finish(struct recorder *r, int code)
         return code;
     if (sum.dropped > 0)
         return REC_UNWRITTEN;
-    if (sum.unreached > 0)
+    if (sum.unreached > 0 || sum.cameras == 0) // in listen mode nobody may have come
         return REC_NO_LINK;
     return sum.missing > 0 ? REC_MISSING : REC_OK;
 }

@@ -257,6 +257,8 @@ def test_exit_codes_and_usage():
         assert done.returncode == 3 and "not a numeric ADDRESS:PORT" in done.stderr, done
         done = run("-o", folder, "--seconds", "1", f"cam=127.0.0.1:{free_port()}")
         assert done.returncode == 3 and "Connection refused; trying on" in done.stderr, done
+        done = run("-o", folder, "--seconds", "1", "--listen", "127.0.0.1:0")
+        assert done.returncode == 3 and "listening on 127.0.0.1 port" in done.stderr, done
         done = run("-o", f"{folder}/a/b", "cam=127.0.0.1")
         assert done.returncode == 1 and "cannot make the folder" in done.stderr, done
     for option, said in (("--help", "Exit codes"), ("--version", "pinhole-rec ")):
