@@ -54,13 +54,11 @@ void node_controls_apply(struct node *node)
 
 void node_controls_save(const struct node *node, struct node_snapshot *snapshot)
 {
-    const struct hal_feature *feature;
     snapshot->controls = node->controls;
     snapshot->count = 0;
     if (!node->is_camera_open)
         return;
-    for (unsigned i = 0;
-         i < HAL_CAMERA_FEATURES_MAX && (feature = node->camera->feature(i)) != NULL; i++) {
+    for (unsigned i = 0; i < HAL_CAMERA_FEATURES_MAX && node->camera->feature(i) != NULL; i++) {
         snapshot->is_known[i] = node->camera->feature_get(i, &snapshot->value[i]) == 0;
         snapshot->count = i + 1;
     }
