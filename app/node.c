@@ -207,6 +207,13 @@ static void measure_turn(struct node *node, uint64_t start_ns)
     node->preemptions = usage.ru_nivcsw;
 }
 
+static void note_use(struct node *node)
+{
+    node->waiting_used_max = base_max_u32(node->waiting_used_max, node->waiting_count);
+    node->held_used_max = base_max_u32(node->held_used_max, node->held_count);
+    node->triggers_used_max = base_max_u32(node->triggers_used_max, node->trigger.used);
+}
+
 static bool is_drained(struct node *node, uint64_t now_ns)
 {
     return node->drain_until_ns != 0 &&
@@ -219,6 +226,7 @@ static void run_loop(struct node *node)
     while (node->exit_status < 0) {
         loop_timer_set(&node->loop, node->trigger_timer, trigger_next_deadline(&node->trigger));
         uint64_t now_ns = loop_turn(&node->loop, more || node_has_work(node));
+        note_use(node);
         strobe_line_turn(&node->strobe, &node->trigger, now_ns);
         node_encode_slice(node, now_ns);
         node_report_outcomes(node, now_ns);

@@ -97,6 +97,7 @@ struct node {
     struct node_job job;
     struct node_held held[CONFIG_PRETRIGGER_LIMIT];
     unsigned held_count;
+    unsigned waiting_used_max, held_used_max, triggers_used_max; /**< as turns found them */
 
     bool is_turn_blocked; /**< a camera call that may block was made: no turn to measure */
     uint64_t turn_worst_ns, turn_worst_alone_ns;

@@ -144,6 +144,23 @@ void node_collect_metrics(struct node *node, uint64_t now_ns)
     m->uptime_seconds = (double)(now_ns - node->started_ns) / (double)NS_PER_S;
 }
 
+/** How large each pool is and how full it has been: what says in the field that a limit is near. */
+static void print_pools(const struct node *n, struct reply *out)
+{
+    reply_add(out, "# HELP pinhole_pool_size Places in each pool of fixed size\n"
+                   "# TYPE pinhole_pool_size gauge\n");
+#define POOL(name, bytes, count, used)                                                             \
+    reply_add(out, "pinhole_pool_size{pool=\"%s\"} %zu\n", name, (size_t)(count));
+#include "app/pools.def"
+#undef POOL
+    reply_add(out, "# HELP pinhole_pool_used_max Most of them used at a time since start\n"
+                   "# TYPE pinhole_pool_used_max gauge\n");
+#define POOL(name, bytes, count, used)                                                             \
+    reply_add(out, "pinhole_pool_used_max{pool=\"%s\"} %zu\n", name, (size_t)(used));
+#include "app/pools.def"
+#undef POOL
+}
+
 int node_request(void *user, uint8_t type, char *text, size_t bytes, char *data, size_t size,
                  uint64_t now_ns)
 {
@@ -169,6 +186,7 @@ int node_request(void *user, uint8_t type, char *text, size_t bytes, char *data,
     case WIRE_TYPE_STATS:
         node_collect_metrics(node, now_ns);
         metrics_print(&node->metrics, &out);
+        print_pools(node, &out);
         break;
     default: return -WIRE_ERROR_UNKNOWN_TYPE;
     }

@@ -240,5 +240,22 @@ def test_connections_come_and_go_while_it_streams():
             connection.close()
 
 
+def test_pools_tell_how_full_they_have_been():
+    with Node() as node, wire.Client(node.address) as client:
+        with wire.Client(node.address) as other:
+            client.subscribe(start=1)
+            for _ in range(3):
+                client.next_frame()
+            other.get()
+        stats = client.stats()
+        size = {k: v for k, v in stats.items() if k.startswith("pinhole_pool_size{")}
+        used = {k.replace("used_max", "size"): v for k, v in stats.items()
+                if k.startswith("pinhole_pool_used_max{")}
+        assert len(size) >= 10 and set(size) == set(used), stats
+        assert all(0 <= used[name] <= size[name] for name in size), (size, used)
+        assert used['pinhole_pool_size{pool="connections"}'] == 2
+        assert used['pinhole_pool_size{pool="frame store: blocks"}'] >= 3
+
+
 if __name__ == "__main__":
     run_cases(globals())
