@@ -118,6 +118,7 @@ struct server_uplink {
     struct server_conn *conn; /**< connected; NULL otherwise */
     uint64_t pause_ns; /**< before the next attempt; doubles up to SERVER_UPLINK_PAUSE_MAX_NS */
     bool said_unreachable;
+    bool was_mute; /**< the last one who accepted hung up without a valid message */
 };
 
 struct server {

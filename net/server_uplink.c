@@ -57,9 +57,9 @@ static void on_connected(void *user, uint32_t events, uint64_t now_ns)
         retry_later(server, now_ns);
         return;
     }
-    log_info("uplink %s: connected", uplink->name);
+    if (!uplink->was_mute)
+        log_info("uplink %s: connected", uplink->name);
     uplink->said_unreachable = false;
-    uplink->pause_ns = SERVER_UPLINK_PAUSE_NS;
     loop_timer_set(server->loop, uplink->timer, NS_NEVER);
 }
 
@@ -88,7 +88,13 @@ static void on_timer(void *user, uint64_t now_ns)
 
 void server_uplink_lost(struct server *server, uint64_t now_ns)
 {
-    server->uplink.conn = NULL;
+    struct server_uplink *uplink = &server->uplink;
+    // Who accepts and hangs up without a word (a full relay, a wrong port) is tried ever more
+    // seldom.
+    uplink->was_mute = !uplink->conn->valid_seen;
+    if (!uplink->was_mute)
+        uplink->pause_ns = SERVER_UPLINK_PAUSE_NS;
+    uplink->conn = NULL;
     retry_later(server, now_ns);
 }
 

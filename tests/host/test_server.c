@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -357,6 +358,59 @@ static void test_a_turn_answers_a_few_requests_only(void **state)
     bench_close(&b);
 }
 
+/** Lets time pass until the node dials. Returns the accepted socket; *waited_ns is how long it
+ * took, in steps of 50 ms. */
+static int accept_uplink(int listener, uint64_t *waited_ns)
+{
+    for (*waited_ns = 0; *waited_ns < 120 * NS_PER_S; *waited_ns += 50 * NS_PER_MS) {
+        int fd = accept(listener, NULL, NULL);
+        if (fd >= 0) {
+            bench_settle(&b);
+            return fd;
+        }
+        advance(50 * NS_PER_MS);
+    }
+    return -1;
+}
+
+static void test_an_uplink_that_hangs_up_is_tried_ever_more_seldom(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    char text[32];
+    uint64_t waited_ns;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    snprintf(text, sizeof text, "127.0.0.1:%u", ntohs(address.sin_port));
+    bench_open(&b, 8, &usual, NULL);
+    assert_int_equal(server_dial(&b.server, text), 0);
+    uint64_t least_ns = 0;
+    for (int i = 0; i < 8; i++) { // at once, then after 1, 2, 4 ... 30 s
+        int fd = accept_uplink(listener, &waited_ns);
+        assert_true(fd >= 0 && waited_ns >= least_ns);
+        least_ns = i == 0 ? NS_PER_S / 2 : base_min_u64(2 * least_ns, 29 * NS_PER_S);
+        close(fd);
+        bench_settle(&b);
+    }
+    int fd = accept_uplink(listener, &waited_ns);
+    assert_true(fd >= 0 && waited_ns >= 29 * NS_PER_S);
+    struct wire_header header = {.version = 1, .type = WIRE_TYPE_PING, .tag = 1};
+    uint8_t ping[WIRE_HEADER_BYTES];
+    wire_put_header(ping, &header);
+    assert_int_equal(send(fd, ping, sizeof ping, 0), sizeof ping);
+    bench_settle(&b);
+    close(fd); // it spoke, so it is dialled again soon
+    bench_settle(&b);
+    fd = accept_uplink(listener, &waited_ns);
+    assert_true(fd >= 0 && waited_ns <= 2 * NS_PER_S);
+    close(fd);
+    close(listener);
+    bench_close(&b);
+}
+
 static void test_addresses_in_use_and_wrong_ones_are_refused(void **state)
 {
     (void)state;
@@ -470,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_a_thousand_connections_leave_nothing_behind),
         cmocka_unit_test(test_requests_above_the_rate_are_answered_later),
         cmocka_unit_test(test_a_turn_answers_a_few_requests_only),
+        cmocka_unit_test(test_an_uplink_that_hangs_up_is_tried_ever_more_seldom),
         cmocka_unit_test(test_addresses_in_use_and_wrong_ones_are_refused),
         cmocka_unit_test(test_unix_socket_of_a_live_node_stays),
         cmocka_unit_test(test_unix_socket_of_a_dead_node_is_replaced),
