@@ -163,12 +163,20 @@ static int init_node(struct node *node, const struct config *config,
     node->camera_state = WIRE_CAMERA_ABSENT;
     if (node->config.node_name[0] == '\0')
         gethostname(node->config.node_name, sizeof node->config.node_name - 1);
-    if (getrandom(&node->boot_id, sizeof node->boot_id, 0) < 0 || loop_init(&node->loop) < 0 ||
-        jpeg_encoder_init(&node->encoder) < 0 || add_timers(node) < 0 || watch_signals(node) < 0) {
-        log_error("cannot start: %s", strerror(errno));
-        return -errno;
+    int status = loop_init(&node->loop);
+    if (status == 0)
+        status = jpeg_encoder_init(&node->encoder);
+    if (status == 0)
+        status = add_timers(node);
+    if (status == 0)
+        status = watch_signals(node);
+    if (status == 0 && getrandom(&node->boot_id, sizeof node->boot_id, 0) < 0)
+        status = -errno;
+    if (status < 0) {
+        log_error("cannot start: %s", strerror(-status));
+        return status;
     }
-    int status = map_store(node);
+    status = map_store(node);
     if (status == 0)
         status = init_server(node);
     if (status < 0)
