@@ -107,7 +107,7 @@ run_suite() {
         echo "FAILED  $suite: no tree to test in"
         return
     fi
-    local valgrind="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
+    local valgrind="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite"
     local make="make --no-print-directory"
 
     check "without cameras: builds with sanitizers" inside "$make -j2 SAN=1 BUILD=build/san \
