@@ -164,7 +164,7 @@ stop
 
 # The file is hidden from this node alone: other tests may be using it.
 # shellcheck disable=SC2016 # the inner shell expands
-start unshare --mount bash -c 'mount --bind /dev/null "$0" && exec "$@"' "$yaml" \
+start unshare --mount --propagation unchanged bash -c 'mount --bind /dev/null "$0" && exec "$@"' "$yaml" \
     "$build/pinhole" --camera libcamera:Bars0
 expect "absent at boot: said" soon has "$work/node.log" "sees no camera"
 expect "absent at boot: state is served" counted pinhole_camera_streaming 0
