@@ -32,7 +32,6 @@
 #define RATE_CREDIT_MAX     1.0
 #define RATE_FRAME_MAX      2.5 // a frame on its way to more than this many shares is started over
 #define RATE_INTERVAL_MAX_S 5.0
-#define LINK_SHARE          0.9
 
 #define WATCH_FROM    0.1  // of the rows: earlier estimates are guesses
 #define WATCH_SLACK   0.45 // doubt in the estimate at the top of the picture; 0 at its bottom
@@ -90,11 +89,6 @@ void rate_configure(struct rate *r, const struct rate_config *config)
     r->config = *config;
 }
 
-void rate_set_link(struct rate *r, uint64_t bits_per_second)
-{
-    r->link_bits_per_second = bits_per_second;
-}
-
 void rate_reset_scene(struct rate *r)
 {
     r->gamma = GAMMA_START;
@@ -112,11 +106,7 @@ void rate_reset_scene(struct rate *r)
 // Bytes per second to aim at; 0 for no aim.
 static double byte_rate(const struct rate *r)
 {
-    double rate = (double)r->config.bits_per_second / 8.0;
-    double link = (double)r->link_bits_per_second / 8.0 * LINK_SHARE;
-    if (rate > 0 && link > 0)
-        return fmin(rate, link);
-    return fmax(rate, link);
+    return (double)r->config.bits_per_second / 8.0;
 }
 
 // What time brought is taken off the debt. Credit beyond a frame or so is forgotten: a dark night

@@ -41,7 +41,6 @@ struct rate_sample {
 /** All state of rate control. Read the counters; leave the rest to the module. */
 struct rate {
     struct rate_config config;
-    uint64_t link_bits_per_second;
     // the model: log_bytes rises by gamma per unit of fineness
     double gamma;
     struct rate_sample sample[RATE_LAGS]; // [0] is the previous frame
@@ -70,10 +69,6 @@ struct rate {
 void rate_init(struct rate *rate, const struct rate_config *config);
 /** Changes the limits; keeps what was learnt. Between frames. */
 void rate_configure(struct rate *rate, const struct rate_config *config);
-
-/** The option "follow the link": frames are also held to 90 % of this bit rate (what the node
- * measured that its subscribers take); 0 for no such limit. Between frames. */
-void rate_set_link(struct rate *rate, uint64_t bits_per_second);
 
 /** Forgets the scene (size, format or camera changed); limits and bit rate debt stay. */
 void rate_reset_scene(struct rate *rate);

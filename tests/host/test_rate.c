@@ -412,24 +412,6 @@ static void test_frame_that_cannot_fit(void **state)
     assert_true(rate_begin(&rate, 4 * FRAME_NS) > 30);
 }
 
-static void test_link_speed_holds_frames_down(void **state)
-{
-    (void)state;
-    struct rate rate;
-    rate_init(&rate, &(struct rate_config){5, 95, 0, 0, FRAMERATE});
-    for (unsigned i = 0; i < 30; i++)
-        assert_int_equal(still_frame(&rate, i, 20000), 95);
-    rate_set_link(&rate, 4000000);
-    double sum = 0;
-    for (unsigned i = 30; i < 330; i++) {
-        unsigned quality = still_frame(&rate, i, 20000);
-        sum += i >= 180 ? still_size(20000, quality) : 0;
-    }
-    assert_true(fabs(sum / (0.9 * 4000000 / 8 * 5) - 1.0) < 0.03);
-    rate_set_link(&rate, 0);
-    assert_int_equal(still_frame(&rate, 330, 20000), 95);
-}
-
 static void test_limits_change_under_way(void **state)
 {
     (void)state;
@@ -457,7 +439,6 @@ int main(void)
         cmocka_unit_test(test_cut_is_answered_in_one_frame),
         cmocka_unit_test(test_no_limit_means_best_quality),
         cmocka_unit_test(test_frame_that_cannot_fit),
-        cmocka_unit_test(test_link_speed_holds_frames_down),
         cmocka_unit_test(test_limits_change_under_way),
     };
     if (jpeg_encoder_init(&encoder))
