@@ -11,11 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { BOOT = 77, PATIENCE_MS = 20000 };
+enum { BOOT = 77, PATIENCE_MS = 20000, LIMIT_S = 400 };
 
 static struct pinhole *open_client(struct peer *peer, void (*script)(struct peer *), int reconnect)
 {
@@ -163,6 +164,31 @@ static void test_latest_only(void **state)
     }
     assert_int_equal(frame.sequence, 111);
     close_both(client, &peer);
+}
+
+/** What stands in the socket is fresher than what was received first. */
+static void test_latest_only_looks_into_the_socket(void **state)
+{
+    (void)state;
+    uint8_t stream[12 * PEER_MESSAGE_MAX];
+    const struct pinhole_options options = {.size = sizeof options, .reconnect = -1};
+    struct pinhole_record *record;
+    struct pinhole *client;
+    int fds[2];
+    assert_return_code(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), errno);
+    assert_int_equal(client_make(&client, &options), 0);
+    client_link_adopt(client, fds[0]);
+    size_t bytes = peer_make_hello(stream, BOOT);
+    for (uint64_t s = 100; s <= 110; s++)
+        bytes += peer_make_frame(stream + bytes, BOOT, s);
+    assert_int_equal(write(fds[1], stream, bytes), bytes);
+    client->wish =
+        (struct pinhole_subscription){.policy = PINHOLE_LATEST, .strategy = PINHOLE_LATEST_ONLY};
+    assert_int_equal(pinhole_next(client, PATIENCE_MS, &record), 1);
+    assert_int_equal(record->frame.sequence, 110);
+    assert_int_equal(record->frame.skipped, 10);
+    pinhole_close(client);
+    close(fds[1]);
 }
 
 static void test_latest_n(void **state)
@@ -340,6 +366,37 @@ static void test_callback_learns_of_the_end(void **state)
     assert_int_equal(atomic_load(&heard.ends), 1);
 }
 
+static void play_silence(struct peer *peer)
+{
+    peer_greet(peer, BOOT, false);
+    peer_take_subscribe(peer);
+    for (int i = 0; i < 20; i++) {
+        peer_expect(peer, WIRE_TYPE_PING);
+        peer_reply(peer, WIRE_TYPE_PING, peer->request, peer->request_bytes);
+    }
+    peer_take_subscribe(peer);
+    peer_sees_end(peer);
+}
+
+/** The callback's thread sleeps on the link; who calls meanwhile must not wait for a frame. */
+static void test_calls_while_nothing_comes(void **state)
+{
+    (void)state;
+    struct peer peer;
+    struct heard heard = {.frames = 0};
+    struct pinhole *client = open_client(&peer, play_silence, -1);
+    assert_int_equal(pinhole_start(client, NULL, on_record, &heard), 0);
+    for (int i = 0; i < 20; i++) {
+        usleep(5000); // so that it sleeps
+        assert_true(pinhole_ping(client) > 0);
+    }
+    usleep(5000);
+    assert_int_equal(pinhole_stop(client), 0);
+    close_both(client, &peer);
+    assert_int_equal(peer.subscribe.policy, WIRE_POLICY_NONE);
+    assert_int_equal(atomic_load(&heard.frames), 0);
+}
+
 static void test_callback_needs_all_records_back(void **state)
 {
     (void)state;
@@ -457,14 +514,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_copy_keeps_what_does_not_fit),
         cmocka_unit_test(test_latest_only),
+        cmocka_unit_test(test_latest_only_looks_into_the_socket),
         cmocka_unit_test(test_latest_n),
         cmocka_unit_test(test_one_by_one_drops_none),
         cmocka_unit_test(test_break_before_the_first_record),
         cmocka_unit_test(test_pause_goes_on_where_it_stopped),
         cmocka_unit_test(test_callback_learns_of_the_end),
+        cmocka_unit_test(test_calls_while_nothing_comes),
         cmocka_unit_test(test_callback_needs_all_records_back),
         cmocka_unit_test(test_typed_features),
         cmocka_unit_test(test_elements_of_other_sizes),
     };
+    alarm(LIMIT_S); // what hangs is ended
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,24 @@ static void test_more_than_fit(void **state)
     peer_join(&two);
 }
 
+/** Two addresses of one node: the same boot answers at both. */
+static void test_two_addresses_of_one_node(void **state)
+{
+    (void)state;
+    struct peer one, same, two;
+    struct pinhole_node nodes[4];
+    peer_start(&one, play_one);
+    peer_start(&same, play_one);
+    peer_start(&two, play_two);
+    const char *addresses[] = {one.address, same.address, two.address, NULL};
+    assert_int_equal(pinhole_enumerate(nodes, 4, addresses, PATIENCE_MS), 2);
+    assert_string_equal(nodes[0].address, one.address);
+    assert_string_equal(nodes[1].address, two.address);
+    peer_join(&one);
+    peer_join(&same);
+    peer_join(&two);
+}
+
 static void play_found_and_opened(struct peer *peer)
 {
     answer_probe(peer, 71, "S-71");
@@ -152,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_at_a_time),
         cmocka_unit_test(test_more_than_fit),
+        cmocka_unit_test(test_two_addresses_of_one_node),
         cmocka_unit_test(test_open_by_serial),
         cmocka_unit_test(test_same_name_twice),
     };
