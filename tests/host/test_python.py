@@ -242,6 +242,27 @@ def test_break_before_the_first_record():
         proxy.close()
 
 
+def test_node_says_where_a_subscription_begins():
+    from pinhole import _link, _position
+    with Node("--set", "trigger.mode=On", "--set", "trigger.source=Software") as node, \
+            pinhole.Camera(address_of(node), policy="every") as camera:
+        camera.trigger()  # so that the log is not empty
+        camera.frame(PATIENCE_S)
+        for policy in (_position.EVERY, _position.LATEST):
+            for asked, wanted in ((5, 5), (_position.FROM_NEXT, None)):
+                wish = _position.Wish(policy, from_sequence=asked)
+                reply = camera._link.request(_link.SUBSCRIBE, _position.pack(wish, 0, asked))
+                assert len(reply) == 8, reply
+                start = int.from_bytes(reply, "little")
+                assert wanted in (None, start), (asked, start)
+        # Nothing came in between: the frame of the next trigger is the record that was promised.
+        camera._link.position = _position.Position(wish, camera.boot_id, start)
+        camera._link.records.clear()
+        camera.trigger()
+        record = camera.next(PATIENCE_S)
+        assert record is not None and record.sequence == start, (record, start)
+
+
 def test_node_restarts():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "node")

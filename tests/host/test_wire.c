@@ -307,8 +307,10 @@ static void test_golden_hello_and_subscribe(void **state)
     check_golden("hello", HEADER(HELLO, 0, 0), &messages[0], &hello, text, TEXT_BYTES(text));
     check_golden("subscribe_request", HEADER(SUBSCRIBE, 0, 0xA1B2C3D4), &messages[1], &subscribe,
                  "", 0);
-    check_golden("subscribe_reply", HEADER(SUBSCRIBE, WIRE_FLAG_REPLY, 0xA1B2C3D4), NULL, NULL, "",
-                 0);
+    uint8_t start[8];
+    wire_store_u64(start, 1043);
+    check_golden("subscribe_reply", HEADER(SUBSCRIBE, WIRE_FLAG_REPLY, 0xA1B2C3D4), NULL, NULL,
+                 start, sizeof start);
 }
 
 static void test_golden_frame(void **state)

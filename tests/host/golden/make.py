@@ -30,7 +30,7 @@ message("hello", 1, struct.pack(
     b"DeviceUserID=gate 7\nDeviceModelName=imx296\nDeviceFirmwareVersion=0.1.0\n")
 message("subscribe_request", 2, struct.pack(
     "<HBBIQQ", 24, 2, 1, 100000, 0x1122334455667788, 1043), 0, 0xA1B2C3D4)
-message("subscribe_reply", 2, b"", REPLY, 0xA1B2C3D4)
+message("subscribe_reply", 2, struct.pack("<Q", 1043), REPLY, 0xA1B2C3D4)
 message("frame", 3, struct.pack(
     "<HBBIQQQIHHQQIIIIIIIIIIIIQQqBBhI", 136, 1, 80, 0x11, 0x1122334455667788, 1043, 1000, 70000,
     1456, 1088, 5_000_000_000, 1_795_000_000_000_000_000, 8000, 1500, 1001, 33333, 5600, 120500,
