@@ -36,7 +36,7 @@ int rec_camera_init(struct rec_camera *camera, const char *name, const char *add
     }
     if (count > 0)
         camera->serial_next = found[count - 1].serial + 1;
-    camera->position = rec_recover_position(found, count);
+    camera->position = rec_recover_position(camera->folder, found, count);
     free(found);
     return 0;
 }

@@ -24,30 +24,64 @@ enum {
     SHARES = 4
 };
 
+struct entry {
+    struct rec_found found;
+    const char *folder; /**< one of keeper->folders */
+};
+
+struct folder {
+    struct folder *next;
+    char path[REC_PATH_SIZE];
+};
+
 struct rec_keeper {
     const struct rec_options *options;
     int lock_fd;
     pthread_mutex_t lock;
-    struct rec_found *list; /**< complete segments, in the order of their completion */
-    size_t count, room;
+    struct folder *folders;
+    struct entry *list;      /**< complete segments, in the order of their completion */
+    size_t head, tail, room; /**< list[head..tail) are there */
     uint64_t complete_bytes;
     int64_t growing_bytes; /**< in unfinished segments */
     int64_t unchecked_bytes;
 };
 
-static bool append(struct rec_keeper *keeper, const struct rec_found *found)
+/** The path that stands for all equal ones; NULL: out of memory. */
+static const char *intern(struct rec_keeper *keeper, const char *path)
 {
-    if (keeper->count == keeper->room) {
+    for (struct folder *folder = keeper->folders; folder != NULL; folder = folder->next)
+        if (strcmp(folder->path, path) == 0)
+            return folder->path;
+    struct folder *folder = calloc(1, sizeof *folder);
+    if (folder == NULL)
+        return NULL;
+    snprintf(folder->path, sizeof folder->path, "%s", path);
+    folder->next = keeper->folders;
+    keeper->folders = folder;
+    return folder->path;
+}
+
+/** Without memory it is found again at the next start. */
+static void append(struct rec_keeper *keeper, const char *path, const struct rec_found *found)
+{
+    const char *folder = intern(keeper, path);
+    if (folder == NULL)
+        return;
+    if (keeper->tail == keeper->room && keeper->head > keeper->room / 2) {
+        memmove(keeper->list, keeper->list + keeper->head,
+                (keeper->tail - keeper->head) * sizeof *keeper->list);
+        keeper->tail -= keeper->head;
+        keeper->head = 0;
+    } else if (keeper->tail == keeper->room) {
         size_t room = keeper->room > 0 ? 2 * keeper->room : 256;
-        struct rec_found *grown = realloc(keeper->list, room * sizeof *grown);
+        struct entry *grown = realloc(keeper->list, room * sizeof *grown);
         if (grown == NULL)
-            return false; // found again at the next start
+            return;
         keeper->list = grown;
         keeper->room = room;
     }
-    keeper->list[keeper->count++] = *found;
+    keeper->list[keeper->tail++] = (struct entry){*found, folder};
     keeper->complete_bytes += found->bytes;
-    return true;
 }
 
 static int lock_folder(struct rec_keeper *keeper)
@@ -75,7 +109,8 @@ static int lock_folder(struct rec_keeper *keeper)
 
 static int by_time(const void *a, const void *b)
 {
-    const struct rec_found *left = a, *right = b;
+    const struct rec_found *left = &((const struct entry *)a)->found;
+    const struct rec_found *right = &((const struct entry *)b)->found;
     if (left->time_ns != right->time_ns)
         return left->time_ns < right->time_ns ? -1 : 1;
     return left->serial < right->serial ? -1 : left->serial > right->serial;
@@ -95,12 +130,12 @@ static void take_stock(struct rec_keeper *keeper)
         rec_recover_folder(path);
         int count = rec_recover_list(path, &found);
         for (int i = 0; i < count; i++)
-            append(keeper, &found[i]);
+            append(keeper, path, &found[i]);
         free(found);
     }
     closedir(folder);
-    if (keeper->count > 0)
-        qsort(keeper->list, keeper->count, sizeof *keeper->list, by_time);
+    if (keeper->tail > 0)
+        qsort(keeper->list, keeper->tail, sizeof *keeper->list, by_time);
 }
 
 int rec_keeper_open(struct rec_keeper **out, const struct rec_options *options)
@@ -128,52 +163,65 @@ void rec_keeper_close(struct rec_keeper *keeper)
         close(keeper->lock_fd);
     pthread_mutex_destroy(&keeper->lock);
     free(keeper->list);
+    for (struct folder *folder = keeper->folders, *next; folder != NULL; folder = next) {
+        next = folder->next;
+        free(folder);
+    }
     free(keeper);
 }
 
 void rec_keeper_add(struct rec_keeper *keeper, const char *stem, uint64_t serial, uint64_t bytes)
 {
+    char folder[REC_PATH_SIZE];
     struct rec_found found = {.serial = serial, .bytes = bytes, .time_ns = rec_realtime_ns()};
-    snprintf(found.stem, sizeof found.stem, "%s", stem);
+    const char *slash = strrchr(stem, '/');
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - stem), stem);
+    snprintf(found.name, sizeof found.name, "%.*s", (int)sizeof found.name - 1, slash + 1);
     pthread_mutex_lock(&keeper->lock);
-    append(keeper, &found);
+    append(keeper, folder, &found);
     pthread_mutex_unlock(&keeper->lock);
 }
 
 /** The camera's last complete segment says where to go on: it stays. */
 static bool is_last_of_camera(const struct rec_keeper *keeper, size_t index)
 {
-    const char *stem = keeper->list[index].stem;
-    size_t folder = (size_t)(strrchr(stem, '/') - stem) + 1;
-    for (size_t i = 0; i < keeper->count; i++)
-        if (i != index && strncmp(keeper->list[i].stem, stem, folder) == 0 &&
-            keeper->list[i].serial > keeper->list[index].serial)
+    const struct entry *entry = &keeper->list[index];
+    for (size_t i = keeper->head; i < keeper->tail; i++)
+        if (keeper->list[i].folder == entry->folder &&
+            keeper->list[i].found.serial > entry->found.serial)
             return false;
     return true;
 }
 
-static void delete_at(struct rec_keeper *keeper, size_t index)
+static void unlink_segment(const struct entry *entry)
 {
-    char path[REC_PATH_SIZE], gone[REC_PATH_SIZE];
-    struct rec_found *found = &keeper->list[index];
-    rec_segment_path(path, found->stem, ".jsonl", false);
-    rec_segment_path(gone, found->stem, ".jsonl.gone", false);
+    static const char *const suffixes[] = {".mkv", ".mp4", ""};
+    char stem[REC_PATH_SIZE], path[REC_PATH_SIZE], gone[REC_PATH_SIZE];
+    snprintf(stem, sizeof stem, "%.*s/%s", REC_PATH_SIZE - 64, entry->folder, entry->found.name);
+    rec_segment_path(path, stem, ".jsonl", false);
+    rec_segment_path(gone, stem, ".jsonl.gone", false);
     // Under this name a deletion that is cut short is finished at the next start.
     const bool is_renamed = rename(path, gone) == 0;
-    static const char *const suffixes[] = {".mkv", ".mp4", ""};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
-        rec_segment_unlink(rec_segment_path(path, found->stem, suffixes[i], false));
+        rec_segment_unlink(rec_segment_path(path, stem, suffixes[i], false));
     if (is_renamed)
         unlink(gone);
-    keeper->complete_bytes -= found->bytes;
-    keeper->count--;
-    memmove(found, found + 1, (keeper->count - index) * sizeof *found);
+}
+
+static void delete_at(struct rec_keeper *keeper, size_t index)
+{
+    struct entry *list = keeper->list;
+    unlink_segment(&list[index]);
+    keeper->complete_bytes -= list[index].found.bytes;
+    // Mostly it is the first, and nothing moves.
+    memmove(list + keeper->head + 1, list + keeper->head, (index - keeper->head) * sizeof *list);
+    keeper->head++;
 }
 
 /** Deletes the oldest segment that may go. False: there is none. */
 static bool delete_oldest(struct rec_keeper *keeper)
 {
-    for (size_t i = 0; i < keeper->count; i++)
+    for (size_t i = keeper->head; i < keeper->tail; i++)
         if (!is_last_of_camera(keeper, i)) {
             delete_at(keeper, i);
             return true;
@@ -214,9 +262,9 @@ static void enforce(struct rec_keeper *keeper)
     const struct rec_options *options = keeper->options;
     const uint64_t now_ns = rec_realtime_ns();
     keeper->unchecked_bytes = 0;
-    while (options->max_age_ns != 0 && keeper->count > 0 &&
-           keeper->list[0].time_ns + options->max_age_ns < now_ns)
-        delete_at(keeper, 0);
+    while (options->max_age_ns != 0 && keeper->head < keeper->tail &&
+           keeper->list[keeper->head].found.time_ns + options->max_age_ns < now_ns)
+        delete_at(keeper, keeper->head);
     while (is_over_quota(keeper) && delete_oldest(keeper))
         ;
     while (options->free_bytes != 0 && rec_keeper_free(keeper) < options->free_bytes &&

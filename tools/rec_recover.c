@@ -256,16 +256,17 @@ static uint64_t folder_bytes(const char *path)
     return bytes;
 }
 
-static void weigh(struct rec_found *found)
+static void weigh(const char *folder, struct rec_found *found)
 {
-    char path[REC_PATH_SIZE];
+    char stem[REC_PATH_SIZE], path[REC_PATH_SIZE];
     bool is_final;
     struct stat status;
-    if (stat(rec_segment_path(path, found->stem, ".jsonl", false), &status) == 0) {
+    make_stem(stem, folder, found->name, "");
+    if (stat(rec_segment_path(path, stem, ".jsonl", false), &status) == 0) {
         found->bytes = (uint64_t)status.st_size;
         found->time_ns = (uint64_t)status.st_mtim.tv_sec * REC_NS_PER_S;
     }
-    if (find_media(found->stem, path, &is_final) && stat(path, &status) == 0)
+    if (find_media(stem, path, &is_final) && stat(path, &status) == 0)
         found->bytes += S_ISDIR(status.st_mode) ? folder_bytes(path) : (uint64_t)status.st_size;
 }
 
@@ -279,7 +280,9 @@ int rec_recover_list(const char *folder, struct rec_found **out)
     for (struct dirent *entry; (entry = readdir(handle)) != NULL;) {
         char *after;
         uint64_t serial = strtoull(entry->d_name, &after, 10);
-        if (!ends_with(entry->d_name, ".jsonl") || after == entry->d_name || *after != '_')
+        const size_t length = strlen(entry->d_name) - strlen(".jsonl");
+        if (!ends_with(entry->d_name, ".jsonl") || after == entry->d_name || *after != '_' ||
+            length >= sizeof(*out)->name)
             continue;
         if (count == room) {
             room = room > 0 ? 2 * room : 64;
@@ -295,8 +298,8 @@ int rec_recover_list(const char *folder, struct rec_found **out)
         struct rec_found *found = &(*out)[count++];
         memset(found, 0, sizeof *found);
         found->serial = serial;
-        make_stem(found->stem, folder, entry->d_name, ".jsonl");
-        weigh(found);
+        memcpy(found->name, entry->d_name, length);
+        weigh(folder, found);
     }
     closedir(handle);
     if (count > 0)
@@ -304,13 +307,15 @@ int rec_recover_list(const char *folder, struct rec_found **out)
     return count;
 }
 
-struct rec_position rec_recover_position(const struct rec_found *found, int count)
+struct rec_position rec_recover_position(const char *folder, const struct rec_found *found,
+                                         int count)
 {
     struct rec_position position = {0};
     for (int i = count - 1; i >= 0 && !position.is_known; i--) {
-        char path[REC_PATH_SIZE];
+        char stem[REC_PATH_SIZE], path[REC_PATH_SIZE];
         struct rec_line line;
-        struct text text = read_all(rec_segment_path(path, found[i].stem, ".jsonl", false));
+        make_stem(stem, folder, found[i].name, "");
+        struct text text = read_all(rec_segment_path(path, stem, ".jsonl", false));
         if (text.bytes == NULL)
             continue;
         for (size_t at = 0; next_line(&text, &at, &line);)

@@ -8,8 +8,9 @@
 /** Recovers each unfinished segment of a camera's folder and finishes deletions begun. */
 void rec_recover_folder(const char *folder);
 
+/** A complete segment; there may be hundreds of thousands. */
 struct rec_found {
-    char stem[REC_PATH_SIZE];
+    char name[32];                   /**< file name without suffix; its folder is known elsewhere */
     uint64_t serial, bytes, time_ns; /**< time_ns: CLOCK_REALTIME of its completion */
 };
 /** The complete segments of a camera's folder, by serial. Returns how many, *out on the heap, or
@@ -17,6 +18,7 @@ struct rec_found {
 int rec_recover_list(const char *folder, struct rec_found **out);
 
 /** Where the newest segments say the recording stands. */
-struct rec_position rec_recover_position(const struct rec_found *found, int count);
+struct rec_position rec_recover_position(const char *folder, const struct rec_found *found,
+                                         int count);
 
 #endif
