@@ -114,6 +114,10 @@ int config_check(const struct config *config, struct config_error *error);
 int config_check_memory(const struct config *config, uint64_t machine_bytes,
                         struct config_error *error);
 
+/** Reads camera.roi: x, y, width, height in fractions of 1; 0,0,1,1 when it is empty.
+ * 0 or -EINVAL. */
+int config_roi(const struct config *config, double roi[4]);
+
 /** Writes a commented INI file with the values of *config, which config_read_file() reads back to
  * an equal struct. The same struct gives the same bytes. 0 or negative errno of write(2). */
 int config_print(int fd, const struct config *config);

@@ -9,8 +9,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+int config_roi(const struct config *config, double roi[4])
+{
+    static const double whole[4] = {0, 0, 1, 1};
+    memcpy(roi, whole, sizeof(whole));
+    const char *text = config->roi;
+    if (text[0] == '\0')
+        return 0;
+    double parsed[4];
+    for (int i = 0; i < 4; i++) {
+        // Decimal numbers alone; strtod() would take "nan" and hexadecimal too.
+        if (strspn(text, "0123456789.") == 0)
+            return -EINVAL;
+        char *end;
+        parsed[i] = strtod(text, &end);
+        if (*end != (i < 3 ? ',' : '\0') || !(parsed[i] >= 0 && parsed[i] <= 1))
+            return -EINVAL;
+        text = end + 1;
+    }
+    // A little above 1 is the rounding of decimal fractions such as 0.7 + 0.3.
+    if (parsed[2] <= 0 || parsed[3] <= 0 || parsed[0] + parsed[2] > 1 + 1e-9 ||
+        parsed[1] + parsed[3] > 1 + 1e-9)
+        return -EINVAL;
+    memcpy(roi, parsed, sizeof(parsed));
+    return 0;
+}
+
 static int check_camera(const struct config *config, struct config_error *error)
 {
+    double roi[4];
     if ((config->width == 0) != (config->height == 0))
         return config_fail(error, -EINVAL,
                            "camera.width %u and camera.height %u: give both or neither",
@@ -19,6 +46,11 @@ static int check_camera(const struct config *config, struct config_error *error)
         return config_fail(error, -EINVAL,
                            "camera.width %u and camera.height %u must be even numbers",
                            config->width, config->height);
+    if (config_roi(config, roi) != 0)
+        return config_fail(error, -EINVAL,
+                           "camera.roi = %s is not x,y,width,height in fractions of 1 within the "
+                           "picture, such as 0.25,0.25,0.5,0.5",
+                           config->roi);
     // A sensor that is triggered itself has no frame period that the exposure must fit into.
     if (config->trigger_rule != CONFIG_RULE_EXTERNAL &&
         (double)config->shutter_us * config->framerate > 1e6 + config->framerate)

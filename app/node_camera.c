@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The camera's life as the node drives it: open, configure, start, recover.
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -146,8 +147,39 @@ static bool set_control(struct node *node, const char *name, double *wanted)
     return false;
 }
 
+/** The largest value of a camera control, 0 when the camera has none of that name. */
+static double control_max(const struct node *node, const char *name)
+{
+    const struct hal_feature *feature;
+    for (unsigned i = 0; (feature = node->camera->feature(i)) != NULL; i++)
+        if (strcmp(feature->name, name) == 0)
+            return feature->max;
+    return 0;
+}
+
+/** camera.roi, fractions of the sensor, as the camera's region in pixels. */
+static void set_region(struct node *node)
+{
+    double roi[4];
+    double width = control_max(node, "RegionWidth"), height = control_max(node, "RegionHeight");
+    if (node->config.roi[0] == '\0' || config_roi(&node->config, roi) < 0)
+        return;
+    if (width <= 0 || height <= 0) {
+        log_warning("this camera has no region of interest, camera.roi is ignored");
+        return;
+    }
+    double x = floor(roi[0] * width), y = floor(roi[1] * height);
+    double region_width = floor(roi[2] * width), region_height = floor(roi[3] * height);
+    // The size first: an offset is only in range beside a region that leaves room for it.
+    set_control(node, "RegionWidth", &region_width);
+    set_control(node, "RegionHeight", &region_height);
+    set_control(node, "OffsetX", &x);
+    set_control(node, "OffsetY", &y);
+}
+
 static void set_controls(struct node *node)
 {
+    set_region(node);
     double off = 0, shutter_us = node->config.shutter_us, gain = node->config.gain;
     if (shutter_us > 0) {
         set_control(node, "ExposureAuto", &off);

@@ -442,6 +442,12 @@ static void test_settings_that_contradict(void **state)
         {"[camera]\nwidth = 640\n", "both or neither"},
         {"[camera]\nwidth = 641\nheight = 480\n", "even"},
         {"[camera]\nwidth = 640\nheight = 480\n", NULL},
+        {"[camera]\nroi = 0,0,1\n", "camera.roi"},
+        {"[camera]\nroi = 0.5,0,0.6,1\n", "camera.roi"},
+        {"[camera]\nroi = 0,0,0,1\n", "camera.roi"},
+        {"[camera]\nroi = 0,0,nan,1\n", "camera.roi"},
+        {"[camera]\nroi = 0,0,1,1,1\n", "camera.roi"},
+        {"[camera]\nroi = 0.7,0.1,0.3,0.9\n", NULL},
         {"[camera]\nshutter_us = 33334\n", NULL},
         {"[camera]\nshutter_us = 34000\n", "camera.shutter_us 34000"},
         {"[camera]\nshutter_us = 34000\nframerate = 20\n", NULL},
@@ -485,6 +491,19 @@ static void test_settings_that_contradict(void **state)
     }
 }
 
+static void test_region_of_interest(void **state)
+{
+    (void)state;
+    struct config config;
+    double roi[4];
+    config_defaults(&config);
+    assert_int_equal(config_roi(&config, roi), 0);
+    assert_true(roi[0] == 0 && roi[1] == 0 && roi[2] == 1 && roi[3] == 1);
+    snprintf(config.roi, sizeof(config.roi), "0.25,0.125,0.5,0.75");
+    assert_int_equal(config_roi(&config, roi), 0);
+    assert_true(roi[0] == 0.25 && roi[1] == 0.125 && roi[2] == 0.5 && roi[3] == 0.75);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_printed_file_reads_back),
         cmocka_unit_test(test_files_on_disk),
         cmocka_unit_test(test_settings_that_contradict),
+        cmocka_unit_test(test_region_of_interest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

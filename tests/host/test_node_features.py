@@ -41,6 +41,11 @@ def test_list_get_and_set_agree():
         assert client.get() == values
 
 
+def test_a_region_that_the_camera_lacks_is_said():
+    with Node("--roi", "0.25,0.25,0.5,0.5") as node:
+        node.wait_log(r"no region of interest, camera.roi is ignored")
+
+
 def test_refusals_name_the_feature():
     with Node() as node, wire.Client(node.address) as client:
         before = client.get()

@@ -75,9 +75,10 @@ static void test_every_option_sets_its_key(void **state)
     assert_true(config.framerate == 12.5 && config.gain == 2.0);
     assert_int_equal(config.shutter_us, 900);
 
-    expect_runs("-q 70 -b 1000000 -c FILE --listen 127.0.0.1:0 --format NV12");
+    expect_runs("-q 70 -b 1000000 -c FILE --roi 0,0,0.5,0.5 --listen 127.0.0.1:0 --format NV12");
     assert_int_equal(config.quality, 70);
     assert_int_equal(config.bit_rate, 1000000);
+    assert_string_equal(config.roi, "0,0,0.5,0.5");
     assert_string_equal(config.listen, "127.0.0.1:0");
     assert_int_equal(config.format, HAL_PIXEL_NV12);
     assert_int_equal(config.width, 0); // nothing stays from the call before
