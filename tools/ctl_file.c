@@ -94,8 +94,23 @@ int ctl_file_write(int fd, const void *bytes, size_t count)
     return 0;
 }
 
+/** Writes to what is no file to be replaced: a device, a FIFO. */
+static int write_through(const char *path, const void *bytes, size_t count)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int error = ctl_file_write(fd, bytes, count);
+    if (close(fd) < 0 && error == 0)
+        error = -errno;
+    return error;
+}
+
 int ctl_file_save(const char *path, const void *bytes, size_t count)
 {
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return write_through(path, bytes, count);
     char temporary[CTL_PATH_MAX + 64];
     const char *slash = strrchr(path, '/');
     const int folder = slash != NULL ? (int)(slash - path + 1) : 0;

@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -193,6 +194,17 @@ class Test(unittest.TestCase):
         self.assertEqual(again["sequence"], first)
         for pattern in ("%s", "%", "%5", "%n", "%100d"):
             ctl("grab", "-o", pattern, code=2)
+
+    def test_grab_leaves_what_is_no_file(self):
+        fifo = f"{self.folder}/fifo"
+        os.mkfifo(fifo)
+        got = []
+        reader = threading.Thread(target=lambda: got.append(open(fifo, "rb").read()))
+        reader.start()
+        ctl("grab", "-o", fifo)
+        reader.join(PATIENCE_S)
+        self.assertTrue(is_jpeg(got[0]))
+        self.assertTrue(stat.S_ISFIFO(os.stat(fifo).st_mode))
 
     def test_grab_waits_for_new(self):
         ctl("set", "TriggerMode=On", "TriggerSource=Software")
