@@ -233,7 +233,8 @@ typedef void (*pinhole_callback)(struct pinhole *p, const struct pinhole_record 
                                  void *user);
 /** pinhole_subscribe() with the records given to a callback, one after the other, until
  * pinhole_stop() or pinhole_close(). A link that breaks for good is a last DISCONNECTED event.
- * Called again it changes subscription and callback. */
+ * Called again it changes subscription and callback. Requests from other threads and records take
+ * turns: while a reply is awaited no record is handed out. */
 PINHOLE_API int pinhole_start(struct pinhole *p, const struct pinhole_subscription *wish,
                               pinhole_callback callback, void *user);
 /** Stops the flow. After it no callback is called; one that is running is waited for, unless this

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Callback mode: a thousand times started, stopped and closed, from without and from within the
-// callback, in the midst of a flood of frames. Plain C, so that it can be built under
-// ThreadSanitizer too (test_sdk_tsan.sh). A hang is ended by the alarm.
+// callback, in the midst of a flood of frames; then links that break. Plain C, so that it can be
+// built under ThreadSanitizer too (test_sdk_tsan.sh). A hang is ended by the alarm.
 #include "net/pinhole.h"
 #include "tests/host/support/flood.h"
 
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CYCLES = 1000, LIMIT_S = 500 };
+enum { CYCLES = 1000, BREAKS = 15, LIMIT_S = 500 };
 
 static void require(bool holds, const char *what, const char *why)
 {
@@ -122,6 +122,46 @@ static void play(const char *address, unsigned n)
     atomic_store(&cycle->must_be_silent, true);
 }
 
+struct broken {
+    atomic_uint frames, breaks, mends;
+    uint64_t last;
+};
+
+static void on_broken(struct pinhole *p, const struct pinhole_record *record, void *user)
+{
+    struct broken *broken = user;
+    if (record->kind == PINHOLE_FRAME) {
+        require(record->frame.sequence > broken->last, "a frame", "came twice");
+        broken->last = record->frame.sequence;
+        atomic_fetch_add(&broken->frames, 1);
+        if (record->frame.sequence % 16 == 0)
+            (void)pinhole_ping(p); // may meet the break
+    } else if (record->event.kind == PINHOLE_EVENT_DISCONNECTED) {
+        atomic_fetch_add(&broken->breaks, 1);
+    } else if (record->event.kind == PINHOLE_EVENT_RECONNECTED) {
+        atomic_fetch_add(&broken->mends, 1);
+    }
+}
+
+/** The link breaks again and again while another thread asks things. */
+static void play_breaks(struct flood *flood)
+{
+    struct broken broken = {.last = 0};
+    struct pinhole *p = open_one(flood->address);
+    const struct pinhole_subscription wish = {.size = sizeof wish, .policy = PINHOLE_EVERY};
+    require(pinhole_start(p, &wish, on_broken, &broken) == 0, "start", pinhole_error(p));
+    atomic_store(&flood->frames_a_link, 200);
+    while (atomic_load(&broken.mends) < BREAKS) {
+        if (pinhole_ping(p) < 0)
+            require(pinhole_error(p)[0] != '\0', "an error", "without a sentence");
+        pause_us(20000); // records are handed out between two requests, one at a time
+    }
+    pinhole_close(p);
+    require(atomic_load(&broken.breaks) >= BREAKS, "breaks", "were not told");
+    require(atomic_load(&broken.frames) >= BREAKS, "frames", "did not come");
+    atomic_store(&flood->frames_a_link, 0);
+}
+
 int main(void)
 {
     struct flood flood;
@@ -132,7 +172,8 @@ int main(void)
         play(flood.address, n);
     while (threads() > before) // those that were closed from within end by themselves
         pause_us(1000);
+    play_breaks(&flood);
     flood_stop(&flood);
-    printf("%d cycles\n", CYCLES);
+    printf("%d cycles, %d broken links\n", CYCLES, BREAKS);
     return 0;
 }

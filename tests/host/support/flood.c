@@ -4,7 +4,7 @@
 #include "tests/host/support/peer.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@ struct connection {
     int fd;
     bool streams;
     uint64_t sequence;
+    unsigned frames;
     uint8_t input[WIRE_HEADER_BYTES + WIRE_REQUEST_BYTES_MAX];
     size_t input_bytes;
     uint8_t output[2 * PEER_MESSAGE_MAX];
@@ -61,10 +62,14 @@ static bool take_input(struct connection *c)
     return true;
 }
 
-static bool give_output(struct connection *c)
+static bool give_output(struct connection *c, unsigned frames_max)
 {
-    if (c->streams && c->output_bytes < PEER_MESSAGE_MAX)
+    if (frames_max != 0 && c->frames >= frames_max)
+        return false;
+    if (c->streams && c->output_bytes < PEER_MESSAGE_MAX) {
         c->output_bytes += peer_make_frame(c->output + c->output_bytes, BOOT, ++c->sequence);
+        c->frames++;
+    }
     if (c->output_bytes == 0)
         return true;
     ssize_t sent = send(c->fd, c->output, c->output_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -74,10 +79,13 @@ static bool give_output(struct connection *c)
     return true;
 }
 
-static void greet(struct connection *c, int fd)
+static void greet(struct connection *c, int fd, uint64_t sequence)
 {
+    const int yes = 1;
+    require(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) == 0, "TCP_NODELAY");
     memset(c, 0, sizeof *c);
     c->fd = fd;
+    c->sequence = sequence; // the log goes on
     c->output_bytes = peer_make_hello(c->output, BOOT);
 }
 
@@ -87,6 +95,7 @@ static void *run(void *argument)
     struct flood *flood = argument;
     struct pollfd pollers[CONNECTIONS_MAX + 1];
     size_t count = 0;
+    uint64_t sequence = 0;
     while (!atomic_load(&flood->is_over)) {
         pollers[0] = (struct pollfd){.fd = flood->listener, .events = POLLIN};
         for (size_t i = 0; i < count; i++) {
@@ -103,15 +112,17 @@ static void *run(void *argument)
             if (events & (POLLIN | POLLHUP | POLLERR))
                 lives = take_input(c);
             if (lives && events & POLLOUT)
-                lives = give_output(c);
+                lives = give_output(c, atomic_load(&flood->frames_a_link));
             if (lives)
                 continue;
             close(c->fd);
+            if (c->sequence > sequence)
+                sequence = c->sequence;
             *c = connections[--count];
         }
         if (pollers[0].revents != 0) {
             require(count < CONNECTIONS_MAX, "too many connections are open");
-            greet(&connections[count++], accept(flood->listener, NULL, NULL));
+            greet(&connections[count++], accept(flood->listener, NULL, NULL), sequence);
         }
     }
     while (count > 0)

@@ -13,6 +13,7 @@ struct flood {
     char address[32]; /**< for pinhole_open() */
     pthread_t thread;
     atomic_bool is_over;
+    atomic_uint frames_a_link; /**< after so many it hangs up; 0 = never */
 };
 
 /** Listens on an ephemeral loopback port and serves in a thread. */
