@@ -24,16 +24,22 @@ static int software_trigger(struct node *node, char *reply, size_t size, uint64_
     return -WIRE_ERROR_UNAVAILABLE;
 }
 
-/** Tells subscribers what changed, one line an event so that none is cut. */
+/** Tells subscribers what changed: whole lines, as many to an event as fit, because the log that
+ * they fill is everybody's. */
 static void announce_changes(struct node *node, const char *lines, uint64_t now_ns)
 {
     while (*lines != '\0') {
-        size_t length = strcspn(lines, "\n");
-        char line[256];
-        snprintf(line, sizeof line, "%.*s", (int)length, lines);
+        char text[STORE_EVENT_TEXT_BYTES + 1];
+        size_t used = 0, length;
+        while ((length = strcspn(lines + used, "\n")) > 0 &&
+               (used == 0 || used + length + 1 <= STORE_EVENT_TEXT_BYTES))
+            used += length + (lines[used + length] == '\n');
+        if (used == 0)
+            return;
+        snprintf(text, sizeof text, "%.*s", (int)used, lines);
         struct wire_event event = {.kind = WIRE_EVENT_FEATURES};
-        node_publish_event(node, &event, line, now_ns);
-        lines += length + (lines[length] == '\n');
+        node_publish_event(node, &event, text, now_ns);
+        lines += used;
     }
 }
 

@@ -296,9 +296,16 @@ bool server_has_output(const struct server *server)
 void server_close(struct server *server)
 {
     server_uplink_close(server);
-    for (unsigned i = 0; i < server->config.clients_max; i++)
-        if (server->conns[i].state != SERVER_CONN_FREE)
-            server_conn_drop(&server->conns[i], 0, "closed, the node ends");
+    for (unsigned i = 0; i < server->config.clients_max; i++) {
+        struct server_conn *conn = &server->conns[i];
+        if (conn->state == SERVER_CONN_FREE)
+            continue;
+        // Closing with unread input would make TCP throw away what was sent last.
+        shutdown(conn->fd, SHUT_WR);
+        while (recv(conn->fd, conn->received, sizeof conn->received, MSG_DONTWAIT) > 0)
+            continue;
+        server_conn_drop(conn, 0, "closed, the node ends");
+    }
     for (unsigned i = 0; i < server->listener_count; i++) {
         loop_fd_remove(server->loop, server->listeners[i].token);
         close(server->listeners[i].fd);

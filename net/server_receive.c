@@ -179,10 +179,19 @@ static int check_header(struct server_conn *conn, struct wire_header *header)
     return have - WIRE_HEADER_BYTES >= header->length;
 }
 
-/** True when one more request fits into the connection's rate; takes it from the credit. */
-static bool take_credit(struct server_conn *conn, uint64_t now_ns)
+/** What a request costs of a connection's credit: a SET writes to everybody's log, STATS and
+ * FEATURES write tens of kilobytes; they count as ten. */
+static uint64_t price_of(const struct server_conn *conn, uint8_t type)
 {
     uint64_t price_ns = NS_PER_S / conn->server->config.command_rate;
+    bool is_dear = type == WIRE_TYPE_SET || type == WIRE_TYPE_STATS || type == WIRE_TYPE_FEATURES;
+    return base_min_u64(is_dear ? 10 * price_ns : price_ns, CREDIT_MAX_NS);
+}
+
+/** True when one more request fits into the connection's rate; takes it from the credit. */
+static bool take_credit(struct server_conn *conn, uint8_t type, uint64_t now_ns)
+{
+    uint64_t price_ns = price_of(conn, type);
     uint64_t earned_ns = now_ns > conn->credit_at_ns ? now_ns - conn->credit_at_ns : 0;
     if (!conn->valid_seen)
         conn->credit_ns = CREDIT_MAX_NS;
@@ -212,7 +221,7 @@ void server_conn_process(struct server_conn *conn, uint64_t now_ns)
             conn->server->stats.dropped_malformed++;
         if (status <= 0)
             return;
-        if (!take_credit(conn, now_ns)) {
+        if (!take_credit(conn, header.type, now_ns)) {
             conn->input_paused = true;
             return;
         }

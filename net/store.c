@@ -177,7 +177,7 @@ void store_publish_event(struct store *store, struct wire_event *fields, const c
     fields->sequence = store->next_sequence;
     uint8_t *payload = record->head + WIRE_HEADER_BYTES;
     size_t fixed = wire_put_event(payload, fields);
-    size_t text_bytes = strnlen(text, STORE_HEAD_BYTES - WIRE_HEADER_BYTES - fixed);
+    size_t text_bytes = strnlen(text, STORE_EVENT_TEXT_BYTES);
     memcpy(payload + fixed, text, text_bytes);
     put_head(record, WIRE_TYPE_EVENT, fixed + text_bytes);
     record->head_bytes = (uint16_t)(WIRE_HEADER_BYTES + fixed + text_bytes);

@@ -18,7 +18,9 @@
 #define STORE_PINNED_MAX  64u   /**< records alive beyond those: being sent or being written */
 /** Room for a record's head: a FRAME's header and fields, or a whole EVENT with its text. */
 #define STORE_HEAD_BYTES 256u
-#define STORE_NONE       UINT32_MAX
+/** The longest text of an event. */
+#define STORE_EVENT_TEXT_BYTES (STORE_HEAD_BYTES - WIRE_HEADER_BYTES - WIRE_EVENT_FIXED)
+#define STORE_NONE             UINT32_MAX
 
 struct store_record {
     uint64_t sequence;
@@ -74,7 +76,7 @@ void store_abort(struct store *store, struct store_record *record);
  * which the head is encoded) and takes over the writer's reference. */
 void store_publish_frame(struct store *store, struct store_record *record,
                          struct wire_frame *fields, uint32_t jpeg_bytes);
-/** Appends an event with its text (cut to the head's room). Sets fields->sequence. */
+/** Appends an event with its text (cut to STORE_EVENT_TEXT_BYTES). Sets fields->sequence. */
 void store_publish_event(struct store *store, struct wire_event *fields, const char *text);
 
 /** The record with this sequence, or NULL when it is evicted or not yet there. Not referenced. */

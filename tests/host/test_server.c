@@ -334,6 +334,26 @@ static void test_requests_above_the_rate_are_answered_later(void **state)
     bench_close(&b);
 }
 
+static void test_dear_requests_count_as_ten(void **state)
+{
+    (void)state;
+    static const uint8_t dear[] = {WIRE_TYPE_FEATURES, WIRE_TYPE_SET, WIRE_TYPE_STATS};
+    struct bench_client c;
+    bench_open(&b, 8, &(struct server_config){.command_rate = 10}, NULL);
+    bench_greet(&b, &c, 0);
+    for (uint32_t i = 0; i < ARRAY_SIZE(dear); i++)
+        bench_send(&c, dear[i], i + 1, "A=1", 3);
+    for (uint32_t i = 0; i < ARRAY_SIZE(dear); i++) {
+        bench_expect(&c, dear[i] == WIRE_TYPE_SET ? WIRE_TYPE_ERROR : dear[i], &m); // it refuses
+        for (int tick = 0; tick < 20; tick++) {
+            bench_expect_nothing(&c);
+            advance(50 * NS_PER_MS);
+        }
+    }
+    bench_hang_up(&c);
+    bench_close(&b);
+}
+
 static void test_a_turn_answers_a_few_requests_only(void **state)
 {
     (void)state;
@@ -523,6 +543,7 @@ int main(void)
         cmocka_unit_test(test_one_client_too_many_is_told_so),
         cmocka_unit_test(test_a_thousand_connections_leave_nothing_behind),
         cmocka_unit_test(test_requests_above_the_rate_are_answered_later),
+        cmocka_unit_test(test_dear_requests_count_as_ten),
         cmocka_unit_test(test_a_turn_answers_a_few_requests_only),
         cmocka_unit_test(test_an_uplink_that_hangs_up_is_tried_ever_more_seldom),
         cmocka_unit_test(test_addresses_in_use_and_wrong_ones_are_refused),
