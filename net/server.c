@@ -15,6 +15,7 @@
 #include "net/server_private.h"
 
 #define ACCEPTS_PER_TURN 4
+#define LAST_READS       64
 #define SEND_BUFFER_BYTES                                                                          \
     (128 * 1024) // with NOTSENT_LOWAT it bounds how old a slow client's frame gets
 #define NOTSENT_LOWAT_BYTES (32 * 1024)
@@ -302,8 +303,9 @@ void server_close(struct server *server)
             continue;
         // Closing with unread input would make TCP throw away what was sent last.
         shutdown(conn->fd, SHUT_WR);
-        while (recv(conn->fd, conn->received, sizeof conn->received, MSG_DONTWAIT) > 0)
-            continue;
+        for (int reads = 0; reads < LAST_READS; reads++)
+            if (recv(conn->fd, conn->received, sizeof conn->received, MSG_DONTWAIT) <= 0)
+                break;
         server_conn_drop(conn, 0, "closed, the node ends");
     }
     for (unsigned i = 0; i < server->listener_count; i++) {
