@@ -49,7 +49,7 @@ stop() {
     wait "$node"
     node=""
 }
-frames() { timeout 5 "$build/pinholectl" --node "unix:$work/socket" watch --count "$1" >/dev/null 2>&1; }
+frames() { timeout 60 "$build/pinholectl" --node "unix:$work/socket" watch --count "$1" >/dev/null 2>&1; }
 counter() {
     local name value
     ctl stats | while read -r name value; do
@@ -73,21 +73,24 @@ done
 
 run() { # as make run does, without make: everything is built
     rm -f "$work/run.log"
-    env -u CAMERA BUILD="$build" PORT=0 NODE_PORT=0 RUN_SECONDS=8 "$@" tools/run.sh >"$work/run.log" 2>&1 &
+    env -u CAMERA BUILD="$build" PORT=0 NODE_PORT=0 RUN_SECONDS=300 "$@" tools/run.sh >"$work/run.log" 2>&1 &
+    runner=$!
     soon has "$work/run.log" "Ctrl-C ends it" 2>/dev/null || return
     url=$(grep -o 'http://[^ ]*' "$work/run.log" | head -n 1)
 }
 expect "make run without CAMERA starts" run
 expect "and takes the real camera, and says why" has "$work/run.log" "Camera: *Pinhole test bars.*real"
+kill "$runner"
 wait
 expect "make run CAMERA=libcamera starts" run CAMERA=libcamera
-expect "the page is served" grep -q "<html" <(curl -s --max-time 5 "$url")
-curl -s --max-time 3 "${url%/}/stream" >"$work/stream"
+expect "the page is served" grep -q "<html" <(curl -s --max-time 60 "$url")
+curl -s --max-time 60 "${url%/}/stream" | head -c 2000000 >"$work/stream"
 parts=$(grep -ac boundarydonotcross "$work/stream")
 expect "its stream flows ($parts pictures)" test "$parts" -ge 10
 node_url=$(sed -n 's/.*listening on tcp //p' "$work/run.log" | head -n 1)
 "$build/pinholectl" --node "$node_url" watch --count 60 >"$work/watch.log" 2>&1
 expect "pinholectl watch shows it: $(head -n 1 "$work/watch.log")" has "$work/watch.log" "fps"
+kill "$runner"
 wait
 
 # --- changes while it streams -------------------------------------------------------------------
