@@ -83,6 +83,12 @@ def test_each_container_plays_after_any_cut():
                             address_of(node))
 
 
+def lines_with(segment, frames):
+    """How many of a sidecar's lines it takes to tell of so many frames; events stand between."""
+    told = [number for number, line in enumerate(segment.lines, 1) if line["type"] == "frame"]
+    return told[frames - 1]
+
+
 def cut_and_recover(work, place, container, segment, address):
     name = os.path.basename(segment.stem)
     end = segment.frames[-1].get("end", 0)
@@ -90,7 +96,7 @@ def cut_and_recover(work, place, container, segment, address):
     # What is left of the media (None: all) and of the sidecar's lines, and the frames that stay.
     last, third = len(segment.frames), len(segment.frames) // 3
     cuts = [(None, lines, last), (end, lines, last), (end + 7, lines - 1, last),
-            (None, third + 2, third), (end - 1, lines, last - 1)]
+            (None, lines_with(segment, third), third), (end - 1, lines, last - 1)]
     for number, (media_end, line_count, frames) in enumerate(cuts):
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(place, work)
