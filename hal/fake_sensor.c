@@ -14,6 +14,8 @@ enum {
     GAIN_AUTO,
     FRAME_RATE,
     TEST_PATTERN,
+    EXPOSURE_MIN,
+    EXPOSURE_MAX,
 };
 
 static const struct hal_feature features[] = {
@@ -24,6 +26,10 @@ static const struct hal_feature features[] = {
     [FRAME_RATE] = {"AcquisitionFrameRate", HAL_FEATURE_FLOAT, "Hz", FAKE_SENSOR_FRAMERATE_MIN,
                     FAKE_SENSOR_FRAMERATE_MAX, 0, NULL, true},
     [TEST_PATTERN] = {"TestPattern", HAL_FEATURE_ENUM, "", 0, 2, 1, "Off|Bars|Noise", true},
+    [EXPOSURE_MIN] = {"AutoExposureTimeLowerLimit", HAL_FEATURE_FLOAT, "us", 10, 1000000, 1, NULL,
+                      true},
+    [EXPOSURE_MAX] = {"AutoExposureTimeUpperLimit", HAL_FEATURE_FLOAT, "us", 10, 1000000, 1, NULL,
+                      true},
 };
 
 static double clamp(double value, double min, double max)
@@ -38,6 +44,8 @@ void fake_sensor_init(struct fake_sensor *sensor, double framerate)
         .gain = 1,
         .exposure_auto = true,
         .gain_auto = true,
+        .exposure_auto_min_us = features[EXPOSURE_MIN].min,
+        .exposure_auto_max_us = features[EXPOSURE_MAX].max,
         .framerate = clamp(framerate, FAKE_SENSOR_FRAMERATE_MIN, FAKE_SENSOR_FRAMERATE_MAX),
     };
 }
@@ -47,7 +55,8 @@ double fake_sensor_exposure_us(const struct fake_sensor *sensor)
     double period_us = 1e6 / sensor->framerate;
     double wanted = sensor->exposure_us;
     if (sensor->exposure_auto)
-        wanted = FAKE_SENSOR_NOMINAL_US / (sensor->gain_auto ? 1 : sensor->gain);
+        wanted = clamp(FAKE_SENSOR_NOMINAL_US / (sensor->gain_auto ? 1 : sensor->gain),
+                       sensor->exposure_auto_min_us, sensor->exposure_auto_max_us);
     return wanted < period_us ? wanted : period_us;
 }
 
@@ -86,6 +95,8 @@ int fake_sensor_get(const struct fake_sensor *sensor, unsigned index, double *va
     case GAIN_AUTO: *value = sensor->gain_auto ? AUTOMATIC_CONTINUOUS : AUTOMATIC_OFF; return 0;
     case FRAME_RATE: *value = sensor->framerate; return 0;
     case TEST_PATTERN: *value = sensor->pattern; return 0;
+    case EXPOSURE_MIN: *value = sensor->exposure_auto_min_us; return 0;
+    case EXPOSURE_MAX: *value = sensor->exposure_auto_max_us; return 0;
     default: return -EINVAL;
     }
 }
@@ -109,6 +120,16 @@ static void set_gain_auto(struct fake_sensor *sensor, int mode)
     sensor->gain_auto = mode == AUTOMATIC_CONTINUOUS;
 }
 
+// A limit takes the other one along where they would cross.
+static void set_exposure_limit(struct fake_sensor *sensor, unsigned index, double value)
+{
+    double *low = &sensor->exposure_auto_min_us, *high = &sensor->exposure_auto_max_us;
+    if (index == EXPOSURE_MIN || *low > value)
+        *low = value;
+    if (index == EXPOSURE_MAX || *high < value)
+        *high = value;
+}
+
 int fake_sensor_set(struct fake_sensor *sensor, unsigned index, double value)
 {
     const struct hal_feature *feature = fake_sensor_feature(index);
@@ -128,6 +149,8 @@ int fake_sensor_set(struct fake_sensor *sensor, unsigned index, double value)
         return 0;
     case GAIN_AUTO: set_gain_auto(sensor, (int)value); return 0;
     case FRAME_RATE: sensor->framerate = value; return 0;
+    case EXPOSURE_MIN:
+    case EXPOSURE_MAX: set_exposure_limit(sensor, index, value); return 0;
     default: sensor->pattern = (enum fake_sensor_pattern)value; return 0;
     }
 }

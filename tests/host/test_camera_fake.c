@@ -281,6 +281,13 @@ static void automatic_modes_own_their_values(void **state)
     assert_int_equal(set("ExposureTime", 1000), -EACCES);
     assert_int_equal(set("Gain", 2), -EACCES);
     assert_true(get("ExposureTime") == FAKE_SENSOR_NOMINAL_US);
+    assert_int_equal(set("AutoExposureTimeUpperLimit", 4000), 0);
+    assert_true(get("ExposureTime") == 4000 && get("Gain") == 2);
+    assert_int_equal(set("AutoExposureTimeLowerLimit", 5000), 0); // takes the other one along
+    assert_true(get("ExposureTime") == 5000 && get("AutoExposureTimeUpperLimit") == 5000);
+    assert_int_equal(set("AutoExposureTimeLowerLimit", 10), 0);
+    assert_int_equal(set("AutoExposureTimeUpperLimit", 1000000), 0);
+    assert_true(get("ExposureTime") == FAKE_SENSOR_NOMINAL_US);
     assert_int_equal(set("ExposureAuto", 0), 0);
     assert_int_equal(set("ExposureTime", 1000), 0);
     assert_true(get("Gain") == 8); // what GainAuto makes of it

@@ -32,6 +32,7 @@ static void set_up(struct pinhole *camera)
 
     // Auto exposure: off, once, continuous.
     check(camera, pinhole_set_enum(camera, "ExposureAuto", "Continuous"));
+    check(camera, pinhole_set_float(camera, "AutoExposureTimeUpperLimit", 20000));
     check(camera, pinhole_set_enum(camera, "ExposureAuto", "Off"));
 
     // Exposure and gain, and their ranges.
