@@ -83,8 +83,13 @@ static int open_link(struct pinhole *p, const char *address)
     if (error < 0)
         return error;
     client_link_start(p);
+    return client_wait_up(p);
+}
+
+int client_wait_up(struct pinhole *p)
+{
     while (p->state != CLIENT_UP) {
-        error = client_advance(p, true);
+        int error = client_advance(p, true);
         if (error < 0)
             return error;
         if (error == 0)

@@ -159,6 +159,8 @@ void client_wake(struct pinhole *p);
 /** Frees a handle whose thread has ended. */
 void client_free(struct pinhole *p);
 
+/** Waits until the link that was begun is up. 0 or negative errno. */
+int client_wait_up(struct pinhole *p);
 /** A handle without a link. *out as pinhole_open() leaves it. */
 int client_make(struct pinhole **out, const struct pinhole_options *options);
 

@@ -45,15 +45,7 @@ static int adopt(struct pinhole *p, int fd, const char *name)
     if (error < 0)
         return error;
     client_link_adopt(p, fd);
-    while (p->state != CLIENT_UP) {
-        error = client_advance(p, true);
-        if (error < 0)
-            return error;
-        if (error == 0)
-            client_poll(p, NS_NEVER, false); // wakes at state_until_ns
-    }
-    p->opened = true;
-    return 0;
+    return client_wait_up(p);
 }
 
 int pinhole_adopt(struct pinhole **out, int fd, const char *name,
