@@ -108,8 +108,13 @@ int config_read_file(struct config *config, const char *path, struct config_erro
 int config_read_text(struct config *config, const char *text, size_t bytes, const char *name,
                      struct config_error *error);
 
-/** Checks what depends on more than one key, once all is set. 0 or -EINVAL with a sentence. */
+/** Checks what depends on more than one key, once all is set. 0 or -EINVAL with a sentence;
+ * -ENOTSUP from config_check_gpio(), which is part of it. */
 int config_check(const struct config *config, struct config_error *error);
+/** Refuses a trigger or strobe line in a build without libgpiod, unless the fake lines are asked
+ * for by name: a trigger that is wired up must never wait for an edge that cannot come. 0 or
+ * -ENOTSUP with a sentence. */
+int config_check_gpio(const struct config *config, bool has_gpiod, struct config_error *error);
 /** Checks the memory asked for against the machine's. 0 or -ENOMEM with a sentence. */
 int config_check_memory(const struct config *config, uint64_t machine_bytes,
                         struct config_error *error);

@@ -9,6 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef HAVE_GPIOD
+#define HAS_GPIOD true
+#else
+#define HAS_GPIOD false
+#endif
+
 int config_roi(const struct config *config, double roi[4])
 {
     static const double whole[4] = {0, 0, 1, 1};
@@ -148,6 +154,21 @@ static int check_trigger(const struct config *config, struct config_error *error
     return 0;
 }
 
+int config_check_gpio(const struct config *config, bool has_gpiod, struct config_error *error)
+{
+    bool wants_trigger = config->trigger_source == CONFIG_SOURCE_LINE;
+    if (has_gpiod || config->gpio_backend == CONFIG_GPIO_FAKE ||
+        (!wants_trigger && config->strobe_line[0] == '\0'))
+        return 0;
+    return config_fail(error, -ENOTSUP,
+                       "%s = %s needs a real GPIO line, which gpio.backend = %s cannot give: this "
+                       "build has no libgpiod. Build with libgpiod-dev installed, or set "
+                       "gpio.backend = fake to test without hardware",
+                       wants_trigger ? "trigger.line" : "strobe.line",
+                       wants_trigger ? config->trigger_line : config->strobe_line,
+                       config->gpio_backend == CONFIG_GPIO_AUTO ? "auto" : "gpiod");
+}
+
 static bool is_same_line(const char *a, const char *b)
 {
     return a[0] != '\0' && strcmp(a, b) == 0;
@@ -183,6 +204,8 @@ int config_check(const struct config *config, struct config_error *error)
         result = check_trigger(config, error);
     if (result == 0)
         result = check_lines(config, error);
+    if (result == 0)
+        result = config_check_gpio(config, HAS_GPIOD, error);
     return result;
 }
 

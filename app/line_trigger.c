@@ -16,15 +16,12 @@
 
 const struct hal_gpio_ops *line_trigger_gpio(const struct config *config)
 {
-    switch ((enum config_gpio_backend)config->gpio_backend) {
-    case CONFIG_GPIO_FAKE: return &hal_gpio_fake;
-    case CONFIG_GPIO_AUTO:
-    case CONFIG_GPIO_GPIOD: break;
-    }
+    if (config->gpio_backend == CONFIG_GPIO_FAKE)
+        return &hal_gpio_fake;
 #ifdef HAVE_GPIOD
     return &hal_gpio_gpiod;
 #else
-    return config->gpio_backend == CONFIG_GPIO_AUTO ? &hal_gpio_fake : NULL;
+    return NULL;
 #endif
 }
 

@@ -27,7 +27,8 @@ struct line_trigger {
     uint64_t kernel_lost; /**< as last logged */
 };
 
-/** The GPIO backend that the configuration asks for, or NULL when this build has none such. */
+/** The GPIO backend that the configuration asks for, or NULL when this build has none such: the
+ * fake lines are nobody's substitute. */
 const struct hal_gpio_ops *line_trigger_gpio(const struct config *config);
 
 /** Opens the line when trigger.mode is On, trigger.source is Line and trigger.line is set;

@@ -481,6 +481,7 @@ static void test_settings_that_contradict(void **state)
         struct config config;
         struct config_error error = {""};
         config_defaults(&config);
+        config.gpio_backend = CONFIG_GPIO_FAKE; // the cases hold in a build without libgpiod, too
         if (config_read_text(&config, cases[i].text, strlen(cases[i].text), "f", &error) != 0)
             fail_msg("%s", error.text);
         int result = config_check(&config, &error);
@@ -488,6 +489,35 @@ static void test_settings_that_contradict(void **state)
             fail_msg("%d for %s (%s)", result, cases[i].text, error.text);
         if (cases[i].says != NULL)
             expect_contains(error.text, cases[i].says);
+    }
+}
+
+static void test_wired_lines_need_a_build_that_has_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *says[3]; // without libgpiod; none: it is allowed
+    } cases[] = {
+        {"[trigger]\nline = GPIO17\n", {NULL}}, // triggered by software
+        {"[trigger]\nsource = Line\nline = GPIO17\n",
+         {"trigger.line = GPIO17", "gpio.backend = auto", "libgpiod-dev"}},
+        {"[trigger]\nsource = Line\nline = GPIO17\n[gpio]\nbackend = gpiod\n",
+         {"trigger.line = GPIO17", "gpio.backend = gpiod", "gpio.backend = fake"}},
+        {"[trigger]\nsource = Line\nline = GPIO17\n[gpio]\nbackend = fake\n", {NULL}},
+        {"[strobe]\nline = GPIO18\n", {"strobe.line = GPIO18", "auto", "libgpiod-dev"}},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct config config;
+        struct config_error error = {""};
+        config_defaults(&config);
+        assert_int_equal(
+            config_read_text(&config, cases[i].text, strlen(cases[i].text), "f", &error), 0);
+        assert_int_equal(config_check_gpio(&config, true, &error), 0);
+        assert_int_equal(config_check_gpio(&config, false, &error),
+                         cases[i].says[0] != NULL ? -ENOTSUP : 0);
+        for (unsigned k = 0; cases[i].says[0] != NULL && k < 3; k++)
+            expect_contains(error.text, cases[i].says[k]);
     }
 }
 
@@ -516,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_printed_file_reads_back),
         cmocka_unit_test(test_files_on_disk),
         cmocka_unit_test(test_settings_that_contradict),
+        cmocka_unit_test(test_wired_lines_need_a_build_that_has_them),
         cmocka_unit_test(test_region_of_interest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

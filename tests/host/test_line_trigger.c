@@ -150,6 +150,17 @@ static void a_storm_is_taken_once_a_millisecond(void **state)
     assert_true(turns_with_edges <= 25);
 }
 
+/** Whatever this build has: the fake lines are taken when they are asked for by name, only. */
+static void no_line_is_ever_faked_unasked(void **state)
+{
+    (void)state;
+    assert_ptr_equal(line_trigger_gpio(&config), &hal_gpio_fake);
+    config.gpio_backend = CONFIG_GPIO_AUTO;
+    assert_ptr_not_equal(line_trigger_gpio(&config), &hal_gpio_fake);
+    config.gpio_backend = CONFIG_GPIO_GPIOD;
+    assert_ptr_not_equal(line_trigger_gpio(&config), &hal_gpio_fake);
+}
+
 static void a_missing_name_is_an_error(void **state)
 {
     (void)state;
@@ -224,6 +235,7 @@ int main(void)
         CASE(a_line_that_goes_away_comes_back),
         CASE(a_storm_is_taken_once_a_millisecond),
         CASE(a_missing_name_is_an_error),
+        CASE(no_line_is_ever_faked_unasked),
         CASE(the_strobe_follows_the_trigger),
         CASE(the_strobe_is_dark_when_it_is_let_go),
     };
