@@ -87,10 +87,17 @@ static const struct hal_camera_ops *choose_automatically(const char **id)
                  count);
         return &hal_camera_libcamera;
     }
-    log_info("camera fake, because libcamera (%s) finds no real one",
-             hal_camera_libcamera.version());
+    if (count < 0)
+        log_warning("camera fake, because libcamera (%s) fails: %s", hal_camera_libcamera.version(),
+                    hal_camera_libcamera.last_error());
+    else
+        log_warning("camera fake, because libcamera (%s) finds no real one",
+                    hal_camera_libcamera.version());
+    log_warning("the pictures are drawn, not taken; --camera libcamera (camera = libcamera in the "
+                "settings) insists on a real camera and waits for it");
 #else
-    log_info("camera fake, because this build has no libcamera");
+    log_warning("camera fake, because this build has no libcamera: the pictures are drawn, not "
+                "taken");
 #endif
     return &hal_camera_fake;
 }

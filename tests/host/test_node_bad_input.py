@@ -209,6 +209,19 @@ def test_questions_are_answered_without_a_node():
     assert status == 0 and "--camera" in text and "--quality" in text, text
 
 
+def test_a_fake_camera_that_nobody_chose_is_said():
+    status, version, _ = run("--version")
+    assert status == 0
+    with Node(camera="auto") as node:
+        kind = node.wait_log(r"<\d>camera (\w+)[,:]").group(1)
+        if kind != "fake":
+            return  # this machine has a camera
+        node.wait_log(r"<4>camera fake, because .*libcamera.*")
+        node.wait_log(r"<4>.*the pictures are drawn, not taken")
+        if "libcamera: not in this build" not in version:
+            node.wait_log(r"<4>.*--camera libcamera .*waits for it")
+
+
 def test_a_closed_stderr_gets_the_log_into_nothing_else():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "socket")
