@@ -15,6 +15,7 @@
 EMBED(web_asset_page, "tools/web/index.html");
 EMBED(web_asset_style, "tools/web/style.css");
 EMBED(web_asset_script, "tools/web/app.js");
+EMBED(web_asset_triggers, "tools/web/triggers.js");
 EMBED(web_asset_icon, "tools/web/favicon.svg");
 
 static const struct asset {
@@ -24,6 +25,7 @@ static const struct asset {
     {"/", "text/html; charset=utf-8", web_asset_page, web_asset_page_end},
     {"/style.css", "text/css; charset=utf-8", web_asset_style, web_asset_style_end},
     {"/app.js", "text/javascript; charset=utf-8", web_asset_script, web_asset_script_end},
+    {"/triggers.js", "text/javascript; charset=utf-8", web_asset_triggers, web_asset_triggers_end},
     {"/favicon.svg", "image/svg+xml", web_asset_icon, web_asset_icon_end},
     {"/favicon.ico", "image/svg+xml", web_asset_icon, web_asset_icon_end},
 };

@@ -26,6 +26,7 @@ static const struct web_route routes[] = {
     {"/", WEB_GET, web_asset_answer},
     {"/style.css", WEB_GET, web_asset_answer},
     {"/app.js", WEB_GET, web_asset_answer},
+    {"/triggers.js", WEB_GET, web_asset_answer},
     {"/favicon.svg", WEB_GET, web_asset_answer},
     {"/favicon.ico", WEB_GET, web_asset_answer},
     {"/stream", WEB_GET, web_stream_answer},

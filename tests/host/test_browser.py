@@ -4,6 +4,7 @@
 
 `test_browser.py --screenshot FILE` makes the picture of the page for the documents instead."""
 
+import json
 import os
 import sys
 import tempfile
@@ -41,6 +42,21 @@ UNNAMED = """
 return [...document.querySelectorAll('input, select, button, output')].filter((e) =>
   !(e.labels && e.labels.length) && !e.getAttribute('aria-label') && !e.textContent.trim()
 ).map((e) => e.id || e.outerHTML);
+"""
+
+# What the card of triggers shows: its table, and of each chart the counts and the bars' lengths.
+TRIGGERS = """
+const whole = (cell) => Number(cell.textContent.replaceAll('\u202f', ''));
+const cells = (row) => [...row.cells].slice(1).map(whole);
+return {
+  hidden: document.getElementById('triggers').hidden,
+  counts: Object.fromEntries([...document.getElementById('trigger-counts').rows].slice(1)
+    .map((row) => [row.cells[0].textContent, cells(row)])),
+  charts: [...document.querySelectorAll('.chart')].filter((chart) => !chart.hidden)
+    .map((chart) => ({summary: chart.caption.textContent, rows: [...chart.rows].map((row) => ({
+      range: row.cells[0].textContent, count: whole(row.cells[2]),
+      length: row.querySelector('i').getBoundingClientRect().width}))})),
+};
 """
 
 
@@ -139,6 +155,37 @@ class Desktop(Page):
             still = self.pixels()["sum"]
         self.assertEqual(self.gateway.get("/snapshot").headers["x-trigger-id"], "2")
 
+    def test_the_bars_of_the_triggers_add_up(self) -> None:
+        self.browser.wait("the page knows the node's counters", lambda: self.browser.run(
+            "return performance.getEntriesByType('resource').some((entry) =>"
+            "entry.name.endsWith('/metrics') && entry.responseEnd > 0);"))
+        self.assertTrue(self.browser.run(TRIGGERS)["hidden"], "no trigger yet")
+        self.gateway.set(TriggerMode="On")
+        # Some answered one by one, then some at once, of which not all get a picture.
+        for burst in (1, 1, 1, 1, 4, 4):
+            for _ in range(burst):
+                answer = self.gateway.post("/trigger")
+                self.assertEqual(answer.status, 200)
+            fired = json.loads(answer.body)["trigger_id"]
+            self.browser.wait("its end", lambda: self.gateway.state()["triggers"] and
+                              self.gateway.state()["triggers"][-1]["last"] >= fired)
+        shown = self.browser.wait("all of them", lambda: (
+            now := self.browser.run(TRIGGERS)) and sum(now["counts"].get("Software", [])) == fired and now)
+        self.assertFalse(shown["hidden"])
+        self.assertEqual(list(shown["counts"]), ["Software"])
+        matched = shown["counts"]["Software"][0]
+        self.assertGreaterEqual(matched, 4)
+        self.assertEqual(len(shown["charts"]), 2)
+        for chart in shown["charts"]:
+            self.assertRegex(chart["summary"], r"^Edge to .*p50 .* (s|ms|µs), p99 ")
+            self.assertEqual(sum(row["count"] for row in chart["rows"]), matched)
+            most = max(chart["rows"], key=lambda row: int(row["count"]))
+            for row in chart["rows"]:
+                self.assertEqual(row["length"] > 0, row["count"] > 0)
+                self.assertAlmostEqual(row["length"] * most["count"], most["length"] * row["count"],
+                                       delta=3 * most["count"])
+        self.assertEqual(self.browser.complaints(), [])
+
     def test_a_triggered_picture_shows_before_it_is_repeated(self) -> None:
         self.gateway.set(TriggerMode="On")
         key = self.browser.run("return document.getElementById('picture').src;").split("key=")[1]
@@ -195,6 +242,10 @@ class Phone(Page):
             self.browser.type("#feature-ImageCompressionQuality", "1000")
             self.gateway.set(ReverseX=1)
             self.wait_text("#events", "ReverseX=1")
+            self.gateway.set(TriggerMode="On")
+            self.assertEqual(self.gateway.post("/trigger").status, 200)
+            self.browser.wait("the triggers", lambda: not self.browser.run(TRIGGERS)["hidden"])
+            self.gateway.set(TriggerMode="Off")
         self.assertEqual(self.browser.run("return getComputedStyle(document.getElementById("
                                           "'picture')).width;"), "368px")
 
@@ -215,7 +266,7 @@ class ReadOnly(unittest.TestCase):
 def make_screenshot(path: str) -> None:
     """The page with a live scene, after some triggers, so that there is something to see."""
     with Node("--set", "node.name=conveyor-2") as node, Gateway(node.address) as gateway, \
-            Browser(1280, 900, dark=True) as browser:
+            Browser(1280, 1000, dark=True) as browser:
         gateway.wait_ready()
         browser.get(gateway.url + "/")
         browser.wait("live", lambda: browser.text("#badge") == "live")
@@ -231,6 +282,7 @@ def make_screenshot(path: str) -> None:
             browser.wait("answered", lambda: f"Trigger {press}" in browser.text("#trigger-state"))
         browser.run("document.activeElement.blur();")
         browser.wait("matched", lambda: "12 MATCHED" in browser.text("#trigger-state"))
+        browser.wait("counted", lambda: browser.run(TRIGGERS)["counts"].get("Software") == [12, 0, 0, 0])
         with open(path, "wb") as file:
             file.write(browser.screenshot())
 

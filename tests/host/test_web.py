@@ -224,7 +224,7 @@ class Knowledge(WithNode):
         page = self.gateway.get("/")
         self.assertTrue(page.headers["content-security-policy"].startswith("default-src 'self'"))
         for path, kind in (("/style.css", "text/css"), ("/app.js", "text/javascript"),
-                           ("/favicon.svg", "image/svg+xml")):
+                           ("/triggers.js", "text/javascript"), ("/favicon.svg", "image/svg+xml")):
             answer = self.gateway.get(path)
             self.assertEqual(answer.status, 200)
             self.assertTrue(answer.headers["content-type"].startswith(kind))

@@ -343,6 +343,7 @@ function show(state) {
   showMetadata(state.frame);
   showEvents(state.events);
   showTrigger(state);
+  pollTriggers(state);
   watchStream(state);
 }
 
