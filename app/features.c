@@ -55,13 +55,7 @@ static const struct binding *find_binding(const char *name)
 static const struct hal_feature *find_camera_feature(const struct node *node, const char *name,
                                                      unsigned *index)
 {
-    const struct hal_feature *feature;
-    if (!node->is_camera_open || find_binding(name) != NULL)
-        return NULL;
-    for (*index = 0; (feature = node->camera->feature(*index)) != NULL; ++*index)
-        if (strcmp(feature->name, name) == 0)
-            return feature;
-    return NULL;
+    return find_binding(name) == NULL ? node_controls_find(node, name, index) : NULL;
 }
 
 static void format_config(const struct config *config, const struct config_key *key, char *out)
@@ -169,7 +163,7 @@ void features_list(const struct node *node, struct reply *out)
             list_camera(node, i, feature, out);
 }
 
-/** Appends one `Name=value` line. False when there is no such feature. */
+/** Appends one `Name=value` line. False when there is no such feature, or not now. */
 static bool add_value(const struct node *node, const char *name, struct reply *out)
 {
     char value[VALUE_BYTES];
@@ -194,11 +188,23 @@ static bool add_value(const struct node *node, const char *name, struct reply *o
     return true;
 }
 
-static int unknown(struct reply *out, const char *name)
+static int refuse(struct reply *out, int code, const char *name, const char *why)
 {
     *out = reply_begin(out->data, out->size);
-    reply_add(out, "%.64s: no such feature", name);
-    return -WIRE_ERROR_UNKNOWN_FEATURE;
+    reply_add(out, "%.64s: %s", name, why);
+    return -code;
+}
+
+/** Why a feature cannot be had: there is no such, or it is the business of a camera that is not
+ * there now. */
+static int refuse_absent(const struct node *node, struct reply *out, const char *name)
+{
+    unsigned index;
+    if (!node->is_camera_open && hal_camera_knows_feature(name))
+        return refuse(out, WIRE_ERROR_UNAVAILABLE, name, "the camera is not there now");
+    if (find_camera_feature(node, name, &index) != NULL)
+        return refuse(out, WIRE_ERROR_UNAVAILABLE, name, "the camera cannot tell now");
+    return refuse(out, WIRE_ERROR_UNKNOWN_FEATURE, name, "no such feature");
 }
 
 static void add_all(const struct node *node, struct reply *out)
@@ -222,7 +228,7 @@ int features_get(const struct node *node, char *text, struct reply *out)
         add_all(node, out);
     while ((name = strsep(&rest, "\n")) != NULL)
         if (name[0] != '\0' && !add_value(node, name, out))
-            return unknown(out, name);
+            return refuse_absent(node, out, name);
     return 0;
 }
 
@@ -233,13 +239,6 @@ struct change {
     unsigned index;
     double value, before;
 };
-
-static int refuse(struct reply *out, int code, const char *name, const char *why)
-{
-    *out = reply_begin(out->data, out->size);
-    reply_add(out, "%.64s: %s", name, why);
-    return -code;
-}
 
 /** Reads a camera feature's value from text and checks its range. */
 static int parse_camera(const struct hal_feature *feature, struct change *change, struct reply *out)
@@ -309,7 +308,7 @@ static int check_change(struct node *node, struct change *change, struct config 
         return parse_camera(feature, change, out);
     if (strncmp(change->name, "Device", 6) == 0)
         return refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
-    return unknown(out, change->name);
+    return refuse_absent(node, out, change->name);
 }
 
 static int split(char *text, struct change *changes, struct reply *out)

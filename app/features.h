@@ -22,8 +22,9 @@ enum features_apply {
 /** All features, one line each, as FEATURES answers. */
 void features_list(const struct node *node, struct reply *out);
 
-/** `Name=value` lines for the names in `text`, one a line; all when it is empty. 0, or
- * -WIRE_ERROR_UNKNOWN_FEATURE with the sentence as the reply. */
+/** `Name=value` lines for the names in `text`, one a line; all that can be read now when it is
+ * empty. 0, or with the sentence as the reply -WIRE_ERROR_UNKNOWN_FEATURE, or
+ * -WIRE_ERROR_UNAVAILABLE for what cameras have while there is none. */
 int features_get(const struct node *node, char *text, struct reply *out);
 
 /** Sets the `Name=value` lines of `text` (modified): all are checked before the first is applied.

@@ -130,31 +130,27 @@ void node_camera_introduce(struct node *node)
  * none of that name. */
 static bool set_control(struct node *node, const char *name, double *wanted)
 {
+    unsigned index;
     double value = *wanted;
-    const struct hal_feature *feature;
-    for (unsigned i = 0; (feature = node->camera->feature(i)) != NULL; i++) {
-        if (strcmp(feature->name, name) != 0)
-            continue;
-        double allowed = value < feature->min ? feature->min : value;
-        allowed = allowed > feature->max ? feature->max : allowed;
-        if (node->camera->feature_set(i, allowed) < 0)
-            log_warning("camera refused %s=%g: %s", name, allowed, node->camera->last_error());
-        else if (allowed < value || allowed > value)
-            log_warning("%s=%g is outside the camera's range, using %g", name, value, allowed);
-        *wanted = allowed;
-        return true;
-    }
-    return false;
+    const struct hal_feature *feature = node_controls_find(node, name, &index);
+    if (feature == NULL)
+        return false;
+    double allowed = value < feature->min ? feature->min : value;
+    allowed = allowed > feature->max ? feature->max : allowed;
+    if (node->camera->feature_set(index, allowed) < 0)
+        log_warning("camera refused %s=%g: %s", name, allowed, node->camera->last_error());
+    else if (allowed < value || allowed > value)
+        log_warning("%s=%g is outside the camera's range, using %g", name, value, allowed);
+    *wanted = allowed;
+    return true;
 }
 
 /** The largest value of a camera control, 0 when the camera has none of that name. */
 static double control_max(const struct node *node, const char *name)
 {
-    const struct hal_feature *feature;
-    for (unsigned i = 0; (feature = node->camera->feature(i)) != NULL; i++)
-        if (strcmp(feature->name, name) == 0)
-            return feature->max;
-    return 0;
+    unsigned index;
+    const struct hal_feature *feature = node_controls_find(node, name, &index);
+    return feature != NULL ? feature->max : 0;
 }
 
 /** camera.roi, fractions of the sensor, as the camera's region in pixels. */

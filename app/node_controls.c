@@ -7,6 +7,18 @@
 
 #include "app/node_private.h"
 
+const struct hal_feature *node_controls_find(const struct node *node, const char *name,
+                                             unsigned *index)
+{
+    const struct hal_feature *feature;
+    if (!node->is_camera_open)
+        return NULL;
+    for (*index = 0; (feature = node->camera->feature(*index)) != NULL; ++*index)
+        if (strcmp(feature->name, name) == 0)
+            return feature;
+    return NULL;
+}
+
 void node_controls_note(struct node *node, const char *name, double value)
 {
     struct node_controls *controls = &node->controls;

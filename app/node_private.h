@@ -131,6 +131,10 @@ void node_apply_rate(struct node *node);
 void node_apply_supervisor(struct node *node);
 
 // node_controls.c
+/** The open camera's control of that name and its index, or NULL when no camera is open or this one
+ * lacks it. */
+const struct hal_feature *node_controls_find(const struct node *node, const char *name,
+                                             unsigned *index);
 /** Remembers what a client has set, for when the camera is opened anew. */
 void node_controls_note(struct node *node, const char *name, double value);
 /** Sets the camera's features as clients have set them. */

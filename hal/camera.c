@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hal/libcamera_features.h"
+
 const struct hal_camera_ops *const hal_camera_backends[] = {
 #ifdef HAVE_LIBCAMERA
     &hal_camera_libcamera,
@@ -29,6 +31,24 @@ int hal_pixel_format_parse(const char *name)
         if (strcmp(name, format_names[i]) == 0)
             return i;
     return -EINVAL;
+}
+
+static bool has_feature(const struct hal_camera_ops *camera, const char *name)
+{
+    const struct hal_feature *feature;
+    for (unsigned i = 0; (feature = camera->feature(i)) != NULL; i++)
+        if (strcmp(feature->name, name) == 0)
+            return true;
+    return false;
+}
+
+bool hal_camera_knows_feature(const char *name)
+{
+    for (unsigned i = 0; i < libcamera_row_count; i++)
+        if (strcmp(libcamera_rows[i].name, name) == 0)
+            return true;
+    // Each of their cameras has the same controls, so these two list them when none is open, too.
+    return has_feature(&hal_camera_fake, name) || has_feature(&hal_camera_replay, name);
 }
 
 const struct hal_camera_ops *hal_camera_find(const char *spec, const char **argument)

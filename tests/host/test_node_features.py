@@ -161,6 +161,29 @@ def test_what_clients_set_outlives_the_camera():
         client.until(lambda r: r.type == wire.FRAME and r.exposure_us == 3000 and r.width == 160)
 
 
+def test_features_of_a_camera_that_is_gone_are_unavailable():
+    with Node("--set", "camera.give_up_s=0",
+              script="at 10 unplug 3600s\n") as node, wire.Client(node.address) as client:
+        client.subscribe()
+        client.event(wire.CAMERA, camera_state=wire.ABSENT)
+        # The fake camera has the first two, others the third.
+        for name, value in (("ExposureTime", 500), ("GainAuto", "Off"), ("LensPosition", 1)):
+            expect_refusal(wire.UNAVAILABLE, [name, "not there"], client.get, name)
+            expect_refusal(wire.UNAVAILABLE, [name, "not there"], client.set, **{name: value})
+        expect_refusal(wire.UNKNOWN_FEATURE, ["Colour"], client.get, "Colour")
+        expect_refusal(wire.UNKNOWN_FEATURE, ["Colour"], client.set, Colour=1)
+        assert client.get("Width", "DeviceModelName")["Width"] == "320"
+        before = client.get()
+        expect_refusal(wire.UNAVAILABLE, ["ExposureTime"], client.set, ImageCompressionQuality=33,
+                       ExposureTime=500)
+        assert client.get() == before
+    # A camera that is there and lacks a control is another matter.
+    with Node() as node, wire.Client(node.address) as client:
+        client.subscribe()
+        client.next_frame()
+        expect_refusal(wire.UNKNOWN_FEATURE, ["LensPosition"], client.get, "LensPosition")
+
+
 def test_frame_rate_changes_without_a_restart():
     with Node() as node, wire.Client(node.address) as client:
         client.subscribe(start=wire.FROM_NEXT)
