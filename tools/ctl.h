@@ -74,6 +74,9 @@ int ctl_open(struct ctl *ctl, struct pinhole **out, int reconnect);
 /** Prints the handle's error and returns the exit code for it; closes the handle. */
 int ctl_failed(struct pinhole *p, int error);
 
+/** All of STATS, 0-terminated, in memory of its own that the caller frees. Length or -errno. */
+int ctl_stats_text(struct pinhole *p, char **out);
+
 /** Prints text from the node; control characters, which could drive a terminal, as spaces. */
 void ctl_print(FILE *out, const char *text);
 /** Prints a JSON string with its quotes. */

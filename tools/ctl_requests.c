@@ -60,8 +60,7 @@ const struct ctl_command ctl_trigger = {
     "The node must have TriggerMode=On and TriggerSource=Software. Which frame answered is in the\n"
     "frame's header: `pinholectl watch --triggers` shows it.\n"};
 
-/** All of STATS in memory of its own; the caller frees. */
-static int fetch_stats(struct pinhole *p, char **out)
+int ctl_stats_text(struct pinhole *p, char **out)
 {
     size_t size = 65536;
     for (;;) {
@@ -117,7 +116,7 @@ static int run_stats(struct ctl *ctl, int argc, char **argv)
     int code = ctl_open(ctl, &p, -1);
     if (code != CTL_OK)
         return code;
-    int length = fetch_stats(p, &text);
+    int length = ctl_stats_text(p, &text);
     if (length < 0)
         return ctl_failed(p, length);
     if (!ctl->json)
@@ -190,7 +189,7 @@ static int look(struct pinhole *p, struct overview *out)
     if (error == 0)
         error = pinhole_get(p, "AcquisitionFrameRate", out->rate, sizeof out->rate);
     if (error == 0)
-        error = fetch_stats(p, &stats);
+        error = ctl_stats_text(p, &stats);
     if (error < 0 || stats == NULL)
         return error;
     const char *zero = strstr(stats, "\npinhole_camera_streaming 0\n");

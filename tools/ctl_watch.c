@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // pinholectl watch: rates, sizes and latency, live; or one line for each trigger.
 #include "tools/ctl.h"
+#include "tools/ctl_triggers.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,6 +33,8 @@ struct watch {
     unsigned long long drawn_ns; /**< the live line, last */
     unsigned lines;              /**< printed */
     bool has_line;               /**< a live line stands on the terminal */
+    bool has_before;             /**< the node's counts when this began are known: */
+    struct ctl_triggers before;
 };
 
 static void begin_window(struct watch *w)
@@ -188,6 +191,22 @@ static int watch_loop(struct watch *w)
     return 0;
 }
 
+/** For people, and not among the lines that a script reads: the node's counts of triggers since the
+ * beginning. A node that has gone away or does not answer is not waited for. */
+static void sum_up(struct watch *w)
+{
+    struct ctl_triggers now;
+    if (w->ctl->json || pinhole_fd(w->p) < 0 || ctl_triggers_fetch(w->p, &now) < 0)
+        return;
+    const bool is_same = w->has_before && now.boot_id == w->before.boot_id;
+    if (is_same)
+        ctl_triggers_subtract(&now, &w->before);
+    if (ctl_triggers_sum(&now) == 0)
+        return;
+    fprintf(stderr, "\nTriggers %s:\n", is_same ? "while watching" : "since the node started");
+    ctl_triggers_print(stderr, &now);
+}
+
 /** From where the last watcher stopped; the first one remembers at once from where it began. */
 static bool prepare_resume(struct watch *w, struct pinhole_subscription *wish)
 {
@@ -217,6 +236,7 @@ static int watch(struct watch *w)
         pinhole_close(w->p);
         return CTL_REFUSED;
     }
+    w->has_before = !w->ctl->json && ctl_triggers_fetch(w->p, &w->before) == 0;
     int result = pinhole_subscribe(w->p, &wish);
     if (result == 0)
         result = watch_loop(w);
@@ -228,6 +248,7 @@ static int watch(struct watch *w)
         print_window(w); // what a bound or a signal cut short
     if (result < 0)
         return ctl_failed(w->p, result);
+    sum_up(w);
     pinhole_close(w->p);
     return CTL_OK;
 }
@@ -278,4 +299,9 @@ const struct ctl_command ctl_watch = {
     "records, triggers without an image, the camera's state, the link) are lines of their own.\n"
     "A broken link is made again. The latency runs from the capture to the receipt here when the\n"
     "node is on this machine; clocks of two machines do not compare, so else up to the moment\n"
-    "the node handed the frame to the network.\n"};
+    "the node handed the frame to the network.\n\n"
+    "Triggers that came while watching are summed up at the end on stderr, unless with --json: "
+    "how\n"
+    "many ended how by source, and how long after the edge exposure began and the frame was\n"
+    "published, with the bounds between which the median (p50) and the 99th percentile lie and a\n"
+    "bar for each of the node's ranges. These are the node's own counts (`pinholectl stats`).\n"};

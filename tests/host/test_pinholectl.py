@@ -235,6 +235,47 @@ class Test(unittest.TestCase):
         ctl("trigger", code=1)
         self.assertIn("TriggerMode", ctl.stderr)
 
+    def test_watch_sums_triggers_up(self):
+        ctl("set", "TriggerMode=On", "TriggerSource=Software")
+        before = int(ctl("trigger"))  # ended before the watcher comes: not its business
+        deadline = time.monotonic() + PATIENCE_S
+        while sum(o["value"] for o in objects(ctl("stats", "--json"))
+                  if o["name"] == "pinhole_triggers_total") < before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with start("watch", "--triggers", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watch:
+            fired, lines = 0, []
+            while not select.select([watch.stdout], [], [], 0.05)[0]:
+                fired += len(ctl("trigger").split())
+            for burst in (1, 1, 1, 1, 8):
+                last = int((ids := ctl("trigger", "-c", str(burst)).split())[-1])
+                fired += len(ids)
+                ended = 0
+                while ended < last:
+                    lines.append(watch.stdout.readline())
+                    ended = int(re.findall(r"triggers? (?:\d+ to )?(\d+)", lines[-1])[0])
+            watch.send_signal(signal.SIGINT)
+            more, said = watch.communicate(timeout=PATIENCE_S)
+        self.assertEqual((watch.returncode, more), (0, ""))
+        title, source, exposure, published = said.strip().splitlines()
+        self.assertEqual(title, "Triggers while watching:")
+        total, *outcomes = map(int, re.fullmatch(
+            r"Software +(\d+)  MATCHED (\d+)  MISSED (\d+)  OVERRUN (\d+)  FAILED (\d+)",
+            source).groups())
+        self.assertEqual(sum(outcomes), total)
+        seen = sum(int(b or a) - int(a) + 1 for a, b in re.findall(
+            r"^(?:TRIGGER: )?triggers? (\d+)(?: to (\d+))?", "".join(lines), re.M))
+        self.assertGreaterEqual(outcomes[0], 4)
+        self.assertTrue(12 <= seen <= total <= fired, (seen, total, fired))
+        for line, what in ((exposure, "exposure"), (published, "published")):
+            count, bars = re.fullmatch(rf"edge to {what} +(\d+)  p50 \S+ \S+.*  p99 \S+ \S+.* "
+                                       r"\|([ ▁▂▃▄▅▆▇█]+)\| \d+ (?:us|ms|s)", line).groups()
+            self.assertEqual(int(count), outcomes[0])
+            self.assertIn("█", bars)
+            self.assertNotIn(" ", (bars[0], bars[-1]))
+        # Nothing of it where scripts read, nor without a trigger.
+        ctl("watch", "--triggers", "-s", "0.1")
+        self.assertEqual(ctl.stderr, "")
+
     def test_watch(self):
         line = ctl("watch", "-c", "20").splitlines()[-1]
         self.assertRegex(line, r"[\d.]+ fps .* kB/frame .* Mbit/s .* capture to here [\d.]+ ms")
