@@ -88,7 +88,7 @@ machine() {
     exec timeout -k 10 "${TIMEOUT:-900}" qemu-system-x86_64 -M q35 -cpu qemu64 \
         -accel tcg,thread=multi -smp 2 -m 1536M -nodefaults -no-user-config -display none \
         -serial stdio -no-reboot -kernel "$kernel/vmlinuz" -initrd "$work/initrd.img" \
-        -append "console=ttyS0 panic=-1 no_timer_check tsc=unstable" \
+        -append "console=ttyS0 panic=-1 no_timer_check tsc=reliable mitigations=off" \
         -drive file="$testing.img",format=raw,if=virtio,snapshot=on \
         -drive file="$work/source.img",format=raw,if=virtio \
         -drive file="$bookworm.img",format=raw,if=virtio,snapshot=on \
