@@ -81,6 +81,18 @@ int ctl_file_pattern(const char *wish, char *out, size_t size)
     return ctl_file_name(out, &probe, name, sizeof name);
 }
 
+int ctl_file_folder(const char *wish)
+{
+    struct stat status;
+    const size_t length = wish != NULL ? strlen(wish) : 0;
+    // With a % in it, it is a name that each picture has to itself.
+    if (length == 0 || wish[length - 1] != '/' || strchr(wish, '%') != NULL)
+        return 0;
+    if (mkdir(wish, 0777) == 0 || (stat(wish, &status) == 0 && S_ISDIR(status.st_mode)))
+        return 0;
+    return -errno;
+}
+
 int ctl_file_write(int fd, const void *bytes, size_t count)
 {
     for (size_t at = 0; at < count;) {

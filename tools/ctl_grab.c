@@ -84,12 +84,18 @@ static int grab_loop(struct grab *g)
     return CTL_OK;
 }
 
-static int grab(struct grab *g)
+static int grab(struct grab *g, const char *output)
 {
     int code = ctl_open(g->ctl, &g->p, 0);
     if (code != CTL_OK)
         return code;
-    int error = pinhole_subscribe(g->p, &g->wish);
+    int error = ctl_file_folder(output);
+    if (error < 0) {
+        fprintf(stderr, "pinholectl: cannot make the folder '%s': %s\n", output, strerror(-error));
+        pinhole_close(g->p);
+        return CTL_REFUSED;
+    }
+    error = pinhole_subscribe(g->p, &g->wish);
     return error < 0 ? ctl_failed(g->p, error) : grab_loop(g);
 }
 
@@ -145,14 +151,15 @@ static int run(struct ctl *ctl, int argc, char **argv)
                                output);
     if (error < 0)
         return ctl_usage_error("-o: the name is too long");
-    return grab(&g);
+    return grab(&g, output);
 }
 
 const struct ctl_command ctl_grab = {
     "grab", run, "[-o NAME] [-c COUNT] [OPTION]...",
     "Saves pictures as JPEG files and prints their names",
     "  -o, --output NAME      file, or folder, or - for standard output (default\n"
-    "                         pinhole-%06d.jpg). In NAME: %d frame number, %q sequence in the\n"
+    "                         pinhole-%06d.jpg); FOLDER/ is made when it is not there. In NAME: %d "
+    "frame number, %q sequence in the\n"
     "                         node's log, %t trigger id, each with a width if wanted (%06d);\n"
     "                         %T capture time in UTC; %% a percent sign\n"
     "  -c, --count N          so many pictures (default 1; 0 = until Ctrl-C)\n"
