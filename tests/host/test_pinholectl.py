@@ -195,6 +195,18 @@ class Test(unittest.TestCase):
         for pattern in ("%s", "%", "%5", "%n", "%100d"):
             ctl("grab", "-o", pattern, code=2)
 
+    def test_grab_makes_the_folder(self):
+        for _ in range(2):  # made, then found
+            name, = ctl("grab", "-o", f"{self.folder}/new/").split()
+            self.assertEqual(Path(name).parent, self.folder / "new")
+        for folder in (f"{self.folder}/a/b/", f"{name}/"):  # one level, and none in a file
+            ctl("grab", "-o", folder, code=1)
+            self.assertIn(f"cannot make the folder '{folder}': ", ctl.stderr)
+        self.assertEqual(self.files(), ["new"])
+        # Nothing is left behind of a node that is away.
+        ctl("-n", "127.0.0.1:1", "grab", "-o", f"{self.folder}/none/", code=3)
+        self.assertEqual(self.files(), ["new"])
+
     def test_grab_leaves_what_is_no_file(self):
         fifo = f"{self.folder}/fifo"
         os.mkfifo(fifo)
@@ -379,6 +391,16 @@ class Test(unittest.TestCase):
         self.assertEqual(len(re.findall(r"^frame \d+: 320x240, \d+ bytes", done.stdout, re.M)), 3)
         self.assertTrue(is_jpeg((self.folder / "last.jpg").read_bytes()))
         self.assertLessEqual(len(EXAMPLE.read_text().splitlines()), 60)
+
+    def test_python_example_usage(self):
+        for arguments, code in ((["--help"], 0), (["-h"], 0), (["x", "y"], 2),
+                                (["a", "1", "c"], 2), (["--frob"], 2)):
+            done = subprocess.run([sys.executable, EXAMPLE, *arguments], cwd=self.folder, text=True,
+                                  capture_output=True, timeout=PATIENCE_S, check=False)
+            self.assertEqual(done.returncode, code, arguments)
+            self.assertIn("read_frames.py [-h] [HOST[:PORT]] [COUNT]", done.stdout + done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+        self.assertEqual(self.files(), [])
 
 
 if __name__ == "__main__":

@@ -1,15 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Reads frames from a Pinhole node with nothing but Python's standard library.
-
-    read_frames.py [HOST[:PORT]] [COUNT]
-
-Prints one line a frame and saves the last one as last.jpg. net/SPEC.md has every field; the
-structures below are its tables, little-endian ('<'), up to the last field that is used here.
-"""
+"""Reads frames from a Pinhole node with nothing but Python's standard library: prints one line a
+frame and saves the last one as last.jpg. net/SPEC.md has every field; the structures below are its
+tables, little-endian ('<'), up to the last field that is used here."""
+import argparse
 import socket
 import struct
-import sys
 
 HEADER = struct.Struct("<4sBBHII")  # magic, version, type, flags, length, tag
 SUBSCRIBE = struct.Struct("<HBBIQQ")  # fixed_bytes, policy, filter, interval, boot, from
@@ -35,12 +31,16 @@ def text_of(payload):
 
 
 def main():
-    host, _, port = (sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1").partition(":")
-    count = max(1, int(sys.argv[2])) if len(sys.argv) > 2 else 10
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("node", metavar="HOST[:PORT]", nargs="?", default="127.0.0.1")
+    parser.add_argument("count", metavar="COUNT", nargs="?", type=int, default=10)
+    wish = parser.parse_args()
+    host, _, port = wish.node.partition(":")
+    count = max(1, wish.count)
     with socket.create_connection((host, int(port or 7447)), timeout=10) as link:
         stream = link.makefile("rb")
-        wish = SUBSCRIBE.pack(SUBSCRIBE.size, LATEST, 0, 0, 0, 0)
-        link.sendall(HEADER.pack(b"PINH", 1, SUBSCRIBE_TYPE, 0, len(wish), 1) + wish)
+        request = SUBSCRIBE.pack(SUBSCRIBE.size, LATEST, 0, 0, 0, 0)
+        link.sendall(HEADER.pack(b"PINH", 1, SUBSCRIBE_TYPE, 0, len(request), 1) + request)
         while count > 0:
             kind, payload = receive(stream)
             if kind == FRAME_TYPE:
@@ -51,7 +51,7 @@ def main():
             elif kind in (HELLO_TYPE, EVENT_TYPE):
                 print(text_of(payload).strip())
             elif kind == ERROR_TYPE:
-                sys.exit("the node said: " + text_of(payload))
+                raise SystemExit("the node said: " + text_of(payload))
     with open("last.jpg", "wb") as file:
         file.write(jpeg)
 
