@@ -9,7 +9,6 @@
 
 #include "app/node_private.h"
 
-#define LINES_MAX   48
 #define VALUE_BYTES (CONFIG_STRING_BYTES + 1)
 
 /** A feature of the node: a key of the configuration under its SFNC name. */
@@ -58,9 +57,15 @@ static const struct hal_feature *find_camera_feature(const struct node *node, co
     return find_binding(name) == NULL ? node_controls_find(node, name, index) : NULL;
 }
 
-static void format_config(const struct config *config, const struct config_key *key, char *out)
+/** The value that is in force: of the frame rate it may be less than what was wished for. */
+static void format_binding(const struct node *node, const struct binding *binding, char *out)
 {
-    if (key->type == CONFIG_BOOLEAN)
+    const struct config *config = &node->config;
+    const struct config_key *key = config_find(binding->key);
+    double rate = node_camera_framerate(node);
+    if (binding->apply == FEATURES_APPLY_FRAMERATE && rate < config->framerate)
+        snprintf(out, VALUE_BYTES, "%.10g", rate);
+    else if (key->type == CONFIG_BOOLEAN)
         snprintf(out, VALUE_BYTES, "%d", *(const bool *)((const char *)config + key->offset));
     else if (key->type == CONFIG_SIZE)
         snprintf(out, VALUE_BYTES, "%llu",
@@ -111,7 +116,7 @@ static void list_binding(const struct node *node, const struct binding *binding,
 {
     const struct config_key *key = config_find(binding->key);
     char value[VALUE_BYTES], range[64] = "\t", increment[24] = "";
-    format_config(&node->config, key, value);
+    format_binding(node, binding, value);
     bool is_number = key->type <= CONFIG_FLOAT;
     if (is_number)
         snprintf(range, sizeof range, "%.10g\t%.10g", key->min, key->max);
@@ -172,7 +177,7 @@ static bool add_value(const struct node *node, const char *name, struct reply *o
     const struct hal_feature *feature;
     const struct binding *binding = find_binding(name);
     if (binding != NULL)
-        format_config(&node->config, config_find(binding->key), value);
+        format_binding(node, binding, value);
     else if (strcmp(name, "DeviceModelName") == 0)
         snprintf(value, sizeof value, "%s", node->camera_model);
     else if (strcmp(name, "DeviceSerialNumber") == 0)
@@ -321,7 +326,7 @@ static int split(char *text, struct change *changes, struct reply *out)
         char *value = strchr(line, '=');
         if (value == NULL)
             return refuse(out, WIRE_ERROR_BAD_VALUE, line, "this is not Name=value");
-        if (count == LINES_MAX)
+        if (count == FEATURES_LINES_MAX)
             return refuse(out, WIRE_ERROR_BAD_VALUE, line, "too many lines in one SET");
         *value = '\0';
         changes[count++] = (struct change){.name = line, .text = value + 1};
@@ -354,15 +359,16 @@ static int apply_camera(struct node *node, struct change *changes, int count, st
     return 0;
 }
 
-int features_set(struct node *node, char *text, struct reply *out, unsigned *apply)
+int features_set(struct node *node, char *text, struct reply *out, struct features_set *done)
 {
-    struct change changes[LINES_MAX];
+    struct change changes[FEATURES_LINES_MAX];
     struct config copy = node->config;
     struct config_error error;
-    *apply = 0;
+    const char *why;
+    *done = (struct features_set){0};
     int count = split(text, changes, out);
     for (int i = 0; i < count; i++) {
-        int status = check_change(node, &changes[i], &copy, out, apply);
+        int status = check_change(node, &changes[i], &copy, out, &done->apply);
         if (status < 0)
             return status;
     }
@@ -372,15 +378,25 @@ int features_set(struct node *node, char *text, struct reply *out, unsigned *app
         reply_add(out, "%s", error.text);
         return -WIRE_ERROR_BAD_VALUE;
     }
+    if ((done->apply & FEATURES_APPLY_SOFTWARE_TRIGGER) &&
+        (why = node_why_no_trigger(node, &copy)) != NULL)
+        return refuse(out, WIRE_ERROR_UNAVAILABLE, "TriggerSoftware", why);
     int status = apply_camera(node, changes, count, out);
     if (status < 0)
         return status;
     node->config = copy;
-    for (int i = 0; i < count; i++)
-        if (changes[i].binding == NULL && changes[i].index != UINT32_MAX)
+    for (int i = 0; i < count; i++) {
+        if (changes[i].index == UINT32_MAX)
+            continue;
+        if (changes[i].binding == NULL)
             node_controls_note(node, changes[i].name, changes[i].value);
-    for (int i = 0; i < count; i++)
-        if (changes[i].index != UINT32_MAX)
-            add_value(node, changes[i].name, out);
+        done->name[done->count++] = changes[i].name;
+    }
     return 0;
+}
+
+void features_report(const struct node *node, const struct features_set *done, struct reply *out)
+{
+    for (unsigned i = 0; i < done->count; i++)
+        add_value(node, done->name[i], out);
 }

@@ -27,9 +27,21 @@ void features_list(const struct node *node, struct reply *out);
  * -WIRE_ERROR_UNAVAILABLE for what cameras have while there is none. */
 int features_get(const struct node *node, char *text, struct reply *out);
 
+#define FEATURES_LINES_MAX 48
+
+/** What a SET has set, and what has to follow. */
+struct features_set {
+    unsigned apply; /**< enum features_apply */
+    unsigned count;
+    const char *name[FEATURES_LINES_MAX]; /**< in the text of the SET */
+};
+
 /** Sets the `Name=value` lines of `text` (modified): all are checked before the first is applied.
- * On success *apply says what the caller has to follow up, and the reply has the resulting lines.
- * Otherwise the negative of a wire_error_code, with the sentence as the reply. */
-int features_set(struct node *node, char *text, struct reply *out, unsigned *apply);
+ * On success *done says what the caller has to follow up. Otherwise the negative of a
+ * wire_error_code, with the sentence as the reply. */
+int features_set(struct node *node, char *text, struct reply *out, struct features_set *done);
+
+/** `Name=value` lines of what was set, as it is now: for when all has been followed up. */
+void features_report(const struct node *node, const struct features_set *done, struct reply *out);
 
 #endif

@@ -217,6 +217,20 @@ static int configure_camera(struct node *node)
     return 0;
 }
 
+double node_camera_framerate(const struct node *node)
+{
+    double rate = node->config.framerate;
+    if (!node->is_camera_open)
+        return rate;
+    if (node->got.framerate > 0 && node->got.framerate < rate)
+        rate = node->got.framerate;
+    // The sensor follows a new rate some frames later; a microsecond is the duration's rounding.
+    uint32_t duration_us = node->last_frame_duration_us;
+    if (node->frames_at_rate > HAL_CAMERA_BUFFERS_MAX && duration_us > 1e6 / rate + 1)
+        rate = 1e6 / duration_us;
+    return rate;
+}
+
 bool node_camera_set_framerate(struct node *node, uint64_t now_ns)
 {
     double wanted = node->config.framerate;
@@ -226,6 +240,7 @@ bool node_camera_set_framerate(struct node *node, uint64_t now_ns)
         else if (wanted > node->got.framerate)
             return false; // slower is a matter of pacing, faster is not
     }
+    node->frames_at_rate = 0;
     node->pace_due_ns = 0; // at the old rate the next one may be due in a minute and a half
     node_apply_supervisor(node);
     node_apply_trigger(node, now_ns);
@@ -240,6 +255,7 @@ static int start_camera(struct node *node, uint64_t now_ns)
         return status;
     loop_fd_modify(&node->loop, node->camera_token, EPOLLIN);
     node->is_first_frame = node->announce_restart = true;
+    node->frames_at_rate = 0;
     node->pace_due_ns = 0;
     rate_reset_scene(&node->rate);
     node_apply_supervisor(node);

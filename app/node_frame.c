@@ -146,6 +146,8 @@ static void count_frame(struct node *node, const struct hal_frame *frame, uint64
     if (!node->is_first_frame)
         metrics->dropped_sensor += frame->sensor_sequence - node->last_sensor_sequence - 1;
     node->last_sensor_sequence = frame->sensor_sequence;
+    node->last_frame_duration_us = frame->frame_duration_us;
+    node->frames_at_rate++;
     if (now_ns > frame->timestamp_ns)
         metrics_observe(&metrics->acquire_latency, now_ns - frame->timestamp_ns);
     supervisor_frame(&node->supervisor, now_ns);

@@ -90,6 +90,8 @@ struct node {
     bool is_first_frame;   /**< none was acquired since the stream started */
     bool announce_restart; /**< the next published frame is the first since then */
     uint32_t last_sensor_sequence;
+    uint32_t last_frame_duration_us;
+    unsigned frames_at_rate; /**< acquired since the rate was last set */
     uint64_t pace_due_ns;
 
     struct node_frame waiting[HAL_CAMERA_BUFFERS_MAX];
@@ -122,6 +124,9 @@ int node_camera_reconfigure(struct node *node, const struct config *fallback, ch
 /** Brings the camera's rate in line with the live configuration without a restart; false when that
  * takes one. */
 bool node_camera_set_framerate(struct node *node, uint64_t now_ns);
+/** The frame rate in force, frames/s: what is wished for, or less where the camera has said so, by
+ * its configuration or the duration of its frames. */
+double node_camera_framerate(const struct node *node);
 void node_camera_close(struct node *node, uint64_t now_ns);
 /** Brings what new connections are told of this node up to date. */
 void node_camera_introduce(struct node *node);
@@ -163,6 +168,8 @@ static inline bool node_has_work(const struct node *node)
 }
 
 // node_request.c
+/** Why a software trigger is impossible under this configuration, or NULL. */
+const char *node_why_no_trigger(const struct node *node, const struct config *config);
 /** The server's request callback; `user` is the node. */
 int node_request(void *user, uint8_t type, char *text, size_t bytes, char *reply, size_t reply_size,
                  uint64_t now_ns);

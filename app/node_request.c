@@ -7,6 +7,15 @@
 #include "app/features.h"
 #include "app/node_private.h"
 
+const char *node_why_no_trigger(const struct node *node, const struct config *config)
+{
+    if (config->trigger_mode != CONFIG_TRIGGER_ON)
+        return "TriggerMode is Off";
+    if (config->trigger_rule == CONFIG_RULE_EXTERNAL)
+        return "the sensor is triggered by its wire (trigger.rule = external)";
+    return node->trigger.camera_up ? NULL : "the camera is not streaming";
+}
+
 static int software_trigger(struct node *node, char *reply, size_t size, uint64_t *id,
                             uint64_t now_ns)
 {
@@ -15,12 +24,8 @@ static int software_trigger(struct node *node, char *reply, size_t size, uint64_
         *id = (uint64_t)status;
         return 0;
     }
-    const char *why = "the camera is not streaming";
-    if (node->config.trigger_mode != CONFIG_TRIGGER_ON)
-        why = "TriggerMode is Off";
-    else if (node->config.trigger_rule == CONFIG_RULE_EXTERNAL)
-        why = "the sensor is triggered by its wire (trigger.rule = external)";
-    snprintf(reply, size, "no trigger: %s", why);
+    const char *why = node_why_no_trigger(node, &node->config);
+    snprintf(reply, size, "no trigger: %s", why != NULL ? why : "too many wait for their frames");
     return -WIRE_ERROR_UNAVAILABLE;
 }
 
@@ -43,23 +48,17 @@ static void announce_changes(struct node *node, const char *lines, uint64_t now_
     }
 }
 
-static int set_features(struct node *node, char *text, char *data, size_t size, uint64_t now_ns)
+/** Brings engine, camera and rate control in line with what was set; or all back, with an ERROR's
+ * code and sentence. */
+static int follow_up(struct node *node, unsigned apply, const struct config *before,
+                     const struct node_snapshot *controls, struct reply *out, uint64_t now_ns)
 {
-    struct config before = node->config;
-    struct node_snapshot controls;
-    struct reply out = reply_begin(data, size);
-    unsigned apply = 0;
-    node_controls_save(node, &controls);
-    int status = features_set(node, text, &out, &apply);
-    if (status < 0)
-        return status;
     if ((apply & FEATURES_APPLY_TRIGGER) && node_apply_trigger(node, now_ns) < 0) {
-        node->config = before;
-        node_controls_restore(node, &controls);
+        node->config = *before;
+        node_controls_restore(node, controls);
         node_apply_trigger(node, now_ns);
-        snprintf(data, size,
-                 "these trigger settings do not go together, or the line cannot be opened (see the "
-                 "node's log)");
+        reply_add(out, "these trigger settings do not go together, or the line cannot be opened "
+                       "(see the node's log)");
         return -WIRE_ERROR_BAD_VALUE;
     }
     if ((apply & FEATURES_APPLY_FRAMERATE) && !(apply & FEATURES_APPLY_CAMERA) &&
@@ -67,21 +66,33 @@ static int set_features(struct node *node, char *text, char *data, size_t size, 
         apply |= FEATURES_APPLY_CAMERA;
     char why[256];
     if ((apply & FEATURES_APPLY_CAMERA) &&
-        node_camera_reconfigure(node, &before, why, sizeof why, now_ns) < 0) {
-        node_controls_restore(node, &controls);
-        snprintf(data, size, "%s", why);
+        node_camera_reconfigure(node, before, why, sizeof why, now_ns) < 0) {
+        node_controls_restore(node, controls);
+        reply_add(out, "%s", why);
         return -WIRE_ERROR_BAD_VALUE;
     }
     if (apply & (FEATURES_APPLY_RATE | FEATURES_APPLY_FRAMERATE | FEATURES_APPLY_CAMERA))
         node_apply_rate(node);
-    announce_changes(node, data, now_ns);
-    if (apply & FEATURES_APPLY_SOFTWARE_TRIGGER) {
-        uint64_t id;
-        status = software_trigger(node, data, size, &id, now_ns);
-        if (status < 0)
-            return status;
-    }
-    return (int)out.used;
+    return 0;
+}
+
+static int set_features(struct node *node, char *text, struct reply *out, uint64_t now_ns)
+{
+    struct config before = node->config;
+    struct node_snapshot controls;
+    struct features_set done;
+    node_controls_save(node, &controls);
+    int status = features_set(node, text, out, &done);
+    if (status == 0)
+        status = follow_up(node, done.apply, &before, &controls, out, now_ns);
+    if (status < 0)
+        return status;
+    features_report(node, &done, out);
+    announce_changes(node, out->data, now_ns);
+    uint64_t id;
+    if (done.apply & FEATURES_APPLY_SOFTWARE_TRIGGER)
+        status = software_trigger(node, out->data, out->size, &id, now_ns);
+    return status;
 }
 
 static void collect_triggers(struct node *node)
@@ -181,7 +192,7 @@ int node_request(void *user, uint8_t type, char *text, size_t bytes, char *data,
     switch (type) {
     case WIRE_TYPE_FEATURES: features_list(node, &out); break;
     case WIRE_TYPE_GET: status = features_get(node, text, &out); break;
-    case WIRE_TYPE_SET: return set_features(node, text, data, size, now_ns);
+    case WIRE_TYPE_SET: status = set_features(node, text, &out, now_ns); break;
     case WIRE_TYPE_TRIGGER:
         status = software_trigger(node, data, size, &id, now_ns);
         if (status == 0) {

@@ -171,8 +171,8 @@ struct hal_camera_ops {
     const char *(*last_error)(void);
 };
 
-/** Whether any camera that this program can open may have a control of that name, whether or not the
- * one at hand has it, or is there. */
+/** Whether any camera that this program can open may have a control of that name, whether or not
+ * the one at hand has it, or is there. */
 bool hal_camera_knows_feature(const char *name);
 
 /** The backends linked into this program, best first: libcamera if built, then fake, replay. */

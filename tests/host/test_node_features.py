@@ -82,6 +82,25 @@ def test_set_is_all_or_nothing():
         assert client.next_frame().width == 320
 
 
+def test_a_trigger_that_cannot_be_leaves_the_other_lines_undone():
+    with Node() as node, wire.Client(node.address) as client:
+        client.subscribe()
+        client.next_frame()
+        before = client.get()
+        # The command stands last and is refused first: what it needs is known beforehand.
+        expect_refusal(wire.UNAVAILABLE, ["TriggerSoftware", "TriggerMode is Off"], client.set,
+                       ImageCompressionQuality=30, ExposureAuto="Off", TriggerSoftware=1)
+        assert client.get() == before
+        # What decides is the mode after the other lines.
+        answer = client.set(TriggerSoftware=1, TriggerMode="On")
+        assert answer == {"TriggerMode": "On"}, answer
+        frame = client.until(lambda r: r.type == wire.FRAME and r.trigger_id)
+        assert frame.trigger_source == 1
+        expect_refusal(wire.UNAVAILABLE, ["TriggerSoftware"], client.set, TriggerMode="Off",
+                       TriggerSoftware=1)
+        assert client.get("TriggerMode") == {"TriggerMode": "On"}
+
+
 def test_camera_controls_show_in_frames_and_events():
     with Node() as node, wire.Client(node.address) as client, wire.Client(node.address) as other:
         client.subscribe(start=wire.FROM_NEXT)
@@ -193,6 +212,22 @@ def test_frame_rate_changes_without_a_restart():
         client.until(lambda r: r.type == wire.FRAME and r.frame_duration_us == 40000)
         stats = client.stats()
         assert stats['pinhole_camera_restarts_total{how="reconfigure"}'] == 0
+
+
+def test_the_frame_rate_reads_as_it_is_in_force():
+    # The fake camera makes at most 240 frames/s.
+    with Node("--framerate", "500") as node, wire.Client(node.address) as client:
+        client.subscribe()
+        client.next_frame()
+        assert client.get("AcquisitionFrameRate") == {"AcquisitionFrameRate": "240"}
+        assert client.set(AcquisitionFrameRate=100) == {"AcquisitionFrameRate": "100"}
+        assert client.set(AcquisitionFrameRate=1000) == {"AcquisitionFrameRate": "240"}
+        told = client.until(lambda r: r.type == wire.EVENT and r.kind == wire.FEATURES_EVENT and
+                            r.lines["AcquisitionFrameRate"] != "100")
+        assert told.lines == {"AcquisitionFrameRate": "240"}
+        rows = client.request(wire.FEATURES).text.splitlines()
+        assert [row.split("\t")[1] for row in rows
+                if row.startswith("AcquisitionFrameRate\t")] == ["240"]
 
 
 if __name__ == "__main__":
