@@ -29,6 +29,20 @@ make_chip() {
     export PINHOLE_GPIO_SIM
 }
 
+# A bus for the USB camera of tests/host/support/usb_camera.h, and udev, for which libcamera waits.
+# libcamera names such a camera after its controller's node in the firmware's tables. This controller
+# has none, so the root of /sys gets one.
+make_usb_bus() {
+    local entry
+    modprobe -a vhci-hcd uvcvideo && /usr/lib/systemd/systemd-udevd --daemon || return
+    mkdir /tmp/sys && mount -t tmpfs sys /tmp/sys || return
+    for entry in /sys/*; do
+        mkdir "/tmp$entry" && mount --rbind "$entry" "/tmp$entry" || return
+    done
+    mkdir /tmp/sys/firmware_node && echo '\_SB_.PCI0.XHC_' >/tmp/sys/firmware_node/path
+    mount --move /tmp/sys /sys
+}
+
 # A camera of libcamera that needs no hardware.
 mount -t tmpfs tmp /usr/share/libcamera/pipeline/virtual
 cp tests/host/virtual.yaml /usr/share/libcamera/pipeline/virtual/
@@ -49,6 +63,8 @@ run() { # name command...
 
 make_chip
 run chip test -d "$PINHOLE_GPIO_SIM"
+make_usb_bus
+run usb test -w /sys/devices/platform/vhci_hcd.0/attach
 while read -r test; do
     run "$test" "build/testing/tests/$test"
 done <tools/vm/tests
