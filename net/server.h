@@ -62,6 +62,7 @@ enum server_conn_state {
 /** How far a subscriber has come. */
 struct server_position {
     uint64_t cursor;        /**< next sequence wanted */
+    uint64_t frames;        /**< in the log before the cursor; known while there is a baseline */
     uint64_t last_frame_id; /**< baseline of `skipped` */
     uint64_t last_timestamp_ns;
     bool has_baseline;

@@ -37,6 +37,16 @@ static bool is_wanted(const struct server_conn *conn, const struct store_record 
            record->timestamp_ns >= conn->position.last_timestamp_ns + conn->interval_ns;
 }
 
+/** The newest frame, when events have pushed it out of the log and it is still to be sent. */
+static struct store_record *find_outlasting(const struct server_conn *conn)
+{
+    struct store_record *newest = conn->server->store->newest;
+    bool is_due = conn->policy == WIRE_POLICY_LATEST && newest != NULL &&
+                  newest->sequence < conn->server->store->oldest &&
+                  newest->sequence >= conn->position.cursor && is_wanted(conn, newest);
+    return is_due ? newest : NULL;
+}
+
 /** Policy `latest`: the newest frame that this subscriber wants, or NULL. */
 static struct store_record *find_newest_wanted(const struct server_conn *conn)
 {
@@ -47,12 +57,7 @@ static struct store_record *find_newest_wanted(const struct server_conn *conn)
         if (record->is_frame && is_wanted(conn, record))
             return record;
     }
-    // Events may have pushed the newest frame out of the log.
-    struct store_record *newest = store->newest;
-    if (newest != NULL && newest->sequence < store->oldest &&
-        newest->sequence >= conn->position.cursor && is_wanted(conn, newest))
-        return newest;
-    return NULL;
+    return find_outlasting(conn);
 }
 
 /** Moves the cursor past what policy and filter leave out. Returns the record to send, or NULL. */
@@ -74,6 +79,7 @@ static struct store_record *next_record(struct server_conn *conn)
             continue;
         return record;
     }
+    conn->position.frames = store->next_frame_id - 1;
     return NULL;
 }
 
@@ -96,16 +102,46 @@ static void begin_notice(struct server_conn *conn, struct wire_event *event, con
     conn->sent_bytes = 0;
 }
 
-static void begin_gap(struct server_conn *conn, uint64_t now_ns)
+/** The last of the evicted records that have to be announced before anything else is sent, 0 when
+ * there are none. Under `latest` frames that went are merely skipped, but events are not. */
+static uint64_t find_gap_end(const struct server_conn *conn)
 {
     const struct store *store = conn->server->store;
-    struct wire_event gap = {.kind = WIRE_EVENT_GAP,
-                             .sequence = store->oldest - 1,
-                             .first = conn->position.cursor,
-                             .last = store->oldest - 1};
+    uint64_t cursor = conn->position.cursor;
+    if (cursor >= store->oldest)
+        return 0;
+    if (conn->policy == WIRE_POLICY_LATEST &&
+        ((conn->filter & WIRE_FILTER_NO_EVENTS) || store->evicted_event < cursor))
+        return 0;
+    const struct store_record *frame = find_outlasting(conn);
+    if (frame == NULL)
+        return store->oldest - 1;
+    return frame->sequence > cursor ? frame->sequence - 1 : 0;
+}
+
+/** How many frames the log had up to the record before this one. */
+static uint64_t frames_before(const struct store *store, const struct store_record *record)
+{
+    if (record == NULL)
+        return store->next_frame_id - 1;
+    return record->is_frame ? record->frame_id - 1 : record->frame_id;
+}
+
+static void begin_gap(struct server_conn *conn, uint64_t last, uint64_t now_ns)
+{
+    const struct store *store = conn->server->store;
+    const struct store_record *next = find_outlasting(conn);
+    struct wire_event gap = {
+        .kind = WIRE_EVENT_GAP, .sequence = last, .first = conn->position.cursor, .last = last};
     begin_notice(conn, &gap, "", now_ns);
-    conn->position.cursor = store->oldest;
-    conn->position.has_baseline = false; // the gap says what is lost; `skipped` counts from here on
+    // The gap says what is lost; `skipped` leaves out the frames within, and those alone.
+    struct server_position *position = &conn->position;
+    uint64_t frames = frames_before(store, next != NULL ? next : store_at(store, last + 1));
+    position->last_frame_id =
+        position->has_baseline ? position->last_frame_id + frames - position->frames : frames;
+    position->frames = frames;
+    position->has_baseline = true;
+    position->cursor = last + 1;
     conn->begun_gaps = 1;
 }
 
@@ -114,6 +150,7 @@ static void begin_record(struct server_conn *conn, struct store_record *record)
     store_ref(record);
     conn->record = record;
     conn->position.cursor = record->sequence + 1;
+    conn->position.frames = record->frame_id;
     conn->head_bytes = record->head_bytes;
     conn->sent_bytes = 0;
     conn->block = record->first_block;
@@ -149,8 +186,9 @@ static bool begin_next(struct server_conn *conn, uint64_t now_ns)
         conn->position.announce_boot = false;
         return true;
     }
-    if (conn->policy == WIRE_POLICY_EVERY && conn->position.cursor < conn->server->store->oldest) {
-        begin_gap(conn, now_ns);
+    uint64_t gap_end = find_gap_end(conn);
+    if (gap_end != 0) {
+        begin_gap(conn, gap_end, now_ns);
         return true;
     }
     struct store_record *record = next_record(conn);

@@ -83,6 +83,8 @@ static void evict_oldest(struct store *store)
     struct store_record *record = store_at(store, store->oldest);
     store->oldest++;
     store->evicted++;
+    if (!record->is_frame)
+        store->evicted_event = record->sequence;
     store_unref(store, record);
 }
 

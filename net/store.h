@@ -49,6 +49,7 @@ struct store {
         *newest; /**< the newest frame, kept even when events push it out of the log */
     uint32_t blocks_used_max;
     uint64_t evicted;
+    uint64_t evicted_event; /**< sequence of the newest event among them; 0 = none */
 };
 
 /** Blocks that a store in `bytes` of memory has; 0 when that is too little for any. */

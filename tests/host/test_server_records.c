@@ -259,6 +259,7 @@ static void test_newest_frame_pushed_out_of_the_log(void **state)
     // The frame is in no log any more, but it is the newest there is.
     bench_subscribe(&c, &(struct wire_subscribe){.policy = WIRE_POLICY_LATEST});
     bench_expect_frame(&c, 3, 0);
+    expect_gap(4, b.store.oldest - 1); // events that are gone are told of under any policy
     for (uint64_t s = b.store.oldest; s < b.store.next_sequence; s++)
         expect_event(s);
     bench_publish(&b, 10, 0);
@@ -283,6 +284,98 @@ static void test_latest_with_a_position_before_the_log(void **state)
     bench_subscribe(&c, &(struct wire_subscribe){.policy = WIRE_POLICY_LATEST, .from_sequence = 2});
     expect_event(13);
     bench_expect_frame(&c, 13, 0);
+    end();
+}
+
+static void test_latest_is_told_of_events_that_are_gone(void **state)
+{
+    (void)state;
+    begin(4, 3);
+    bench_publish_event(&b, "4");
+    for (unsigned i = 0; i < 6; i++)
+        bench_publish(&b, 10, 0); // sequences 5 to 10, frames 4 to 9
+    assert_int_equal(b.store.oldest, 7);
+    struct wire_subscribe wish = {.policy = WIRE_POLICY_LATEST, .from_sequence = 2};
+    bench_subscribe(&c, &wish);
+    expect_gap(2, 6);
+    bench_expect_frame(&c, 9, 3); // frames 6 to 8 are retained, and left out by the policy
+    assert_int_equal(b.server.stats.gaps, 1);
+    // Frames alone are no loss here, nor are events to a subscriber without them.
+    wish.from_sequence = 5;
+    bench_subscribe(&c, &wish);
+    bench_expect_frame(&c, 9, 0);
+    wish.from_sequence = 2;
+    wish.filter = WIRE_FILTER_NO_EVENTS;
+    bench_subscribe(&c, &wish);
+    bench_expect_frame(&c, 9, 0);
+    end();
+}
+
+static void test_latest_gets_a_frame_that_outlasts_its_neighbours(void **state)
+{
+    (void)state;
+    begin(32, 1);
+    bench_publish_event(&b, "2");
+    bench_publish(&b, 10, 0); // 3
+    for (unsigned i = 0; i < STORE_RECORDS_MAX + 5; i++)
+        bench_publish_event(&b, "flood");
+    bench_subscribe(&c, &(struct wire_subscribe){.policy = WIRE_POLICY_LATEST, .from_sequence = 1});
+    expect_gap(1, 2);
+    bench_expect_frame(&c, 2, 0);
+    expect_gap(4, b.store.oldest - 1);
+    for (uint64_t s = b.store.oldest; s < b.store.next_sequence; s++)
+        expect_event(s);
+    end();
+}
+
+/** Under `latest`: each event is sent or within a gap, each frame is sent, skipped or within one.
+ */
+static void test_latest_leaves_no_event_out_and_counts_each_frame(void **state)
+{
+    (void)state;
+    enum { RECORDS = 4000 };
+    static bool is_frame[RECORDS + 1];
+    uint64_t next = 1, frames = 0, accounted = 0, published = 0;
+    srand(7);
+    bench_open(&b, 24, &usual, NULL);
+    bench_connect(&b, &c, 8192);
+    bench_expect(&c, WIRE_TYPE_HELLO, &m);
+    bench_subscribe(&c, &(struct wire_subscribe){.policy = WIRE_POLICY_LATEST, .from_sequence = 1});
+    while (next <= RECORDS) {
+        if (published < RECORDS) {
+            // First and last are events: from the first frame on, and up to the last, all count.
+            published++;
+            is_frame[published] = published > 1 && published < RECORDS && rand() % 4 != 0;
+            if (is_frame[published])
+                bench_publish(&b, (uint32_t)(rand() % 100000), 0);
+            else
+                bench_publish_event(&b, "event");
+            frames += is_frame[published];
+        }
+        bench_turn(&b);
+        if (published == RECORDS || (published / 200 % 2 == 0 && rand() % 2 == 0))
+            assert_true(bench_read(&c, (size_t)(1 + rand() % 100000)) >= 0);
+        while (bench_take(&c, &m)) {
+            bool is_picture = m.header.type == WIRE_TYPE_FRAME;
+            bool is_gap = !is_picture && m.event.kind == WIRE_EVENT_GAP;
+            uint64_t sequence = is_picture ? m.frame.sequence : m.event.sequence;
+            assert_true(sequence >= next);
+            for (uint64_t s = next; s < sequence && !is_gap; s++)
+                assert_true(is_frame[s]);
+            for (uint64_t s = next; s <= sequence && is_gap; s++)
+                accounted += is_frame[s];
+            if (is_gap)
+                assert_int_equal(m.event.first, next);
+            accounted += is_picture ? 1 + m.frame.skipped : 0;
+            next = sequence + 1;
+        }
+    }
+    assert_true(b.server.stats.gaps > 3);
+    assert_true(b.server.stats.frames_skipped > 100);
+    // What was skipped after the last frame that came is told by the next one.
+    bench_publish(&b, 10, 0);
+    bench_expect(&c, WIRE_TYPE_FRAME, &m);
+    assert_int_equal(accounted + 1 + m.frame.skipped, frames + 1);
     end();
 }
 
@@ -365,6 +458,9 @@ int main(void)
         cmocka_unit_test(test_policy_none_stops_the_flow),
         cmocka_unit_test(test_newest_frame_pushed_out_of_the_log),
         cmocka_unit_test(test_latest_with_a_position_before_the_log),
+        cmocka_unit_test(test_latest_is_told_of_events_that_are_gone),
+        cmocka_unit_test(test_latest_gets_a_frame_that_outlasts_its_neighbours),
+        cmocka_unit_test(test_latest_leaves_no_event_out_and_counts_each_frame),
         cmocka_unit_test(test_records_and_gaps_are_the_whole_log),
         cmocka_unit_test(test_records_and_gaps_are_the_whole_log_on_a_unix_socket),
     };
