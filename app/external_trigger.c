@@ -8,25 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/root_file.h"
 #include "hal/log.h"
 
-#define PATH_BYTES      256
 #define PARAMETER       "/sys/module/imx296/parameters/trigger_mode"
 #define ENVIRONMENT_MAX 256
 #define PIPELINE        "LIBCAMERA_RPI_CONFIG_FILE"
-
-static ssize_t read_file(const char *root, const char *path, char *text, size_t size)
-{
-    char full[PATH_BYTES];
-    snprintf(full, sizeof full, "%s%s", root, path);
-    int fd = open(full, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    ssize_t bytes = read(fd, text, size);
-    int status = errno;
-    close(fd);
-    return bytes < 0 ? -status : bytes;
-}
 
 static int write_file(const char *path, int flags, const char *text)
 {
@@ -43,8 +30,8 @@ static void set_module_parameter(const char *root)
 {
     static const char advice[] = "for an IMX296, put `options imx296 trigger_mode=1` into "
                                  "/etc/modprobe.d/imx296.conf and reboot";
-    char now = 0, path[PATH_BYTES];
-    ssize_t bytes = read_file(root, PARAMETER, &now, 1);
+    char now = 0, path[ROOT_FILE_PATH_BYTES];
+    ssize_t bytes = root_file_read(root, PARAMETER, &now, 1);
     if (bytes == 1 && now == '1') {
         log_info("external trigger: the imx296 module is in trigger mode");
         return;
@@ -61,7 +48,7 @@ static void set_module_parameter(const char *root)
 static bool is_pi5(const char *root)
 {
     char names[256];
-    ssize_t bytes = read_file(root, "/proc/device-tree/compatible", names, sizeof names);
+    ssize_t bytes = root_file_read(root, "/proc/device-tree/compatible", names, sizeof names);
     return bytes > 0 && memmem(names, (size_t)bytes, "bcm2712", strlen("bcm2712")) != NULL;
 }
 
@@ -81,14 +68,14 @@ static bool add_to_environment(char *variable)
 
 static void set_pipeline_timeout(const char *root)
 {
-    static char variable[sizeof PIPELINE + PATH_BYTES];
+    static char variable[sizeof PIPELINE + ROOT_FILE_PATH_BYTES];
     if (getenv(PIPELINE) != NULL) {
         log_info("external trigger: " PIPELINE "=%s is left as it is; it should set "
                  "camera_timeout_value_ms",
                  getenv(PIPELINE));
         return;
     }
-    char text[256], path[PATH_BYTES];
+    char text[256], path[ROOT_FILE_PATH_BYTES];
     snprintf(text, sizeof text,
              "{\n  \"version\": 1.0,\n  \"target\": \"%s\",\n  \"pipeline_handler\": {\n"
              "    \"camera_timeout_value_ms\": " EXTERNAL_TRIGGER_TIMEOUT_MS "\n  }\n}\n",

@@ -150,8 +150,10 @@ static void list_camera(const struct node *node, unsigned index, const struct ha
 static void list_fixed(const struct node *node, struct reply *out)
 {
     reply_add(out, "DeviceModelName\t%s\tString\t\t\t\t\tro\t\tThe camera\n", node->camera_model);
-    reply_add(out, "DeviceSerialNumber\t%s\tString\t\t\t\t\tro\t\tThe camera's id\n",
-              node->camera_id);
+    reply_add(out,
+              "DeviceSerialNumber\t%s\tString\t\t\t\t\tro\t\tThe camera's id where one is "
+              "configured, else the machine's\n",
+              node->serial);
     reply_add(out, "DeviceFirmwareVersion\t%s\tString\t\t\t\t\tro\t\tVersion of the node\n",
               PINHOLE_VERSION);
     reply_add(out, "TriggerSoftware\t\tCommand\t\t\t\t\two\t\tTriggers once\n");
@@ -181,7 +183,7 @@ static bool add_value(const struct node *node, const char *name, struct reply *o
     else if (strcmp(name, "DeviceModelName") == 0)
         snprintf(value, sizeof value, "%s", node->camera_model);
     else if (strcmp(name, "DeviceSerialNumber") == 0)
-        snprintf(value, sizeof value, "%s", node->camera_id);
+        snprintf(value, sizeof value, "%s", node->serial);
     else if (strcmp(name, "DeviceFirmwareVersion") == 0)
         snprintf(value, sizeof value, "%s", PINHOLE_VERSION);
     else if ((feature = find_camera_feature(node, name, &index)) != NULL &&

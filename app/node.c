@@ -163,6 +163,9 @@ static int init_node(struct node *node, const struct config *config,
     node->camera_state = WIRE_CAMERA_ABSENT;
     if (node->config.node_name[0] == '\0')
         gethostname(node->config.node_name, sizeof node->config.node_name - 1);
+    serial_find("", node->config.node_name, node->serial_storage);
+    bool has_own_id = camera_id[0] != '\0' && strcmp(config->camera, "auto") != 0;
+    node->serial = has_own_id ? camera_id : node->serial_storage;
     int status = loop_init(&node->loop);
     if (status == 0)
         status = jpeg_encoder_init(&node->encoder);

@@ -8,6 +8,7 @@
 #include "app/line_trigger.h"
 #include "app/metrics.h"
 #include "app/rate.h"
+#include "app/serial.h"
 #include "app/strobe_line.h"
 #include "app/supervisor.h"
 #include "app/trigger.h"
@@ -79,6 +80,8 @@ struct node {
     const struct hal_camera_ops *camera;
     const char *camera_id;
     char camera_model[64];
+    const char *serial;                /**< the configured camera's id, or serial_storage */
+    char serial_storage[SERIAL_BYTES]; /**< of the machine */
     struct hal_camera_config got;
     struct node_controls controls;
     struct supervisor supervisor;

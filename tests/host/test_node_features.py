@@ -41,6 +41,18 @@ def test_list_get_and_set_agree():
         assert client.get() == values
 
 
+def test_every_node_has_a_serial_number():
+    with Node() as node, wire.Client(node.address) as client:
+        serial = client.get("DeviceSerialNumber")["DeviceSerialNumber"]
+        assert serial
+    with Node(camera="auto") as node, wire.Client(node.address) as client:
+        assert client.get("DeviceSerialNumber")["DeviceSerialNumber"] == serial
+    # What was configured as the camera's id is it.
+    with Node(script="at 1000000 freeze\n") as node, wire.Client(node.address) as client:
+        path = client.get("DeviceSerialNumber")["DeviceSerialNumber"]
+        assert path == os.path.join(node.folder.name, "faults"), path
+
+
 def test_a_region_that_the_camera_lacks_is_said():
     with Node("--roi", "0.25,0.25,0.5,0.5") as node:
         node.wait_log(r"no region of interest, camera.roi is ignored")

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// Small files of the system, below a root of the caller's choice, so that tests have their own.
+#ifndef PINHOLE_APP_ROOT_FILE_H
+#define PINHOLE_APP_ROOT_FILE_H
+
+#include <sys/types.h>
+
+#include "hal/base.h"
+
+#define ROOT_FILE_PATH_BYTES 256
+
+/** Reads the beginning of `root` + `path` (an absolute path; root "" is the system's own), at most
+ * `size` bytes, without a 0 at the end. Returns how many, or -errno. */
+ssize_t root_file_read(const char *root, const char *path, char *data, size_t size);
+
+#endif
