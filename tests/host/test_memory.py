@@ -4,8 +4,10 @@
 no heap call in 1,000 steady frames, by the node or any library in it, and resident memory after
 20,000 frames equal to that after 1,000 within one page per 10,000 frames."""
 
+import atexit
 import os
 import selectors
+import signal
 import socket
 import struct
 import subprocess
@@ -64,6 +66,7 @@ class Node:
         self.process = subprocess.Popen(
             [f"{BUILD}/pinhole", "--config", config.name],
             env=os.environ | environment, stderr=self.log, stdin=subprocess.DEVNULL)
+        atexit.register(self.process.kill)  # however this script ends
         deadline = time.monotonic() + SILENCE_S
         while not os.path.exists(path):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -132,6 +135,7 @@ def check_resident(folder):
         sys.exit("resident memory grows")
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
 if os.environ.get("SAN"):
     print("the sanitizers' own heap would be counted")
     sys.exit(77)
