@@ -10,8 +10,8 @@
 /** Makes the pattern that -o asks for: NULL is the default name, a folder gets the default name in
  * it. 0, -EINVAL (an unknown %), -ENAMETOOLONG. */
 int ctl_file_pattern(const char *wish, char *out, size_t size);
-/** Makes the folder that -o names by a '/' at its end, unless it is there; of the others nothing has
- * to be made. 0 or -errno. */
+/** Makes the folder that -o names by a '/' at its end, unless it is there; of the others nothing
+ * has to be made. 0 or -errno. */
 int ctl_file_folder(const char *wish);
 /** Fills in %d frame number, %q sequence, %t trigger id (each with a width, %06d), %T capture time
  * in UTC, %% a percent sign. Nothing of the pattern ever reaches printf as a format. */
