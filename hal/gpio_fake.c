@@ -2,11 +2,12 @@
 #include "hal/gpio_fake.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "hal/gpio_line.h"
 
 enum use { FREE, INPUT, OUTPUT };
 
@@ -32,16 +33,7 @@ struct pin {
 
 static struct line lines[HAL_GPIO_LINES_MAX];
 static struct pin pins[GPIO_FAKE_LINES];
-static char failure[160];
-
-static BASE_PRINTF(2, 3) int fail(int error, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(failure, sizeof failure, format, arguments);
-    va_end(arguments);
-    return error;
-}
+static struct gpio_failure failure;
 
 static int parse_line(const char *name)
 {
@@ -74,17 +66,18 @@ static int reserve(const char *name, enum use use)
 {
     int number = parse_line(name);
     if (number < 0)
-        return fail(-ENOENT, "fake GPIO: no line '%s'; there are GPIO0 to GPIO%d", name,
-                    GPIO_FAKE_LINES - 1);
+        return gpio_fail(&failure, -ENOENT, "fake GPIO: no line '%s'; there are GPIO0 to GPIO%d",
+                         name, GPIO_FAKE_LINES - 1);
     if (find(number, FREE) != NULL)
-        return fail(-EBUSY, "fake GPIO: line '%s' is in use", name);
+        return gpio_fail(&failure, -EBUSY, "fake GPIO: line '%s' is in use", name);
     for (int i = 0; i < HAL_GPIO_LINES_MAX; i++)
         if (lines[i].use == FREE) {
             lines[i] = (struct line){.use = use, .number = (unsigned)number, .fd = -1};
-            failure[0] = '\0';
+            failure.text[0] = '\0';
             return i;
         }
-    return fail(-ENOSPC, "fake GPIO: no more than %d lines at once", HAL_GPIO_LINES_MAX);
+    return gpio_fail(&failure, -ENOSPC, "fake GPIO: no more than %d lines at once",
+                     HAL_GPIO_LINES_MAX);
 }
 
 static const char *fake_version(void)
@@ -104,7 +97,7 @@ static int fake_open_input(const struct hal_gpio_input *wish)
     line->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (line->fd < 0) {
         line->use = FREE;
-        return fail(-EIO, "fake GPIO: eventfd: %s", strerror(errno));
+        return gpio_fail(&failure, -EIO, "fake GPIO: eventfd: %s", strerror(errno));
     }
     return handle;
 }
@@ -138,7 +131,7 @@ static int fake_read_edges(int handle, struct hal_gpio_edge *out, int max)
 {
     struct line *line = of_handle(handle, INPUT);
     if (line == NULL || line->broken)
-        return fail(-EIO, "fake GPIO: the line is gone");
+        return gpio_fail(&failure, -EIO, "fake GPIO: the line is gone");
     int count = 0;
     for (; count < max && line->waiting > 0; count++, line->waiting--) {
         out[count] = line->queue[line->first];
@@ -146,7 +139,7 @@ static int fake_read_edges(int handle, struct hal_gpio_edge *out, int max)
     }
     uint64_t signals;
     if (line->waiting == 0 && read(line->fd, &signals, sizeof signals) < 0 && errno != EAGAIN)
-        return fail(-EIO, "fake GPIO: eventfd: %s", strerror(errno));
+        return gpio_fail(&failure, -EIO, "fake GPIO: eventfd: %s", strerror(errno));
     return count;
 }
 
@@ -154,7 +147,7 @@ static int fake_write(int handle, bool level)
 {
     struct line *line = of_handle(handle, OUTPUT);
     if (line == NULL || line->broken)
-        return fail(-EIO, "fake GPIO: the line is gone");
+        return gpio_fail(&failure, -EIO, "fake GPIO: the line is gone");
     drive(line, level != line->active_low);
     return 0;
 }
@@ -173,7 +166,7 @@ static void fake_close(int handle)
 
 static const char *fake_last_error(void)
 {
-    return failure;
+    return failure.text;
 }
 
 static int signal_news(const struct line *line)

@@ -6,13 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gpiod.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "hal/gpio.h"
+#include "hal/gpio_line.h"
 
 #define CHIPS_MAX    256
 #define KERNEL_QUEUE 16
@@ -27,31 +25,14 @@ struct gpiod_handle {
 };
 
 static struct gpiod_handle handles[HAL_GPIO_LINES_MAX];
-static char failure[192];
-
-static BASE_PRINTF(2, 3) int fail(int error, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(failure, sizeof failure, format, arguments);
-    va_end(arguments);
-    return error;
-}
+static struct gpio_failure failure;
 
 // "GPIO17" is a line name, "pinctrl-rp1:17" label and offset. NULL = not in this chip.
 static struct gpiod_line *find_in_chip(struct gpiod_chip *chip, const char *name)
 {
     struct gpiod_line *line = gpiod_chip_find_line(chip, name);
-    const char *colon = strrchr(name, ':');
-    size_t length = colon != NULL ? (size_t)(colon - name) : 0;
-    const char *label = gpiod_chip_label(chip);
-    if (line != NULL || length == 0 || strlen(label) != length || memcmp(label, name, length) != 0)
-        return line;
-    char *end;
-    unsigned long number = strtoul(colon + 1, &end, 10);
-    if (end == colon + 1 || *end != '\0' || number >= gpiod_chip_num_lines(chip))
-        return NULL;
-    return gpiod_chip_get_line(chip, (unsigned)number);
+    int offset = gpio_line_offset(name, gpiod_chip_label(chip), gpiod_chip_num_lines(chip));
+    return line == NULL && offset >= 0 ? gpiod_chip_get_line(chip, (unsigned)offset) : line;
 }
 
 // Line names need not be unique; the processor's own pins go before an expander's.
@@ -65,7 +46,7 @@ static int find_line(const char *name, struct gpiod_handle *handle)
         if (chip == NULL)
             continue;
         struct gpiod_line *line = find_in_chip(chip, name);
-        is_header = line != NULL && strncmp(gpiod_chip_label(chip), "pinctrl-", 8) == 0;
+        is_header = line != NULL && gpio_is_header(gpiod_chip_label(chip));
         if (line == NULL || (handle->chip != NULL && !is_header)) {
             gpiod_chip_close(chip);
             continue;
@@ -99,29 +80,17 @@ static int request_type(enum hal_gpio_edges edges)
     return GPIOD_LINE_REQUEST_EVENT_BOTH_EDGES;
 }
 
-static int explain(const char *line, int status)
-{
-    switch (status) {
-    case -EBUSY: return fail(-EBUSY, "GPIO line %s is in use by another program or driver", line);
-    case -EACCES:
-    case -EPERM: return fail(-EIO, "no permission for GPIO line %s (group gpio?)", line);
-    case -ENOTSUP:
-    case -EINVAL: return fail(-ENOTSUP, "GPIO line %s cannot do what is asked (edges, bias)", line);
-    default: return fail(-EIO, "GPIO line %s: %s", line, strerror(-status));
-    }
-}
-
 static int open_line(const char *line, const struct gpiod_line_request_config *config, bool initial)
 {
     int number = 0;
     while (number < HAL_GPIO_LINES_MAX && handles[number].chip != NULL)
         number++;
     if (number == HAL_GPIO_LINES_MAX)
-        return fail(-ENOSPC, "no more than %d GPIO lines at once", HAL_GPIO_LINES_MAX);
+        return gpio_fail_open(&failure, line, -ENOSPC);
     struct gpiod_handle *handle = &handles[number];
     *handle = (struct gpiod_handle){.fd = -1, .initial = initial};
     if (find_line(line, handle) < 0)
-        return fail(-ENOENT, "no GPIO line %s (see gpioinfo; a name, or CHIP LABEL:OFFSET)", line);
+        return gpio_fail_open(&failure, line, -ENOENT);
     bool is_output = config->request_type == GPIOD_LINE_REQUEST_DIRECTION_OUTPUT;
     int status = gpiod_line_request(handle->line, config, initial) < 0 ? -errno : 0;
     if (status == 0 && !is_output) {
@@ -131,20 +100,21 @@ static int open_line(const char *line, const struct gpiod_line_request_config *c
             status = -errno;
     }
     if (status == 0) {
-        failure[0] = '\0';
+        failure.text[0] = '\0';
         return number;
     }
     gpiod_chip_close(handle->chip);
     handle->chip = NULL;
-    return explain(line, status);
+    return gpio_fail_open(&failure, line, status);
 }
 
 static int gpiod_open_input(const struct hal_gpio_input *wish)
 {
     if (wish->debounce_us != 0)
-        return fail(-ENOTSUP,
-                    "GPIO line %s: libgpiod 1 cannot debounce; set debounce to 0 and use hold_off",
-                    wish->line);
+        return gpio_fail(
+            &failure, -ENOTSUP,
+            "GPIO line %s: libgpiod 1 cannot debounce; set debounce to 0 and use hold_off",
+            wish->line);
     const struct gpiod_line_request_config config = {
         .consumer = CONSUMER,
         .request_type = request_type(wish->edges),
@@ -180,14 +150,14 @@ static int gpiod_read_edges(int number, struct hal_gpio_edge *out, int max)
 {
     struct gpiod_handle *handle = of_handle(number);
     if (handle == NULL || handle->fd < 0)
-        return fail(-EIO, "GPIO handle %d is no open input", number);
+        return gpio_fail(&failure, -EIO, "GPIO handle %d is no open input", number);
     struct gpiod_line_event events[KERNEL_QUEUE];
     int count = gpiod_line_event_read_fd_multiple(
         handle->fd, events, (unsigned)(max < KERNEL_QUEUE ? max : KERNEL_QUEUE));
     if (count < 0)
         return errno == EAGAIN || errno == EINTR
                    ? 0
-                   : fail(-EIO, "GPIO line is gone: %s", strerror(errno));
+                   : gpio_fail(&failure, -EIO, "GPIO line is gone: %s", strerror(errno));
     for (int i = 0; i < count; i++)
         out[i] = (struct hal_gpio_edge){
             .timestamp_ns =
@@ -202,9 +172,9 @@ static int gpiod_write(int number, bool level)
 {
     struct gpiod_handle *handle = of_handle(number);
     if (handle == NULL || handle->fd >= 0)
-        return fail(-EIO, "GPIO handle %d is no open output", number);
+        return gpio_fail(&failure, -EIO, "GPIO handle %d is no open output", number);
     if (gpiod_line_set_value(handle->line, level) < 0)
-        return fail(-EIO, "GPIO line is gone: %s", strerror(errno));
+        return gpio_fail(&failure, -EIO, "GPIO line is gone: %s", strerror(errno));
     return 0;
 }
 
@@ -221,7 +191,7 @@ static void gpiod_close(int number)
 
 static const char *gpiod_last_error(void)
 {
-    return failure;
+    return failure.text;
 }
 
 const struct hal_gpio_ops hal_gpio_gpiod = {

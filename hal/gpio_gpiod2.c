@@ -4,13 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gpiod.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "hal/gpio.h"
+#include "hal/gpio_line.h"
 
 #define CHIPS_MAX    256
 #define KERNEL_QUEUE 1024 // edges; the most that the kernel gives one line
@@ -25,16 +23,7 @@ struct gpiod_handle {
 };
 
 static struct gpiod_handle handles[HAL_GPIO_LINES_MAX];
-static char failure[192];
-
-static BASE_PRINTF(2, 3) int fail(int error, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(failure, sizeof failure, format, arguments);
-    va_end(arguments);
-    return error;
-}
+static struct gpio_failure failure;
 
 // The line's offset in this chip, or -1. "GPIO17" is a line name, "pinctrl-rp1:17" label and
 // offset.
@@ -44,16 +33,10 @@ static int find_in_chip(struct gpiod_chip *chip, const char *name, bool *is_head
     if (info == NULL)
         return -1;
     const char *label = gpiod_chip_info_get_label(info);
-    *is_header = strncmp(label, "pinctrl-", 8) == 0;
+    *is_header = gpio_is_header(label);
     int offset = gpiod_chip_get_line_offset_from_name(chip, name);
-    const char *colon = strrchr(name, ':');
-    size_t length = colon != NULL ? (size_t)(colon - name) : 0;
-    if (offset < 0 && length > 0 && strlen(label) == length && memcmp(label, name, length) == 0) {
-        char *end;
-        unsigned long number = strtoul(colon + 1, &end, 10);
-        if (end != colon + 1 && *end == '\0' && number < gpiod_chip_info_get_num_lines(info))
-            offset = (int)number;
-    }
+    if (offset < 0)
+        offset = gpio_line_offset(name, label, gpiod_chip_info_get_num_lines(info));
     gpiod_chip_info_free(info);
     return offset;
 }
@@ -146,19 +129,6 @@ out:
     return status;
 }
 
-static int explain(const char *line, int status)
-{
-    switch (status) {
-    case -EBUSY: return fail(-EBUSY, "GPIO line %s is in use by another program or driver", line);
-    case -EACCES:
-    case -EPERM: return fail(-EIO, "no permission for GPIO line %s (group gpio?)", line);
-    case -ENOTSUP:
-    case -EINVAL:
-        return fail(-ENOTSUP, "GPIO line %s cannot do what is asked (edges, bias, debounce)", line);
-    default: return fail(-EIO, "GPIO line %s: %s", line, strerror(-status));
-    }
-}
-
 // Exactly one of the two wishes is given.
 static int open_line(const char *line, const struct hal_gpio_input *input,
                      const struct hal_gpio_output *output)
@@ -167,12 +137,12 @@ static int open_line(const char *line, const struct hal_gpio_input *input,
     while (number < HAL_GPIO_LINES_MAX && handles[number].request != NULL)
         number++;
     if (number == HAL_GPIO_LINES_MAX)
-        return fail(-ENOSPC, "no more than %d GPIO lines at once", HAL_GPIO_LINES_MAX);
+        return gpio_fail_open(&failure, line, -ENOSPC);
     struct gpiod_handle *handle = &handles[number];
     *handle = (struct gpiod_handle){.initial = output != NULL && output->initial};
     struct gpiod_chip *chip = find_line(line, &handle->offset);
     if (chip == NULL)
-        return fail(-ENOENT, "no GPIO line %s (see gpioinfo; a name, or CHIP LABEL:OFFSET)", line);
+        return gpio_fail_open(&failure, line, -ENOENT);
 
     struct gpiod_line_settings *settings = gpiod_line_settings_new();
     int status = settings == NULL ? -ENOMEM
@@ -189,11 +159,11 @@ static int open_line(const char *line, const struct hal_gpio_input *input,
     gpiod_line_settings_free(settings);
     gpiod_chip_close(chip);
     if (status == 0) {
-        failure[0] = '\0';
+        failure.text[0] = '\0';
         return number;
     }
     hal_gpio_gpiod.close(number);
-    return explain(line, status);
+    return gpio_fail_open(&failure, line, status);
 }
 
 static int gpiod_open_input(const struct hal_gpio_input *wish)
@@ -223,13 +193,13 @@ static int gpiod_read_edges(int number, struct hal_gpio_edge *out, int max)
 {
     struct gpiod_handle *handle = of_handle(number);
     if (handle == NULL || handle->events == NULL)
-        return fail(-EIO, "GPIO handle %d is no open input", number);
+        return gpio_fail(&failure, -EIO, "GPIO handle %d is no open input", number);
     int count = gpiod_line_request_read_edge_events(handle->request, handle->events,
                                                     (size_t)(max < BATCH ? max : BATCH));
     if (count < 0)
         return errno == EAGAIN || errno == EINTR
                    ? 0
-                   : fail(-EIO, "GPIO line is gone: %s", strerror(errno));
+                   : gpio_fail(&failure, -EIO, "GPIO line is gone: %s", strerror(errno));
     for (int i = 0; i < count; i++) {
         struct gpiod_edge_event *event =
             gpiod_edge_event_buffer_get_event(handle->events, (unsigned long)i);
@@ -246,10 +216,10 @@ static int gpiod_write(int number, bool level)
 {
     struct gpiod_handle *handle = of_handle(number);
     if (handle == NULL || handle->events != NULL)
-        return fail(-EIO, "GPIO handle %d is no open output", number);
+        return gpio_fail(&failure, -EIO, "GPIO handle %d is no open output", number);
     if (gpiod_line_request_set_value(handle->request, handle->offset,
                                      level ? GPIOD_LINE_VALUE_ACTIVE : GPIOD_LINE_VALUE_INACTIVE))
-        return fail(-EIO, "GPIO line is gone: %s", strerror(errno));
+        return gpio_fail(&failure, -EIO, "GPIO line is gone: %s", strerror(errno));
     return 0;
 }
 
@@ -268,7 +238,7 @@ static void gpiod_close(int number)
 
 static const char *gpiod_last_error(void)
 {
-    return failure;
+    return failure.text;
 }
 
 const struct hal_gpio_ops hal_gpio_gpiod = {

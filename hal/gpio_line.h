@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// What GPIO backends have in common: how a line may be called, and what is said when it cannot be
+// had.
+#ifndef PINHOLE_HAL_GPIO_LINE_H
+#define PINHOLE_HAL_GPIO_LINE_H
+
+#include "hal/gpio.h"
+
+/** A backend's last failure, for its last_error(). */
+struct gpio_failure {
+    char text[192];
+};
+
+/** Writes the sentence, cut to fit. Returns `error`. */
+int gpio_fail(struct gpio_failure *failure, int error, const char *format, ...) BASE_PRINTF(3, 4);
+
+/** Explains why `line` could not be opened; `status` is a negative errno. Returns the one of them
+ * that the contract has for it. */
+int gpio_fail_open(struct gpio_failure *failure, const char *line, int status);
+
+/** The offset that `name` means in the chip with this label and so many lines, "pinctrl-rp1:17"
+ * being label and offset; -1 when it is not of this chip. */
+int gpio_line_offset(const char *name, const char *label, size_t lines);
+
+/** Whether the chip is that of the processor's own pins: where several chips have a line of one
+ * name, its goes before an expander's. */
+bool gpio_is_header(const char *label);
+
+#endif
