@@ -10,15 +10,33 @@
 constexpr int MODE_AUTOMATIC = 0, MODE_MANUAL = 1;
 constexpr int FOCUS_MANUAL = 0, FOCUS_ONCE = 1, FOCUS_CONTINUOUS = 2;
 
-static const ControlInfo *find_row_control(const Camera &camera, const libcamera_row &row,
-                                           const ControlId **id)
+struct control_names {
+    std::string newer, older; // older is empty for most
+};
+
+static control_names names_of(const libcamera_row &row)
 {
     const std::string names = row.control;
     size_t bar = names.find('|');
-    const ControlInfo *info = find_control(camera, names.substr(0, bar), id);
-    if (info == nullptr && bar != std::string::npos)
-        info = find_control(camera, names.substr(bar + 1), id);
-    return info;
+    return {names.substr(0, bar), bar == std::string::npos ? "" : names.substr(bar + 1)};
+}
+
+/** The control of a row, or null. An older control stands for all the newer ones that took its
+ * place: a camera that lists one of those still lists the older, but has nothing behind it for the
+ * others (AeEnable on USB cameras: their exposure is automatic, their gain is not). */
+static const ControlInfo *find_row_control(const Camera &camera, const libcamera_row &row,
+                                           const ControlId **id)
+{
+    const control_names names = names_of(row);
+    const ControlInfo *info = find_control(camera, names.newer, id);
+    if (info != nullptr || names.older.empty())
+        return info;
+    for (unsigned i = 0; i < libcamera_row_count; i++) {
+        const control_names others = names_of(libcamera_rows[i]);
+        if (others.older == names.older && find_control(camera, others.newer, id) != nullptr)
+            return nullptr;
+    }
+    return find_control(camera, names.older, id);
 }
 
 static double crop_element(const Rectangle &crop, libcamera_part part)

@@ -438,10 +438,11 @@ static void its_yuyv_is_encoded(void **state)
 
 static void await_control(enum usb_camera_control which, int32_t value)
 {
-    for (int waited_ms = 0; usb_camera_control(which) != value; waited_ms += 50) {
-        if (waited_ms > PATIENCE_MS)
+    for (unsigned taken = 0; usb_camera_control(which) != value; taken++) {
+        if (taken > 50)
             fail_msg("control %d is %d, not %d", which, usb_camera_control(which), value);
-        take_record(); // a control goes along with a request
+        if (take_record() == PINHOLE_FRAME) // a control goes along with a request
+            check_jpeg();
     }
 }
 
@@ -454,21 +455,48 @@ static void set(const char *name, const char *value)
 static void its_controls_are_features(void **state)
 {
     (void)state;
+    struct pinhole_feature feature;
     start_node(camera_id, "MJPEG", 640, 480, "");
     take_first();
-    static struct pinhole_feature features[128];
-    int count = pinhole_features(bench.client, features, 128);
-    for (int i = 0; i < count; i++)
-        print_message("%s=%s [%s..%s] %s\n", features[i].name, features[i].value, features[i].min,
-                      features[i].max, features[i].unit);
     set("Brightness", "0.5");
     await_control(USB_CAMERA_BRIGHTNESS, 32);
+    set("Contrast", "1.5");
+    await_control(USB_CAMERA_CONTRAST, 64);
     set("Saturation", "0");
     await_control(USB_CAMERA_SATURATION, 0);
+    // Its exposure is automatic, its gain is not.
+    assert_int_equal(pinhole_find_feature(bench.client, "GainAuto", &feature), -ENOENT);
+    set("Gain", "2");
+    await_control(USB_CAMERA_GAIN, 192);
+    assert_int_equal(usb_camera_control(USB_CAMERA_AE_MODE), 8);
+    assert_int_equal(pinhole_set(bench.client, "ExposureTime", "10000"), -EACCES);
     set("ExposureAuto", "Off");
     await_control(USB_CAMERA_AE_MODE, 1);
     set("ExposureTime", "10000");
     await_control(USB_CAMERA_EXPOSURE, 100);
+    trigger_bench_stop(&bench);
+}
+
+static void its_settings_outlive_an_outage(void **state)
+{
+    (void)state;
+    start_node(camera_id, "MJPEG", 640, 480, "shutter_us = 5000\n");
+    take_first();
+    await_control(USB_CAMERA_AE_MODE, 1);
+    await_control(USB_CAMERA_EXPOSURE, 50);
+    set("Brightness", "-0.25");
+    await_control(USB_CAMERA_BRIGHTNESS, -16);
+    usb_camera_unplug();
+    take_camera_state(WIRE_CAMERA_ABSENT);
+    assert_int_equal(usb_camera_control(USB_CAMERA_BRIGHTNESS), 0);
+    assert_int_equal(usb_camera_plug(), 0);
+    take_restarted();
+    await_control(USB_CAMERA_BRIGHTNESS, -16);
+    await_control(USB_CAMERA_AE_MODE, 1);
+    await_control(USB_CAMERA_EXPOSURE, 50);
+    set("ExposureAuto", "Continuous");
+    await_control(USB_CAMERA_AE_MODE, 8);
+    take_jpegs(5);
     trigger_bench_stop(&bench);
 }
 
@@ -498,6 +526,7 @@ int main(int argc, char **argv)
         CASE(absent_at_boot_it_is_found_later),
         CASE(its_yuyv_is_encoded),
         CASE(its_controls_are_features),
+        CASE(its_settings_outlive_an_outage),
         CAMERA_CONTRACT_TESTS(&contract)};
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!usb_camera_is_possible()) {

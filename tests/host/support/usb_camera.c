@@ -447,6 +447,7 @@ void usb_camera_unplug(void)
     shutdown(camera.fd, SHUT_RDWR);
     pthread_join(camera.thread, NULL);
     close(camera.fd);
+    memcpy(camera.control, controls_at_power_on, sizeof camera.control);
     camera.is_plugged = false;
 }
 
