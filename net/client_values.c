@@ -34,8 +34,12 @@ static void format_double(double value, char *out, size_t size)
         freelocale(c);
 }
 
-static bool read_int(const char *text, int64_t *value)
+/** Reads a whole text as a value of one type. False when it is none. */
+typedef bool reader(const char *text, void *value);
+
+static bool read_int(const char *text, void *out)
 {
+    int64_t *value = out;
     char *end;
     errno = 0;
     *value = strtoll(text, &end, 10);
@@ -49,11 +53,21 @@ static bool read_int(const char *text, int64_t *value)
     return true;
 }
 
-static bool read_float(const char *text, double *value)
+static bool read_float(const char *text, void *out)
 {
+    double *value = out;
     char *end;
     *value = parse_double(text, &end);
     return end != text && *end == '\0';
+}
+
+static bool read_bool(const char *text, void *out)
+{
+    int *value = out;
+    if (strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
+        return false;
+    *value = text[0] == '1';
+    return true;
 }
 
 static int not_a(struct pinhole *p, const char *name, const char *text, const char *what)
@@ -63,45 +77,43 @@ static int not_a(struct pinhole *p, const char *name, const char *text, const ch
         p, client_fail(p, EINVAL, "%.64s is '%.96s', which is no %s", name, text, what));
 }
 
-int pinhole_get_int(struct pinhole *p, const char *name, int64_t *value)
+static int get_as(struct pinhole *p, const char *name, reader *read, const char *what, void *value)
 {
     char text[VALUE_BYTES];
     int error = pinhole_get(p, name, text, sizeof text);
     if (error < 0)
         return error;
-    return read_int(text, value) ? 0 : not_a(p, name, text, "integer");
+    return read(text, value) ? 0 : not_a(p, name, text, what);
+}
+
+int pinhole_get_int(struct pinhole *p, const char *name, int64_t *value)
+{
+    return get_as(p, name, read_int, "integer", value);
 }
 
 int pinhole_get_float(struct pinhole *p, const char *name, double *value)
 {
-    char text[VALUE_BYTES];
-    int error = pinhole_get(p, name, text, sizeof text);
-    if (error < 0)
-        return error;
-    return read_float(text, value) ? 0 : not_a(p, name, text, "number");
+    return get_as(p, name, read_float, "number", value);
 }
 
 int pinhole_get_bool(struct pinhole *p, const char *name, int *value)
 {
-    char text[VALUE_BYTES];
-    int error = pinhole_get(p, name, text, sizeof text);
+    return get_as(p, name, read_bool, "boolean", value);
+}
+
+static int find_enum(struct pinhole *p, const char *name, struct pinhole_feature *feature)
+{
+    int error = pinhole_find_feature(p, name, feature);
     if (error < 0)
         return error;
-    if (strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
-        return not_a(p, name, text, "boolean");
-    *value = text[0] == '1';
-    return 0;
+    return strcmp(feature->type, "Enum") == 0 ? 0 : not_a(p, name, feature->value, "enumeration");
 }
 
 int pinhole_get_enum(struct pinhole *p, const char *name, char *value, size_t value_size)
 {
     struct pinhole_feature feature;
-    int error = pinhole_find_feature(p, name, &feature);
-    if (error < 0)
-        return error;
-    if (strcmp(feature.type, "Enum") != 0)
-        return not_a(p, name, feature.value, "enumeration");
-    return pinhole_get(p, name, value, value_size);
+    int error = find_enum(p, name, &feature);
+    return error < 0 ? error : pinhole_get(p, name, value, value_size);
 }
 
 int pinhole_set_int(struct pinhole *p, const char *name, int64_t value)
@@ -138,11 +150,9 @@ static bool is_choice(const char *choices, const char *value)
 int pinhole_set_enum(struct pinhole *p, const char *name, const char *value)
 {
     struct pinhole_feature feature;
-    int error = pinhole_find_feature(p, name, &feature);
+    int error = find_enum(p, name, &feature);
     if (error < 0)
         return error;
-    if (strcmp(feature.type, "Enum") != 0)
-        return not_a(p, name, feature.value, "enumeration");
     if (is_choice(feature.choices, value))
         return pinhole_set(p, name, value);
     client_enter(p);
@@ -150,8 +160,19 @@ int pinhole_set_enum(struct pinhole *p, const char *name, const char *value)
                                        feature.choices));
 }
 
-static int no_range(struct pinhole *p, const char *name)
+static int read_range(struct pinhole *p, const char *name, bool is_float, void *low, void *high,
+                      void *step)
 {
+    struct pinhole_feature feature;
+    reader *read = is_float ? read_float : read_int;
+    int error = pinhole_find_feature(p, name, &feature);
+    if (error < 0)
+        return error;
+    bool is_number =
+        strcmp(feature.type, "Integer") == 0 || (is_float && strcmp(feature.type, "Float") == 0);
+    if (is_number && read(feature.min, low) && read(feature.max, high) &&
+        read(feature.increment[0] != '\0' ? feature.increment : "0", step))
+        return 0;
     client_enter(p);
     return client_leave(p, client_fail(p, ENODATA, "%.64s has no range of numbers", name));
 }
@@ -159,44 +180,15 @@ static int no_range(struct pinhole *p, const char *name)
 int pinhole_range_int(struct pinhole *p, const char *name, int64_t *min, int64_t *max,
                       int64_t *increment)
 {
-    struct pinhole_feature feature;
-    int64_t low, high, step = 0;
-    int error = pinhole_find_feature(p, name, &feature);
-    if (error < 0)
-        return error;
-    if (strcmp(feature.type, "Integer") != 0 || !read_int(feature.min, &low) ||
-        !read_int(feature.max, &high))
-        return no_range(p, name);
-    if (feature.increment[0] != '\0' && !read_int(feature.increment, &step))
-        return no_range(p, name);
-    if (min != NULL)
-        *min = low;
-    if (max != NULL)
-        *max = high;
-    if (increment != NULL)
-        *increment = step;
-    return 0;
+    int64_t spare;
+    return read_range(p, name, false, min != NULL ? min : &spare, max != NULL ? max : &spare,
+                      increment != NULL ? increment : &spare);
 }
 
 int pinhole_range_float(struct pinhole *p, const char *name, double *min, double *max,
                         double *increment)
 {
-    struct pinhole_feature feature;
-    double low, high, step = 0;
-    int error = pinhole_find_feature(p, name, &feature);
-    if (error < 0)
-        return error;
-    const bool is_number =
-        strcmp(feature.type, "Integer") == 0 || strcmp(feature.type, "Float") == 0;
-    if (!is_number || !read_float(feature.min, &low) || !read_float(feature.max, &high))
-        return no_range(p, name);
-    if (feature.increment[0] != '\0' && !read_float(feature.increment, &step))
-        return no_range(p, name);
-    if (min != NULL)
-        *min = low;
-    if (max != NULL)
-        *max = high;
-    if (increment != NULL)
-        *increment = step;
-    return 0;
+    double spare;
+    return read_range(p, name, true, min != NULL ? min : &spare, max != NULL ? max : &spare,
+                      increment != NULL ? increment : &spare);
 }

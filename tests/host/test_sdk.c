@@ -464,6 +464,9 @@ static void test_typed_features(void **state)
     assert_int_equal(step, 2);
     assert_int_equal(pinhole_range_float(client, "Gain", &low, &high, NULL), 0);
     assert_true(low == 1 && high == 16.5);
+    real = 7;
+    assert_int_equal(pinhole_range_float(client, "Gain", NULL, NULL, &real), 0);
+    assert_true(real == 0); // it has no increment
     assert_int_equal(pinhole_range_int(client, "Gain", &min, &max, NULL), -ENODATA);
     assert_int_equal(pinhole_range_float(client, "ExposureAuto", &low, &high, NULL), -ENODATA);
     assert_int_equal(pinhole_range_int(client, "Widt", &min, &max, NULL), -ENOENT);
