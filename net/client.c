@@ -79,9 +79,10 @@ static int open_link(struct pinhole *p, const char *address)
         return client_fail(p, EINVAL, "address is longer than %zu bytes", sizeof p->address - 1);
     memcpy(p->address, address, strlen(address) + 1);
 
-    int error = client_resolve(p, p->address, &p->peer);
-    if (error < 0)
-        return error;
+    struct client_found found;
+    if (client_resolve(p->address, false, &found) < 0)
+        return client_fail(p, -found.error, "%s", found.why);
+    p->peer = found.address; // none yet when it has to be looked up
     client_link_start(p);
     return client_wait_up(p);
 }
@@ -107,6 +108,7 @@ int client_make(struct pinhole **out, const struct pinhole_options *options)
         return -ENOMEM;
     pthread_mutex_init(&p->turn, NULL);
     pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->error_lock, NULL);
     pthread_cond_init(&p->acquirer.moved, NULL);
     p->acquirer.wake_fd = -1;
     p->fd = -1;
@@ -133,6 +135,7 @@ int pinhole_open(struct pinhole **out, const char *address, const struct pinhole
 void client_free(struct pinhole *p)
 {
     client_link_close(p);
+    client_lookup_drop(p);
     client_list_free(&p->queue);
     client_list_free(&p->borrowed);
     client_list_free(&p->called);
@@ -140,6 +143,7 @@ void client_free(struct pinhole *p)
     if (p->acquirer.wake_fd >= 0)
         close(p->acquirer.wake_fd);
     pthread_cond_destroy(&p->acquirer.moved);
+    pthread_mutex_destroy(&p->error_lock);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->turn);
     free(p->features);
@@ -149,7 +153,15 @@ void client_free(struct pinhole *p)
 
 const char *pinhole_error(const struct pinhole *p)
 {
-    return p == NULL ? "out of memory" : p->shown_error;
+    static _Thread_local char text[sizeof p->shown_error];
+    if (p == NULL)
+        return "out of memory";
+    // The lock is no part of what the caller sees as constant.
+    pthread_mutex_t *lock = &((struct pinhole *)(uintptr_t)p)->error_lock;
+    pthread_mutex_lock(lock);
+    memcpy(text, p->shown_error, sizeof text);
+    pthread_mutex_unlock(lock);
+    return text;
 }
 
 const struct pinhole_info *pinhole_info(const struct pinhole *p)

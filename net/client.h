@@ -34,6 +34,7 @@
 enum client_state {
     CLIENT_BROKEN,     /**< no link, and none will be made */
     CLIENT_WAITING,    /**< until `state_until_ns`, then the next try */
+    CLIENT_LOOKING_UP, /**< `lookup` is under way; it is waited for until `state_until_ns` */
     CLIENT_CONNECTING, /**< connect() is under way, at most until `state_until_ns` */
     CLIENT_GREETING,   /**< connected; HELLO must come until `state_until_ns` */
     CLIENT_UP,
@@ -63,6 +64,15 @@ struct client_address {
         socklen_t length;
     } list[CLIENT_ADDRESSES_MAX];
 };
+
+/** What an address as text turned out to be. */
+struct client_found {
+    int error;     /**< negative errno */
+    char why[256]; /**< then: a sentence */
+    struct client_address address;
+};
+
+struct client_lookup;
 
 struct client_receiver {
     uint8_t stage[CLIENT_STAGE_BYTES]; /**< bytes read ahead of their meaning */
@@ -104,7 +114,8 @@ struct pinhole {
     pthread_mutex_t turn; /**< who waits for `lock`; makes it fair */
     pthread_mutex_t lock;
     struct client_acquirer acquirer;
-    char shown_error[320]; /**< of the last call that failed */
+    char shown_error[320];      /**< of the last call that failed */
+    pthread_mutex_t error_lock; /**< guards shown_error alone, held for the copy */
 
     struct pinhole_options options;
     struct pinhole_info info;
@@ -119,6 +130,8 @@ struct pinhole {
     int broken_error;  /**< CLIENT_BROKEN: what calls return */
     int fd;
     struct client_address peer;
+    struct client_lookup *lookup; /**< NULL: none is under way */
+    uint64_t try_until_ns;        /**< the time for looking up, all addresses and the greeting */
 
     struct client_receiver receiver;
     uint8_t *message; /**< HELLO, ERROR and replies; 0-terminated */
@@ -164,8 +177,22 @@ int client_wait_up(struct pinhole *p);
 /** A handle without a link. *out as pinhole_open() leaves it. */
 int client_make(struct pinhole **out, const struct pinhole_options *options);
 
-/** Turns `text` into socket addresses, looking host names up (this blocks). */
-int client_resolve(struct pinhole *p, const char *text, struct client_address *out);
+/** Turns `text` into socket addresses. 0, or a negative errno with the sentence in out->why. 1:
+ * it has to be looked up, which is only done if it `may_block`. */
+int client_resolve(const char *text, bool may_block, struct client_found *out);
+/** Keeps the sentence and returns out->error, which is -error. */
+int client_not_found(struct client_found *out, int error, const char *format, ...)
+    BASE_PRINTF(3, 4);
+/** Begins to look p->address up in a thread, unless that is under way. 0 or -errno. */
+int client_lookup_start(struct pinhole *p);
+/** Readable when it is done. */
+int client_lookup_fd(const struct pinhole *p);
+/** Takes what was found and ends the lookup; false: it is not done yet. */
+bool client_lookup_take(struct pinhole *p, struct client_found *out);
+/** Waits no longer, if it did. */
+void client_lookup_drop(struct pinhole *p);
+/** Starts a thread that nobody waits for, with signals blocked. 0 or -errno. */
+int client_start_detached(void *(*function)(void *), void *argument);
 
 /** Moves the link and the receiver on without sleeping. 1: something was done, call again. 0:
  * nothing to do now (or, unless `may_read`, nothing without reading the socket). -errno: no link
@@ -256,8 +283,9 @@ int client_position_accept(struct pinhole *p, struct client_record *record);
 /** SUBSCRIBE for the wish: from its start, or where the position stands. */
 struct wire_subscribe client_position_subscribe(const struct pinhole *p, bool is_resuming);
 
-/** Finds the node called `id` and its address. -ENODEV none, -ENOTUNIQ several. */
-int client_find_id(struct pinhole *p, const char *id, char *address, size_t address_size);
+/** Finds the node called `id` and its address; blocks. -ENODEV none, -ENOTUNIQ several: the
+ * sentence is in out->why. */
+int client_find_id(const char *id, char *address, size_t address_size, struct client_found *out);
 /** Browses DNS-SD and calls found() for each address until timeout_ms is over. Without Avahi it
  * returns at once. */
 void client_browse(int timeout_ms, void (*found)(void *user, const char *address), void *user);

@@ -31,8 +31,11 @@ void client_enter(struct pinhole *p)
 
 int client_leave(struct pinhole *p, int result)
 {
-    if (result < 0)
+    if (result < 0) {
+        pthread_mutex_lock(&p->error_lock);
         memcpy(p->shown_error, p->error, sizeof p->shown_error);
+        pthread_mutex_unlock(&p->error_lock);
+    }
     // What came while a reply was awaited is the thread's to hand out, and it may be asleep.
     if (p->acquirer.is_on && p->queue.first != NULL)
         client_wake(p);

@@ -39,7 +39,7 @@ struct pinhole; /**< opaque; made by pinhole_open(), freed by pinhole_close() */
 /** How to connect. Zero in a member means its default; a NULL pointer means all defaults. */
 struct pinhole_options {
     size_t size;            /**< sizeof(struct pinhole_options), so that members can be added */
-    int connect_timeout_ms; /**< default 3000 */
+    int connect_timeout_ms; /**< default 3000: looking the host up, connecting, the greeting */
     int request_timeout_ms; /**< default 3000: how long a reply may take */
     int reconnect; /**< 0: default, reconnect and resume by itself; -1: a broken link is an error */
     size_t records_max; /**< records borrowed at a time before pinhole_next() refuses; default 8 */
@@ -183,8 +183,8 @@ PINHOLE_API int pinhole_adopt(struct pinhole **out, int fd, const char *name,
  * called from within the callback it takes effect when that returns, and the record given to it
  * stays valid until then. */
 PINHOLE_API void pinhole_close(struct pinhole *p);
-/** The last failure of a call with this handle as a sentence; "" when there was none. Valid until
- * the next call. */
+/** The last failure of a call with this handle, by whichever thread, as a sentence; "" when there
+ * was none. Any thread may ask; the text is that thread's until it asks again. */
 PINHOLE_API const char *pinhole_error(const struct pinhole *p);
 /** What is known of the node; changes only when the link is made again (in callback mode: before
  * the RECONNECTED event). */
@@ -206,8 +206,7 @@ PINHOLE_API int pinhole_pause(struct pinhole *p, int on);
  * not wait); never "the end". -ENOBUFS: records_max are borrowed. -ENOTCONN and others: the link is
  * broken and reconnecting is switched off. With reconnecting on, a broken link is a DISCONNECTED
  * event, then silence, then a RECONNECTED event, and policy `every` goes on at the next record (a
- * subscription that had none yet starts anew). Looking up a host name again, which only happens
- * then, may exceed timeout_ms. */
+ * subscription that had none yet starts anew). */
 PINHOLE_API int pinhole_next(struct pinhole *p, int timeout_ms, struct pinhole_record **out);
 /** Gives a record back. Any order. */
 PINHOLE_API void pinhole_release(struct pinhole *p, struct pinhole_record *record);
