@@ -5,13 +5,12 @@
 #include "net/client.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { TIMEOUT_MS = 1000, PROBES_MAX = 256, STACK_BYTES = 256 << 10 };
+enum { TIMEOUT_MS = 1000, PROBES_MAX = 256 };
 
 struct search;
 
@@ -92,23 +91,6 @@ static void *run(void *argument)
     return NULL;
 }
 
-/** With signals blocked and without being waited for. */
-static int start_thread(struct probe *probe)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&thread, &attributes, run, probe);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 static void add_address(struct search *search, const char *address, bool is_announced)
 {
     // An "id:" would search in turn.
@@ -124,7 +106,7 @@ static void add_address(struct search *search, const char *address, bool is_anno
         probe->search = search;
         probe->node.is_announced = is_announced;
         snprintf(probe->node.address, sizeof probe->node.address, "%s", address);
-        if (start_thread(probe) == 0) {
+        if (client_start_detached(run, probe) == 0) {
             search->probes[search->count++] = probe;
             search->holders++;
             search->running++;
@@ -233,11 +215,11 @@ static int count_matches(const struct pinhole_node *nodes, int count, const char
     return matches;
 }
 
-int client_find_id(struct pinhole *p, const char *id, char *address, size_t address_size)
+int client_find_id(const char *id, char *address, size_t address_size, struct client_found *out)
 {
     struct pinhole_node *nodes = calloc(PROBES_MAX, sizeof *nodes);
     if (nodes == NULL)
-        return client_fail(p, ENOMEM, "out of memory");
+        return client_not_found(out, ENOMEM, "out of memory");
     const int count = pinhole_enumerate(nodes, PROBES_MAX, NULL, TIMEOUT_MS);
     int which = 0;
     int matches = count_matches(nodes, count, id, false, &which);
@@ -247,10 +229,10 @@ int client_find_id(struct pinhole *p, const char *id, char *address, size_t addr
     if (matches == 1)
         snprintf(address, address_size, "%s", nodes[which].address);
     else if (matches == 0)
-        result = client_fail(p, ENODEV, "no node is called '%.64s' among the %d that answer", id,
-                             count < 0 ? 0 : count);
+        result = client_not_found(out, ENODEV, "no node is called '%.64s' among the %d that answer",
+                                  id, count < 0 ? 0 : count);
     else
-        result = client_fail(p, ENOTUNIQ, "%d nodes are called '%.64s'", matches, id);
+        result = client_not_found(out, ENOTUNIQ, "%d nodes are called '%.64s'", matches, id);
     free(nodes);
     return result;
 }

@@ -172,27 +172,53 @@ int client_link_up(struct pinhole *p, const struct wire_hello *hello)
 
 static int begin_connect(struct pinhole *p)
 {
-    struct client_address *peer = &p->peer;
-    if (p->opened && peer->current == 0 && !peer->is_numeric) {
-        struct client_address found;
-        if (client_resolve(p, p->address, &found) < 0) {
-            plan_retry(p);
-            return 1;
-        }
-        *peer = found;
-    }
+    const struct client_address *peer = &p->peer;
     const struct sockaddr *to = (const struct sockaddr *)&peer->list[peer->current].address;
     p->fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (p->fd < 0)
         return client_link_down(p, errno, "cannot make a socket: %s", strerror(errno));
     tune(p->fd, to->sa_family);
     // Each address gets its share of the time, so that a dead one leaves some for the next.
-    unsigned share = peer->count > 0 ? peer->count : 1;
-    uint64_t limit_ns = (uint64_t)p->options.connect_timeout_ms * NS_PER_MS / share;
-    enter(p, CLIENT_CONNECTING, client_now_ns() + limit_ns);
+    const uint64_t now_ns = client_now_ns();
+    const uint64_t left_ns = p->try_until_ns > now_ns ? p->try_until_ns - now_ns : 0;
+    enter(p, CLIENT_CONNECTING, now_ns + left_ns / (peer->count - peer->current));
     if (connect(p->fd, to, peer->list[peer->current].length) < 0 && errno != EINPROGRESS)
         return client_link_down(p, errno, "cannot connect: %s", strerror(errno));
     return 1;
+}
+
+/** What a name stands for may have changed since the last time. */
+static int begin_lookup(struct pinhole *p)
+{
+    p->peer = (struct client_address){0};
+    int error = client_lookup_start(p);
+    if (error < 0)
+        return client_link_down(p, -error, "cannot look it up: %s", strerror(-error));
+    enter(p, CLIENT_LOOKING_UP, p->try_until_ns);
+    return 1;
+}
+
+static int finish_lookup(struct pinhole *p)
+{
+    struct client_found found;
+    if (!client_lookup_take(p, &found)) {
+        if (client_now_ns() < p->state_until_ns)
+            return 0;
+        // It goes on, and the next try takes what it finds.
+        return client_link_down(p, ETIMEDOUT, "cannot look it up: no answer");
+    }
+    if (found.error < 0)
+        return client_link_down(p, -found.error, "%s", found.why);
+    p->peer = found.address;
+    return begin_connect(p);
+}
+
+static int begin_try(struct pinhole *p)
+{
+    if (p->peer.current > 0)
+        return begin_connect(p);
+    p->try_until_ns = client_deadline_ns(p->options.connect_timeout_ms);
+    return p->peer.is_numeric ? begin_connect(p) : begin_lookup(p);
 }
 
 static int finish_connect(struct pinhole *p)
@@ -221,8 +247,9 @@ int client_advance(struct pinhole *p, bool may_read)
     case CLIENT_WAITING:
         if (client_now_ns() < p->state_until_ns)
             return 0;
-        result = begin_connect(p);
+        result = begin_try(p);
         break;
+    case CLIENT_LOOKING_UP: result = finish_lookup(p); break;
     case CLIENT_CONNECTING: result = finish_connect(p); break;
     case CLIENT_GREETING:
         result = client_receive(p, may_read);
@@ -246,6 +273,8 @@ static void poll_until(struct pinhole *p, uint64_t deadline_ns, bool is_sending,
         pollers[0].events |= POLLOUT;
     if (p->state == CLIENT_CONNECTING)
         pollers[0].events = POLLOUT;
+    if (p->state == CLIENT_LOOKING_UP)
+        pollers[0].fd = client_lookup_fd(p);
     uint64_t until_ns = base_min_u64(deadline_ns, p->state_until_ns);
     uint64_t now_ns = client_now_ns();
     uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
