@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The client library's threads under ThreadSanitizer: 1,000 cycles of start, stop and close.
+# The client library's threads under ThreadSanitizer: 1,000 cycles of start, stop and close, and
+# lookups that nobody waits for any more.
 set -euo pipefail
 
 out=$(mktemp -d)
@@ -13,9 +14,13 @@ if ! "$cc" "${flags[@]}" "$out/probe.c" -o "$out/probe" 2>"$out/log" || ! "$out/
     echo "skip: $cc cannot build or run programs under ThreadSanitizer here"
     exit 77
 fi
-"$cc" "${flags[@]}" net/client*.c net/wire.c tests/host/support/peer.c tests/host/support/flood.c \
-    tests/host/test_sdk_stress.c -lpthread -lm -o "$out/stress"
-TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 ${TSAN_OPTIONS:-}" "$out/stress"
+library=(net/client*.c net/wire.c tests/host/support/peer.c)
+"$cc" "${flags[@]}" "${library[@]}" tests/host/support/flood.c tests/host/test_sdk_stress.c \
+    -lpthread -lm -o "$out/stress"
+"$cc" "${flags[@]}" "${library[@]}" tests/host/test_client_lookup.c -lcmocka -lpthread -lm -o "$out/lookup"
+export TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 ${TSAN_OPTIONS:-}"
+"$out/stress"
+"$out/lookup"
 
 # The sanitizer is really on.
 cat >"$out/race.c" <<'RACE'
