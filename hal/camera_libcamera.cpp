@@ -102,6 +102,8 @@ int apply_configuration()
 {
     const StreamConfiguration &stream = b.config->at(0);
     int result = b.camera->configure(b.config.get());
+    if (result == -EBUSY)
+        return fail(-EIO, "camera %s is used by another program, one without libcamera", b.info.id);
     if (result < 0)
         return fail(result == -ENODEV ? -ENODEV : -EIO, "camera %s refuses %s: %s", b.info.id,
                     stream.toString().c_str(), strerror(-result));
@@ -291,6 +293,8 @@ int start_camera()
     if (result < 0)
         return fail(b.unplugged.load() || result == -ENODEV ? -ENODEV : -EIO,
                     "camera %s does not start: %s", b.info.id, strerror(-result));
+    // Some pipelines take no controls here (uvcvideo up to 0.4): the first request has them too.
+    libcamera_features_resend(&b.features);
     if (b.ticking)
         return frame_ticks_start(&b.ticks, static_cast<uint64_t>(1e9 / b.got.framerate));
     for (unsigned i = 0; i < b.slot_count && b.broken == 0; i++)

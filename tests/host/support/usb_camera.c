@@ -20,6 +20,7 @@
 #define PATIENCE_NS   (60 * NS_PER_S)
 #define TRANSFERS_MAX 32
 #define PACKETS_MAX   128
+_Static_assert(USB_CAMERA_PAYLOAD + 2 == UVC_PACKET_BYTES, "a packet has a header of two bytes");
 
 // --- USB/IP, all of it big endian ---------------------------------------------------------------
 
@@ -75,8 +76,9 @@ static struct {
     uint64_t due_ns;
     uint8_t picture[USB_CAMERA_JPEG_MAX];
     size_t bytes, sent;
-    bool is_sending, is_faulty;
-    uint8_t frame_id; // toggles from picture to picture
+    bool is_sending;
+    enum usb_camera_oddity oddity; // of the picture that is being sent
+    uint8_t frame_id;              // toggles from picture to picture
 } camera = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static const struct control controls_at_power_on[USB_CAMERA_CONTROLS] = {
@@ -286,7 +288,7 @@ static void begin_picture(void)
                                        camera.wanted == USB_CAMERA_BIG, camera.picture);
     if (camera.wanted == USB_CAMERA_GARBAGE)
         memset(camera.picture, 0x5a, camera.bytes);
-    camera.is_faulty = camera.wanted == USB_CAMERA_ERROR;
+    camera.oddity = camera.wanted;
     if (camera.wanted != USB_CAMERA_FINE)
         camera.odd_number = number;
     camera.wanted = USB_CAMERA_FINE;
@@ -310,7 +312,8 @@ static size_t fill_packet(uint8_t *out, size_t most)
     camera.sent += bytes;
     camera.is_sending = camera.sent < camera.bytes;
     out[0] = 2;
-    out[1] = (uint8_t)(UVC_STREAM_EOH | camera.frame_id | (camera.is_faulty ? UVC_STREAM_ERR : 0) |
+    out[1] = (uint8_t)(UVC_STREAM_EOH | camera.frame_id |
+                       (camera.oddity == USB_CAMERA_ERROR ? UVC_STREAM_ERR : 0) |
                        (camera.is_sending ? 0 : UVC_STREAM_EOF));
     return bytes + 2;
 }
@@ -321,12 +324,13 @@ static bool answer_transfer(void)
     struct transfer *transfer = &camera.transfer[0];
     size_t bytes = 0;
     for (unsigned i = 0; i < transfer->packets; i++) {
-        size_t most = ntohl(transfer->packet[i].bytes);
+        size_t most = ntohl(transfer->packet[i].bytes), before = camera.sent;
         size_t filled =
             fill_packet(data + bytes, most < UVC_PACKET_BYTES ? most : UVC_PACKET_BYTES);
-        transfer->packet[i].actual = htonl((uint32_t)filled);
-        transfer->packet[i].status = 0;
-        bytes += filled;
+        bool is_lost = camera.oddity == USB_CAMERA_LOSS && before == 2 * USB_CAMERA_PAYLOAD;
+        transfer->packet[i].actual = htonl(is_lost ? 0 : (uint32_t)filled);
+        transfer->packet[i].status = htonl(is_lost ? (uint32_t)-EXDEV : 0);
+        bytes += is_lost ? 0 : filled;
     }
     struct message reply = {.command = htonl(RET_SUBMIT), .number = transfer->number};
     reply.reply.bytes = htonl((uint32_t)bytes);

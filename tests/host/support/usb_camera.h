@@ -18,6 +18,7 @@
 
 #define USB_CAMERA_MODEL    "Pinhole UVC test camera"
 #define USB_CAMERA_ID_END   "-1:1.0-1d6b:0102" /**< how libcamera's id of it ends: port, ids */
+#define USB_CAMERA_PAYLOAD  1022               /**< bytes of a picture in one packet */
 #define USB_CAMERA_PICTURES 8                  /**< different scenes, shown in turn */
 
 /** What the next picture is instead of a good one. */
@@ -25,6 +26,7 @@ enum usb_camera_oddity {
     USB_CAMERA_FINE,
     USB_CAMERA_BIG,     /**< MJPEG: a whole JPEG of several times the size */
     USB_CAMERA_ERROR,   /**< marked by the device as faulty */
+    USB_CAMERA_LOSS,    /**< its third packet is lost on the bus */
     USB_CAMERA_GARBAGE, /**< MJPEG: bytes that are no JPEG */
 };
 
