@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs the trigger's tests on the kernel's simulated GPIO lines, in a virtual machine without KVM:
-# Debian testing's own kernel and libraries (libgpiod 2, libcamera with its virtual camera), and
-# Debian 12's libgpiod 1 on the same lines (this kernel lacks the interface that it uses, so a library
-# translates: tests/host/preload/gpio_v1.c). Root filesystems come from the package mirror and are
-# cached (tools/rootfs.sh); the node and the tests are compiled inside them.
+# Runs the trigger's tests on the kernel's simulated GPIO lines and the camera's on a USB camera, in a
+# virtual machine without KVM: Debian testing's own kernel and libraries (libgpiod 2, libcamera 0.7),
+# Debian 13's libcamera 0.4 on the same USB camera, and Debian 12's libgpiod 1 on the same lines (this
+# kernel lacks the interface that it uses, so a library translates: tests/host/preload/gpio_v1.c). Root
+# filesystems come from the package mirror and are cached (tools/rootfs.sh); the node and the tests are
+# compiled inside them.
 #   KEEP=1    leave the guest's log in build/vm.log on success too (a failure always does)
-#   TIMEOUT=N seconds for the machine (default 900)
+#   TIMEOUT=N seconds for the machine (default 1200)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,6 +17,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 base="gcc make pkg-config libc6-dev libjpeg-dev libinih-dev libcmocka-dev libgpiod-dev"
 testing=$(tools/rootfs.sh testing "$base linux-image-amd64 g++ libcamera-dev libcamera-ipa kmod udev iproute2 busybox-static")
+trixie=$(tools/rootfs.sh trixie "$base g++ libcamera-dev libcamera-ipa")
 bookworm=$(tools/rootfs.sh bookworm "$base")
 work=${XDG_CACHE_HOME:-$HOME/.cache}/pinhole/vm
 mkdir -p "$work"
@@ -52,6 +54,7 @@ compile() { # system, tree, targets...
 }
 mapfile -t tests <tools/vm/tests
 compile testing "$testing" "${tests[@]/#/build/testing/tests/}" build/testing/pinhole build/testing/pinholectl
+compile trixie "$trixie" build/trixie/pinhole build/trixie/tests/test_usb_camera
 compile bookworm "$bookworm" build/bookworm/tests/test_gpio_sim build/bookworm/tests/gpio_v1.so
 
 # --- disks ---------------------------------------------------------------------------------------
@@ -60,7 +63,7 @@ image() { # folder, file, spare MiB
     rm -f "$2"
     mke2fs -q -t ext4 -O ^has_journal -d "$1" "$2" "${size}M"
 }
-for tree in "$testing" "$bookworm"; do
+for tree in "$testing" "$trixie" "$bookworm"; do
     [ -e "$tree.img" ] || { image "$tree" "$tree.img.new" 64 && mv "$tree.img.new" "$tree.img"; }
 done
 image "$source" "$work/source.img" 64
@@ -85,13 +88,14 @@ done
 # --- the machine -----------------------------------------------------------------------------------
 log=$work/guest.log
 machine() {
-    exec timeout -k 10 "${TIMEOUT:-900}" qemu-system-x86_64 -M q35 -cpu qemu64 \
+    exec timeout -k 10 "${TIMEOUT:-1200}" qemu-system-x86_64 -M q35 -cpu qemu64 \
         -accel tcg,thread=multi -smp 2 -m 1536M -nodefaults -no-user-config -display none \
         -serial stdio -no-reboot -kernel "$kernel/vmlinuz" -initrd "$work/initrd.img" \
         -append "console=ttyS0 panic=-1 no_timer_check tsc=reliable mitigations=off" \
         -drive file="$testing.img",format=raw,if=virtio,snapshot=on \
         -drive file="$work/source.img",format=raw,if=virtio \
         -drive file="$bookworm.img",format=raw,if=virtio,snapshot=on \
+        -drive file="$trixie.img",format=raw,if=virtio,snapshot=on \
         -device virtio-rng-pci </dev/null 9>&- 2>&1
 }
 # An emulated machine sometimes hangs before its kernel has started; then it is started again.

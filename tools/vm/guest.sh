@@ -69,12 +69,24 @@ while read -r test; do
     run "$test" "build/testing/tests/$test"
 done <tools/vm/tests
 
+# Another Debian's programs on this kernel, below /mnt: name, disk.
+mount_system() {
+    local root=/mnt/$1 folder
+    mkdir "$root" && mount -t ext4 -o ro "$2" "$root" || return
+    for folder in dev sys proc run; do
+        mount --rbind /$folder "$root/$folder" || return
+    done
+    mount -t tmpfs tmp "$root/tmp" && mount --bind /mnt/pinhole "$root/mnt"
+}
+
 # The same lines through Debian 12's libgpiod 1, whose kernel interface this kernel lacks.
-old=/mnt/bookworm
-mkdir $old && mount -t ext4 -o ro /dev/vdc $old && mount --rbind /dev $old/dev &&
-    mount --rbind /sys $old/sys && mount -t tmpfs tmp $old/tmp && mount --bind /mnt/pinhole $old/mnt
-run libgpiod1 chroot $old env -C /mnt LD_PRELOAD=/mnt/build/bookworm/tests/gpio_v1.so \
+mount_system bookworm /dev/vdc
+run libgpiod1 chroot /mnt/bookworm env -C /mnt LD_PRELOAD=/mnt/build/bookworm/tests/gpio_v1.so \
     build/bookworm/tests/test_gpio_sim
+
+# The same USB camera through Debian 13's libcamera 0.4.
+mount_system trixie /dev/vdd
+run libcamera0.4 chroot /mnt/trixie env -C /mnt BUILD=build/trixie build/trixie/tests/test_usb_camera
 
 echo "VM-END $failures"
 sync
