@@ -19,10 +19,11 @@ static const struct {
 static void take_count(struct ctl_triggers *t, const char *line)
 {
     char source[sizeof t->sources[0].name], outcome[16];
-    unsigned long long count;
     unsigned i = 0, k = 0;
-    if (sscanf(line, "pinhole_triggers_total{source=\"%15[^\"]\",outcome=\"%15[^\"]\"} %llu",
-               source, outcome, &count) != 3)
+    int end = 0;
+    if (sscanf(line, "pinhole_triggers_total{source=\"%15[^\"]\",outcome=\"%15[^\"]\"} %n", source,
+               outcome, &end) != 2 ||
+        end == 0)
         return;
     while (i < t->source_count && strcmp(t->sources[i].name, source) != 0)
         i++;
@@ -32,18 +33,19 @@ static void take_count(struct ctl_triggers *t, const char *line)
         return; // of a later node than this program
     if (i == t->source_count)
         memcpy(t->sources[t->source_count++].name, source, sizeof source);
-    t->sources[i].counts[k] = count;
+    t->sources[i].counts[k] = strtoull(line + end, NULL, 10);
 }
 
-/** Their buckets come with growing bounds, each counting what is in those before it too. */
+/** They come with growing bounds, each counting what is in those before it too. */
 static void take_bucket(struct ctl_delay *delay, const char *metric, const char *line)
 {
     char bound[32];
-    unsigned long long count;
+    int end = 0;
     size_t length = strlen(metric);
     if (strncmp(line, metric, length) != 0 || delay->count == CTL_BUCKETS_MAX ||
-        sscanf(line + length, "_bucket{le=\"%31[^\"]\"} %llu", bound, &count) != 2)
+        sscanf(line + length, "_bucket{le=\"%31[^\"]\"} %n", bound, &end) != 1 || end == 0)
         return;
+    const unsigned long long count = strtoull(line + length + end, NULL, 10);
     delay->buckets[delay->count].up_to_s = strtod(bound, NULL);
     delay->buckets[delay->count++].frames = count - delay->total;
     delay->total = count;
