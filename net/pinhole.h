@@ -38,8 +38,9 @@ struct pinhole; /**< opaque; made by pinhole_open(), freed by pinhole_close() */
 
 /** How to connect. Zero in a member means its default; a NULL pointer means all defaults. */
 struct pinhole_options {
-    size_t size;            /**< sizeof(struct pinhole_options), so that members can be added */
-    int connect_timeout_ms; /**< default 3000: looking the host up, connecting, the greeting */
+    size_t size; /**< sizeof(struct pinhole_options), so that members can be added */
+    /** Default 3000: looking the host up ("id:" takes up to 1000), connecting, the greeting. */
+    int connect_timeout_ms;
     int request_timeout_ms; /**< default 3000: how long a reply may take */
     int reconnect; /**< 0: default, reconnect and resume by itself; -1: a broken link is an error */
     size_t records_max; /**< records borrowed at a time before pinhole_next() refuses; default 8 */
