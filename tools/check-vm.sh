@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 # Runs the trigger's tests on the kernel's simulated GPIO lines and the camera's on a USB camera, in a
 # virtual machine without KVM: Debian testing's own kernel and libraries (libgpiod 2, libcamera 0.7),
-# Debian 13's libcamera 0.4 on the same USB camera, and Debian 12's libgpiod 1 on the same lines (this
-# kernel lacks the interface that it uses, so a library translates: tests/host/preload/gpio_v1.c). Root
-# filesystems come from the package mirror and are cached (tools/rootfs.sh); the node and the tests are
-# compiled inside them.
+# the libcameras of Debian 13 (0.4) and 12 (0.0.3) on the same USB camera, and Debian 12's libgpiod 1 on
+# the same lines (this kernel lacks the interface that it uses, so a library translates:
+# tests/host/preload/gpio_v1.c). Root filesystems come from the package mirror and are cached
+# (tools/rootfs.sh); the node and the tests are compiled inside them.
 #   KEEP=1    leave the guest's log in build/vm.log on success too (a failure always does)
-#   TIMEOUT=N seconds for the machine (default 1200)
+#   TIMEOUT=N seconds for the machine (default 1500)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ fi
 base="gcc make pkg-config libc6-dev libjpeg-dev libinih-dev libcmocka-dev libgpiod-dev"
 testing=$(tools/rootfs.sh testing "$base linux-image-amd64 g++ libcamera-dev libcamera-ipa kmod udev iproute2 busybox-static")
 trixie=$(tools/rootfs.sh trixie "$base g++ libcamera-dev libcamera-ipa")
-bookworm=$(tools/rootfs.sh bookworm "$base")
+bookworm=$(tools/rootfs.sh bookworm "$base g++ libcamera-dev libcamera-ipa")
 work=${XDG_CACHE_HOME:-$HOME/.cache}/pinhole/vm
 mkdir -p "$work"
 exec 9>"$work/lock"
@@ -54,8 +54,13 @@ compile() { # system, tree, targets...
 }
 mapfile -t tests <tools/vm/tests
 compile testing "$testing" "${tests[@]/#/build/testing/tests/}" build/testing/pinhole build/testing/pinholectl
-compile trixie "$trixie" build/trixie/pinhole build/trixie/tests/test_usb_camera
-compile bookworm "$bookworm" build/bookworm/tests/test_gpio_sim build/bookworm/tests/gpio_v1.so
+usb() { # system: what it needs to use the USB camera
+    printf "build/$1/%s\n" pinhole tests/test_usb_camera tests/test_usb_camera_outage
+}
+mapfile -t programs < <(usb trixie)
+compile trixie "$trixie" "${programs[@]}"
+mapfile -t programs < <(usb bookworm)
+compile bookworm "$bookworm" "${programs[@]}" build/bookworm/tests/test_gpio_sim build/bookworm/tests/gpio_v1.so
 
 # --- disks ---------------------------------------------------------------------------------------
 image() { # folder, file, spare MiB
@@ -88,7 +93,7 @@ done
 # --- the machine -----------------------------------------------------------------------------------
 log=$work/guest.log
 machine() {
-    exec timeout -k 10 "${TIMEOUT:-1200}" qemu-system-x86_64 -M q35 -cpu qemu64 \
+    exec timeout -k 10 "${TIMEOUT:-1500}" qemu-system-x86_64 -M q35 -cpu qemu64 \
         -accel tcg,thread=multi -smp 2 -m 1536M -nodefaults -no-user-config -display none \
         -serial stdio -no-reboot -kernel "$kernel/vmlinuz" -initrd "$work/initrd.img" \
         -append "console=ttyS0 panic=-1 no_timer_check tsc=reliable mitigations=off" \

@@ -79,14 +79,20 @@ mount_system() {
     mount -t tmpfs tmp "$root/tmp" && mount --bind /mnt/pinhole "$root/mnt"
 }
 
-# The same lines through Debian 12's libgpiod 1, whose kernel interface this kernel lacks.
 mount_system bookworm /dev/vdc
+mount_system trixie /dev/vdd
+
+# The same lines through Debian 12's libgpiod 1, whose kernel interface this kernel lacks.
 run libgpiod1 chroot /mnt/bookworm env -C /mnt LD_PRELOAD=/mnt/build/bookworm/tests/gpio_v1.so \
     build/bookworm/tests/test_gpio_sim
 
-# The same USB camera through Debian 13's libcamera 0.4.
-mount_system trixie /dev/vdd
-run libcamera0.4 chroot /mnt/trixie env -C /mnt BUILD=build/trixie build/trixie/tests/test_usb_camera
+# The same USB camera through older libcameras.
+for system in trixie bookworm; do
+    for test in test_usb_camera test_usb_camera_outage; do
+        run "$system:$test" chroot /mnt/$system env -C /mnt BUILD=build/$system \
+            "build/$system/tests/$test"
+    done
+done
 
 echo "VM-END $failures"
 sync
