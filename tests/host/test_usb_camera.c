@@ -158,6 +158,21 @@ static void what_it_does_wrong_is_told_and_the_stream_goes_on(void **state)
     usb_bench_stop();
 }
 
+// It does not tell its rate, so the node leaves frames out.
+static void fewer_frames_than_it_makes_can_be_had(void **state)
+{
+    (void)state;
+    usb_bench_start(usb_bench.id, "MJPEG", 640, 480, "");
+    usb_bench_take_first();
+    usb_bench_set("AcquisitionFrameRate", "2");
+    usb_bench_take_jpegs(3); // those under way
+    // In step with the wish: a late frame brings the next one nearer, not the one after that.
+    uint64_t first_ns = usb_bench.frame.timestamp_ns;
+    usb_bench_take_jpegs(5);
+    assert_true(usb_bench.frame.timestamp_ns - first_ns > 1900 * NS_PER_MS);
+    usb_bench_stop();
+}
+
 // --- pictures that the node encodes, controls ---------------------------------------------------
 
 // Which of the scenes the picture shows.
@@ -255,6 +270,7 @@ int main(int argc, char **argv)
                                        USB_CASE(its_jpegs_arrive_as_it_made_them),
                                        USB_CASE(a_part_of_its_model_finds_it_and_sizes_change_live),
                                        USB_CASE(what_it_does_wrong_is_told_and_the_stream_goes_on),
+                                       USB_CASE(fewer_frames_than_it_makes_can_be_had),
                                        USB_CASE(its_yuyv_is_encoded),
                                        USB_CASE(its_controls_are_features),
                                        CAMERA_CONTRACT_TESTS(&contract)};

@@ -72,6 +72,9 @@ static struct {
     struct uvc_streaming_control probe, commit;
     struct transfer transfer[TRANSFERS_MAX];
     unsigned transfers;
+    uint32_t last_number;                // of the transfers that came
+    struct message early[TRANSFERS_MAX]; // cancellations of transfers still to come
+    unsigned early_count;
     uint32_t next_number;
     uint64_t due_ns;
     uint8_t picture[USB_CAMERA_JPEG_MAX];
@@ -255,9 +258,16 @@ static void remove_transfer(unsigned index)
             (camera.transfers - index) * sizeof camera.transfer[0]);
 }
 
+// vhci_hcd may overtake a transfer with its cancellation, which then has to wait for it.
 static bool cancel_transfer(const struct message *message)
 {
     struct message reply = {.command = htonl(RET_UNLINK), .number = message->number};
+    if ((int32_t)(ntohl(message->unlink.number) - camera.last_number) > 0) {
+        if (camera.early_count == TRANSFERS_MAX)
+            return false;
+        camera.early[camera.early_count++] = *message;
+        return true;
+    }
     for (unsigned i = 0; i < camera.transfers; i++)
         if (camera.transfer[i].number == message->unlink.number) {
             remove_transfer(i);
@@ -265,6 +275,17 @@ static bool cancel_transfer(const struct message *message)
             break;
         }
     return write_all(&reply, sizeof reply);
+}
+
+static bool cancel_early(uint32_t number)
+{
+    for (unsigned i = 0; i < camera.early_count; i++)
+        if (camera.early[i].unlink.number == number) {
+            const struct message message = camera.early[i];
+            camera.early[i] = camera.early[--camera.early_count];
+            return cancel_transfer(&message);
+        }
+    return true;
 }
 
 static size_t make_yuyv(uint32_t number, uint8_t *out)
@@ -363,7 +384,9 @@ static bool take_message(void)
         return cancel_transfer(&message);
     if (ntohl(message.command) != CMD_SUBMIT)
         return false;
-    return message.endpoint == 0 ? answer_control(&message) : take_transfer(&message);
+    camera.last_number = ntohl(message.number);
+    bool ok = message.endpoint == 0 ? answer_control(&message) : take_transfer(&message);
+    return ok && cancel_early(message.number);
 }
 
 static int wait_ms(void)
@@ -425,7 +448,8 @@ int usb_camera_plug(void)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
     camera.fd = pair[0];
-    camera.transfers = 0;
+    camera.transfers = camera.early_count = 0;
+    camera.last_number = 0;
     camera.streams = camera.silent = camera.is_sending = false;
     camera.wanted = USB_CAMERA_FINE;
     memcpy(camera.control, controls_at_power_on, sizeof camera.control);
