@@ -143,7 +143,7 @@ fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one
 	@BUILD=build/fuzz tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_NAMES)
 
 check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
-check-vm: ## triggers on the kernel's simulated GPIO lines, in a virtual machine
+check-vm: ## triggers on simulated GPIO lines, a USB camera: the kernel's drivers, in a virtual machine
 check-libcamera check-vm:
 	@tools/setup.sh $@
 	@tools/$@.sh
