@@ -11,7 +11,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -198,24 +197,18 @@ static int init_node(struct node *node, const struct config *config,
     return listen_all(node);
 }
 
-/** Remembers the longest turn, opening and starting the camera aside; among turns without a
- * preemption the time was the node's own. */
+/** Remembers the longest turn, opening and starting the camera aside. CPU time is counted from turn
+ * to turn, so that of the wait in between belongs to it; what others did meanwhile does not. */
 static void measure_turn(struct node *node, uint64_t start_ns)
 {
-    uint64_t turn_ns = clock_now_ns() - start_ns;
-    bool is_blocked = node->is_turn_blocked;
+    uint64_t turn_ns = clock_now_ns() - start_ns, cpu_ns = clock_thread_cpu_ns();
+    uint64_t turn_cpu_ns = cpu_ns - node->cpu_ns;
+    node->cpu_ns = cpu_ns;
+    if (!node->is_turn_blocked) {
+        node->turn_worst_ns = base_max_u64(node->turn_worst_ns, turn_ns);
+        node->turn_worst_cpu_ns = base_max_u64(node->turn_worst_cpu_ns, turn_cpu_ns);
+    }
     node->is_turn_blocked = false;
-    if (is_blocked)
-        return;
-    if (turn_ns > node->turn_worst_ns)
-        node->turn_worst_ns = turn_ns;
-    if (turn_ns <= node->turn_worst_alone_ns)
-        return;
-    struct rusage usage;
-    getrusage(RUSAGE_THREAD, &usage);
-    if (usage.ru_nivcsw == node->preemptions)
-        node->turn_worst_alone_ns = turn_ns;
-    node->preemptions = usage.ru_nivcsw;
 }
 
 static void note_use(struct node *node)
@@ -234,6 +227,7 @@ static bool is_drained(struct node *node, uint64_t now_ns)
 static void run_loop(struct node *node)
 {
     bool more = false;
+    node->cpu_ns = clock_thread_cpu_ns();
     while (node->exit_status < 0) {
         loop_timer_set(&node->loop, node->trigger_timer, trigger_next_deadline(&node->trigger));
         uint64_t now_ns = loop_turn(&node->loop, more || node_has_work(node));

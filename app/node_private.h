@@ -105,8 +105,8 @@ struct node {
     unsigned waiting_used_max, held_used_max, triggers_used_max; /**< as turns found them */
 
     bool is_turn_blocked; /**< a camera call that may block was made: no turn to measure */
-    uint64_t turn_worst_ns, turn_worst_alone_ns;
-    long preemptions;
+    uint64_t turn_worst_ns, turn_worst_cpu_ns;
+    uint64_t cpu_ns; /**< thread CPU time at the end of the last turn */
 };
 
 // node.c

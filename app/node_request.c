@@ -157,7 +157,7 @@ void node_collect_metrics(struct node *node, uint64_t now_ns)
     m->store_blocks = node->store.block_count;
     m->store_blocks_used = node->store.block_count - node->store.blocks_free;
     m->turn_worst_seconds = (double)node->turn_worst_ns / (double)NS_PER_S;
-    m->turn_worst_alone_seconds = (double)node->turn_worst_alone_ns / (double)NS_PER_S;
+    m->turn_worst_cpu_seconds = (double)node->turn_worst_cpu_ns / (double)NS_PER_S;
     m->uptime_seconds = (double)(now_ns - node->started_ns) / (double)NS_PER_S;
 }
 
