@@ -29,6 +29,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 FRAMES = int(os.environ.get("FRAMES", "100"))
 FRAMERATE, QUALITY, WARMUP = 60, 80, 10
 EACH = 10  # frames per photograph
+FORMATS = ("YUV420", "NV12", "YUYV", "GREY")
 SIZES = [(1920, 1080)] if QUICK else [(640, 480), (1280, 720), (1920, 1080)]
 STORE_BYTES = 64 << 20
 # The replay camera pans by 2 samples a frame, to and fro: with this room it is back where it was
@@ -38,6 +39,7 @@ ROOM, ROUND = 50, 50
 WALLPAPERS = ("picosdeeuropa", "friends", "life", "Dragonfly", "seeding")
 
 folder = tempfile.mkdtemp(prefix="pinhole-bench-")
+started = []  # whatever ends this, they end too
 
 
 def say(text=""):
@@ -83,13 +85,13 @@ class Node:
     """The node with the replay camera, watched from outside."""
 
     def __init__(self, width, height, pixel="YUV420", chroma="420", framerate=FRAMERATE, tool=(),
-                 count_heap=True, settings=()):
+                 count_heap=True, settings=(), quality=QUALITY):
         self.socket = f"{folder}/socket"
         self.heap = f"{folder}/heap" if count_heap else ""
         self.log = open(f"{folder}/log", "w+", encoding="utf-8")
         command = [*tool, f"{BUILD}/pinhole", "--camera", "replay:" + photographs(width),
                    "--width", str(width), "--height", str(height), "--framerate", str(framerate),
-                   "--format", pixel, "--quality", str(QUALITY), "--listen", "127.0.0.1:0",
+                   "--format", pixel, "--quality", str(quality), "--listen", "127.0.0.1:0",
                    "--socket", self.socket, "--set", f"store.memory={STORE_BYTES}",
                    "--set", f"jpeg.chroma={chroma}", "--set", "camera.stall_timeout_ms=3600000",
                    "--set", "server.send_deadline_ms=600000"]
@@ -102,6 +104,7 @@ class Node:
             environment |= {"LD_PRELOAD": f"{BUILD}/tests/count_heap.so",
                             "COUNT_HEAP_FILE": self.heap}
         self.process = subprocess.Popen(command, stderr=self.log, env=environment)
+        started.append(self.process)
         self.address = "127.0.0.1:" + self.wait(r"listening on tcp .*:(\d+)")
         self.album_bytes = int(self.wait(r"photographs of .* in (\d+) bytes"))
         self.wait(r"(camera streaming)")
@@ -177,6 +180,7 @@ class Encoder:
         environment = dict(os.environ) | {"BENCH_EACH": str(EACH)}
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.stderr, text=True, env=environment)
+        started.append(self.process)
 
     def run(self, frames=FRAMES):
         self.process.stdin.write(f"{frames}\n")
@@ -205,7 +209,8 @@ LIMITS = {(1920, "tcp 1"): 1.06, (1920, "tcp 4"): 1.10, (1280, "tcp 1"): 1.08,
 def cpu_time(width, height, pixel):
     node = Node(width, height, pixel)
     node.pause()
-    bare, turbo = Encoder("bare", width, height), Encoder("turbo", width, height)
+    planar = pixel if pixel == "GREY" else "YUV420"
+    bare, turbo = Encoder("bare", width, height, planar), Encoder("turbo", width, height, planar)
     references, turbos = [], []
     results = {name: [] for name, _, _ in RUNS}
     for _ in range(ROUNDS):
@@ -254,10 +259,10 @@ def growth():
     for _ in range(ROUNDS):
         for count, runs in rows.items():
             runs.append(node.subscribe(count)["cpu_ms"])
-    turn = 1e3 * node.metric('pinhole_loop_turn_worst_seconds{clock="undisturbed"}')
+    turn = 1e3 * node.metric('pinhole_loop_turn_worst_seconds{clock="cpu"}')
     own, libraries = node.anonymous_kib()
     node.stop()
-    say(f"worst loop turn that nothing preempted, 1080p: {turn:.2f} ms (<= 1.00)")
+    say(f"worst loop turn in CPU time, 1080p, up to 8 subscribers: {turn:.2f} ms (<= 1.00)")
     say(f"anonymous memory beyond store and pictures: {own:.0f} KiB of the node, {libraries:.0f} KiB "
         "of its libraries (<= 1024 together)")
     one = median(rows[1])
@@ -321,10 +326,10 @@ def collected(text):
 LENGTHS = (4, 4 + ROUND)
 
 
-def encoder_instructions(kind, width, height, framerate):
+def encoder_instructions(kind, width, height, planar, framerate):
     totals = []
     for frames in LENGTHS:
-        encoder = Encoder(kind, width, height, framerate=framerate, tool=CALLGRIND)
+        encoder = Encoder(kind, width, height, planar, framerate=framerate, tool=CALLGRIND)
         if encoder.run(frames) is None:
             return None
         encoder.stop()
@@ -351,9 +356,13 @@ def instructions():
     say("size       format    bare  turbo    node  node/bare")
     for width, height in SIZES:
         framerate = 2 if width == 1920 else 4 if width == 1280 else 8
-        bare = encoder_instructions("bare", width, height, framerate)
-        turbo = encoder_instructions("turbo", width, height, framerate)
-        for pixel in ("YUV420", "NV12", "YUYV"):
+        references = {}
+        for pixel in FORMATS:
+            planar = pixel if pixel == "GREY" else "YUV420"
+            if planar not in references:
+                references[planar] = [encoder_instructions(kind, width, height, planar, framerate)
+                                      for kind in ("bare", "turbo")]
+            bare, turbo = references[planar]
             node = node_instructions(width, height, pixel, framerate)
             limit = " (<= 1.05)" if (width, pixel) == (1920, "YUV420") else ""
             say(f"{width}x{height:<5} {pixel:7} {bare / 1e6:6.2f} " +
@@ -372,7 +381,8 @@ def process_cpu_ns(pid):
 
 
 class Reader(threading.Thread):
-    """Reads a raw MJPEG stream and counts frames. In the bench's process, never in the peer's."""
+    """Reads a raw MJPEG stream and notes where frames begin. In the bench's process, never in the
+    peer's."""
 
     def __init__(self, port):
         super().__init__(daemon=True)
@@ -384,18 +394,27 @@ class Reader(threading.Thread):
                 time.sleep(0.05)
         else:
             sys.exit(f"bench: nobody listens on port {port}")
-        self.frames, self.bytes, self.head = 0, 0, b""
+        self.begins, self.head = [], b""
 
     def run(self):
-        rest = b""
+        rest, octets = b"", 0
         with contextlib.suppress(OSError):
             while data := self.socket.recv(1 << 20):
                 if len(self.head) < 4096:
                     self.head += data[:4096]
                 joined = rest + data
-                self.frames += joined.count(b"\xff\xd8\xff")
+                at = joined.find(b"\xff\xd8\xff")
+                while at >= 0:
+                    self.begins.append(octets - len(rest) + at)
+                    at = joined.find(b"\xff\xd8\xff", at + 3)
                 rest = joined[-2:]
-                self.bytes += len(data)
+                octets += len(data)
+
+    def wait(self, frames):
+        while len(self.begins) <= frames:
+            time.sleep(0.002)
+            if not self.is_alive():
+                sys.exit("bench: a peer has ended")
 
 
 def tables_of(jpeg):
@@ -416,27 +435,30 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def measure_peer(command, port, seconds=2.0):
-    """CPU ms per frame, bytes per frame and tables; `port` 0: the feed alone, paced, no output."""
+def measure_peer(command, port):
+    """CPU ms per frame, bytes per frame and tables, over two rounds through the photographs;
+    `port` 0: the feed alone, paced, no output."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
-    reader = None
+    started.append(process)
+    reader, frames = None, 2 * ROUND
     if port:
         reader = Reader(port)
         reader.start()
-    time.sleep(1.0)
-    cpu, frames, begin = process_cpu_ns(process.pid), reader.frames if reader else 0, time.time()
-    octets = reader.bytes if reader else 0
-    time.sleep(seconds)
+        reader.wait(WARMUP)
+    else:
+        time.sleep(1.0)
+    cpu = process_cpu_ns(process.pid)
+    if reader:
+        reader.wait(WARMUP + frames)
+    else:
+        time.sleep(frames / 30)
     cpu = process_cpu_ns(process.pid) - cpu
-    frames = reader.frames - frames if reader else (time.time() - begin) * 30
     process.kill()
     process.wait()
-    if frames < 10:
-        return None
-    return {"cpu_ms": cpu / frames / 1e6, "frames": frames,
-            "bytes": (reader.bytes - octets) / frames if reader else 0,
-            "tables": tables_of(reader.head) if reader else None}
+    begins = reader.begins if reader else [0] * (WARMUP + frames + 1)
+    return {"cpu_ms": cpu / frames / 1e6, "tables": tables_of(reader.head) if reader else None,
+            "bytes": (begins[WARMUP + frames] - begins[WARMUP]) / frames}
 
 
 def natural_order(table):
@@ -457,19 +479,25 @@ def peer_commands(width, height, raw, tables):
              "-framerate", "30"]
     quiet = ["-hide_banner", "-loglevel", "error", "-nostdin"]
     ffmpeg = ["ffmpeg", *quiet, "-re", "-stream_loop", "-1", *video, "-i", f"{raw}/all.raw"]
-    port = [free_port(), free_port()]
+    mjpeg = ["-vf", "scale=in_range=pc:out_range=pc", "-c:v", "mjpeg", "-pix_fmt", "yuvj422p",
+             "-qmin", "8", "-qmax", "8", "-q:v", "8",
+             "-intra_matrix", natural_order(tables[0]),
+             "-chroma_intra_matrix", natural_order(tables[1])]
+    port = [free_port() for _ in range(3)]
+
+    def listen(number):
+        return ["-f", "mjpeg", f"tcp://127.0.0.1:{number}?listen=1"]
+
     return {
         "GStreamer": ("gst-launch-1.0", [
-            "gst-launch-1.0", "-q", *feed, "!", "jpegenc", f"quality={QUALITY}", "!",
+            "gst-launch-1.0", "-q", *feed, "!", "jpegenc", f"quality={PEER_QUALITY}", "!",
             "tcpserversink", "host=127.0.0.1", f"port={port[0]}"], port[0],
             ["gst-launch-1.0", "-q", *feed, "!", "fakesink"]),
-        "ffmpeg": ("ffmpeg", ffmpeg + [
-            "-vf", "scale=in_range=pc:out_range=pc", "-c:v", "mjpeg", "-threads", "1",
-            "-pix_fmt", "yuvj422p", "-huffman", "default", "-ibias", "128", "-qmin", "8", "-qmax", "8",
-            "-q:v", "8", "-intra_matrix", natural_order(tables[0]),
-            "-chroma_intra_matrix", natural_order(tables[1]), "-f", "mjpeg",
-            f"tcp://127.0.0.1:{port[1]}?listen=1"], port[1],
-            ffmpeg + ["-c", "copy", "-f", "null", "-"]),
+        "ffmpeg": ("ffmpeg", ffmpeg + mjpeg + listen(port[1]), port[1],
+                   ffmpeg + ["-c", "copy", "-f", "null", "-"]),
+        # At its cheapest: one thread, the standard's Huffman tables instead of a frame's own.
+        "ffmpeg 1t": ("ffmpeg", ffmpeg + mjpeg + ["-threads", "1", "-huffman", "default"] +
+                      listen(port[2]), port[2], ffmpeg + ["-c", "copy", "-f", "null", "-"]),
     }
 
 
@@ -481,8 +509,16 @@ def first_frame(node):
         return file.read()
 
 
-def peers(width, height, limits=(("GStreamer", 0.70), ("ffmpeg", 0.35))):
-    say(f"\npeers, {width}x{height} YUYV to 4:2:2, quality {QUALITY}, 30 frames/s, one TCP reader")
+PEER_LIMITS = {"GStreamer": 0.70, "ffmpeg": 0.35, "ffmpeg 1t": 0.35}
+# ffmpeg's first quantiser step is 8 whatever the matrix says; at this quality libjpeg's is too, for
+# luma and chroma, so all 128 steps can be equal. Its rounding is its own (towards zero beyond 5/8 of
+# a step) and takes a tenth of the bytes away.
+PEER_QUALITY = 76
+
+
+def peers(width, height):
+    say(f"\npeers, {width}x{height} YUYV to 4:2:2, quality {PEER_QUALITY}, 30 frames/s, one TCP "
+        "reader; the feed is the peer's reading of raw frames from the page cache")
     raw = f"{folder}/raw-{width}"
     os.makedirs(raw)
     writer = Encoder(f"raw {raw}/all.raw", width, height, "YUYV", "422")
@@ -492,7 +528,8 @@ def peers(width, height, limits=(("GStreamer", 0.70), ("ffmpeg", 0.35))):
         for index in range(ROUND):
             with open(f"{raw}/{index:03d}.raw", "wb") as one:
                 one.write(whole.read(2 * width * height))
-    node = Node(width, height, "YUYV", "422", framerate=30)
+    node = Node(width, height, "YUYV", "422", framerate=30, quality=PEER_QUALITY)
+    node.subscribe(1, frames=ROUND)  # by then it knows how large its frames are
     tables = tables_of(first_frame(node))
     commands = peer_commands(width, height, raw, tables)
     commands = {name: c for name, c in commands.items() if shutil.which(c[0])}
@@ -502,35 +539,33 @@ def peers(width, height, limits=(("GStreamer", 0.70), ("ffmpeg", 0.35))):
     feeds = {name: [] for name in commands}
     for _ in range(ROUNDS if commands else 0):
         node.resume()
-        own.append(node.subscribe(1, frames=ROUND))
+        own.append(node.subscribe(1, frames=2 * ROUND))
         node.pause()
         for name, (_, command, port, feed) in commands.items():
             found[name].append(measure_peer(command, port))
             feeds[name].append(measure_peer(feed, 0))
     node.stop()
-    for name, limit in limits:
-        runs = [r for r in found.get(name, []) if r]
-        if not runs:
-            continue
+    ours = median(r["cpu_ms"] for r in own) if own else 0
+    for name, runs in found.items():
         cpu, feed = median(r["cpu_ms"] for r in runs), median(r["cpu_ms"] for r in feeds[name])
-        ours = median(r["cpu_ms"] for r in own)
         same = all(runs[-1]["tables"].get(i) == tables.get(i) for i in (0, 1))
-        say(f"{name:10} {cpu:6.2f} ms, its feed alone {feed:5.2f}, encode and send "
-            f"{cpu - feed:6.2f}; node {ours:5.2f} = {ours / (cpu - feed):.2f} x (<= {limit:.2f}); "
-            f"quantiser tables {'equal' if same else 'DIFFER'}, bytes/ours "
-            f"{median(r['bytes'] for r in runs) / median(r['bytes'] for r in own):.3f}")
+        say(f"{name:10} {cpu:6.2f} ms; node {ours:5.2f} = {ours / cpu:.2f} x (<= "
+            f"{PEER_LIMITS[name]:.2f}); its feed alone {feed:5.2f}, without it "
+            f"{ours / (cpu - feed):.2f} x; quantiser tables {'equal' if same else 'DIFFER'}, "
+            f"bytes/ours {median(r['bytes'] for r in runs) / median(r['bytes'] for r in own):.3f}")
 
 
 def main():
     make_photographs()
     say(f"CPU ms per frame and ratio to the bare encode; medians of {ROUNDS} alternating runs of "
         f"{FRAMES} frames, quality {QUALITY}, {FRAMERATE} frames/s, {os.cpu_count()} cores")
-    say("bare: libjpeg-turbo's raw-data API on the same photographs, planar; turbo: TurboJPEG's API")
+    say("bare: libjpeg-turbo's raw-data API on the same photographs, planar (grey for GREY); turbo: "
+        "TurboJPEG's API")
     say("size       format    bare  turbo" +
         "".join(f"   {name:6} ratio          " for name, _, _ in RUNS))
     lines = []
     for width, height in SIZES:
-        for pixel in ("YUV420", "NV12", "YUYV"):
+        for pixel in FORMATS:
             lines.append(details(width, pixel, cpu_time(width, height, pixel)))
     say("\nms; `own` is the encode time, `late` latency p99 less each frame's own encode (<= 0.50)")
     say("            -------- tcp 1 --------------  -------- tcp 4 --------------")
@@ -550,4 +585,6 @@ def main():
 try:
     main()
 finally:
+    for one in started:
+        one.kill()
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The reference of `make bench`: encoders alone, on the frames that the replay camera shows.
 //   bench_encode ENCODER DIR FORMAT WIDTH HEIGHT FRAMERATE CHROMA QUALITY
-// ENCODER is `bare` (libjpeg-turbo's raw-data API, planar input, one encode after another into one
-// buffer), `turbo` (TurboJPEG's own API, planar input), `own` (app/jpeg, any input) or `raw FILE`
-// (writes frames to a file, for other programs). Each line "N" on stdin encodes the next N frames,
-// paced by the camera, and prints frames, CPU nanoseconds of the encodes alone and JPEG bytes
-// as one line of JSON. "0" or the end of stdin ends it.
+// ENCODER is `bare` (libjpeg-turbo's raw-data API, planar or grey input, one encode after another
+// into one buffer), `turbo` (TurboJPEG's own API, planar or grey input), `own` (app/jpeg, any
+// input) or `raw FILE` (writes frames to a file, for other programs). Each line "N" on stdin
+// encodes the next N frames, paced by the camera, and prints frames, CPU nanoseconds of the encodes
+// alone and JPEG bytes as one line of JSON. "0" or the end of stdin ends it.
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -25,6 +25,7 @@
 
 static uint8_t output[OUTPUT_BYTES];
 static struct jpeg_options options;
+static bool is_grey;
 static FILE *raw_file;
 
 // ---- libjpeg-turbo, bare ----
@@ -58,8 +59,8 @@ static void bare_init(void)
                                                      .empty_output_buffer = bare_output_full,
                                                      .term_destination = bare_end_output};
     bare.dest = &bare_destination;
-    bare.in_color_space = JCS_YCbCr;
-    bare.input_components = 3;
+    bare.in_color_space = is_grey ? JCS_GRAYSCALE : JCS_YCbCr;
+    bare.input_components = is_grey ? 1 : 3;
     jpeg_set_defaults(&bare);
     jpeg_set_quality(&bare, options.quality, TRUE);
     bare.raw_data_in = TRUE;
@@ -72,17 +73,18 @@ static uint32_t bare_encode(const struct hal_frame *f)
     bare.image_width = f->width;
     bare.image_height = f->height;
     jpeg_start_compress(&bare, TRUE);
-    for (uint32_t row = 0; row < f->height; row += 16) {
-        for (uint32_t i = 0; i < 16; i++)
+    const uint32_t rows = is_grey ? 8 : 16;
+    for (uint32_t row = 0; row < f->height; row += rows) {
+        for (uint32_t i = 0; i < rows; i++)
             y[i] = (JSAMPROW)(uintptr_t)(f->plane[0].data +
                                          (size_t)base_min_u32(row + i, f->height - 1) *
                                              f->plane[0].stride);
-        for (uint32_t i = 0; i < 8; i++) {
+        for (uint32_t i = 0; i < 8 && !is_grey; i++) {
             size_t at = base_min_u32(row / 2 + i, f->height / 2 - 1);
             u[i] = (JSAMPROW)(uintptr_t)(f->plane[1].data + at * f->plane[1].stride);
             v[i] = (JSAMPROW)(uintptr_t)(f->plane[2].data + at * f->plane[2].stride);
         }
-        jpeg_write_raw_data(&bare, planes, 16);
+        jpeg_write_raw_data(&bare, planes, rows);
     }
     jpeg_finish_compress(&bare);
     return OUTPUT_BYTES - (uint32_t)bare_destination.free_in_buffer;
@@ -99,8 +101,9 @@ static uint32_t turbo_encode(const struct hal_frame *f)
     int strides[3] = {(int)f->plane[0].stride, (int)f->plane[1].stride, (int)f->plane[2].stride};
     unsigned char *out = output;
     unsigned long bytes = sizeof(output);
-    if (tjCompressFromYUVPlanes(turbo, planes, (int)f->width, strides, (int)f->height, TJSAMP_420,
-                                &out, &bytes, options.quality, TJFLAG_NOREALLOC))
+    if (tjCompressFromYUVPlanes(turbo, planes, (int)f->width, strides, (int)f->height,
+                                is_grey ? TJSAMP_GRAY : TJSAMP_420, &out, &bytes, options.quality,
+                                TJFLAG_NOREALLOC))
         abort();
     return (uint32_t)bytes;
 }
@@ -244,6 +247,7 @@ int main(int argc, char **argv)
     char **settings = argv + 2 + is_raw;
     options.chroma = atoi(settings[5]) == 422 ? JPEG_CHROMA_422 : JPEG_CHROMA_420;
     options.quality = (uint8_t)atoi(settings[6]);
+    is_grey = !strcmp(settings[1], "GREY");
     encode_fn *encode = prepare(argv[1], argv[2]);
     if (!encode)
         return 77; // not built in
