@@ -25,12 +25,13 @@ exec 9>"$work/lock"
 flock 9
 
 # --- the sources, and what each system makes of them ---------------------------------------------
+# Unpacked as new: what was compiled before may be of another checkout.
 source=$work/source
 mkdir -p "$source"
 find "$source" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 git ls-files -co --exclude-standard -z | while IFS= read -rd '' file; do
     [ ! -e "$file" ] || printf '%s\0' "$file"
-done | tar -c --null --files-from - | tar -x -C "$source"
+done | tar -c --null --files-from - | tar -xm -C "$source"
 
 compile() { # system, tree, targets...
     local system=$1 tree=$2 log=$work/build-$1.log
