@@ -35,6 +35,7 @@ struct encoder {
     uint8_t spill[SPILL_BYTES]; // stands in for an area once the cap is reached
     char message[JMSG_LENGTH_MAX];
     uint8_t exif[JPEG_EXIF_BYTES];
+    uint8_t tables[JPEG_TABLES_BYTES];
     _Alignas(64) uint8_t arena_memory[JPEG_ARENA_BYTES];
     _Alignas(64) uint8_t scratch[JPEG_SCRATCH_BYTES];
 };
@@ -155,6 +156,29 @@ static int give_up(struct encoder *e)
     return e->failure;
 }
 
+/** libjpeg sets the standard's tables as its defaults. */
+static void note_tables(struct encoder *e)
+{
+    struct jpeg_compress_struct *c = &e->cinfo;
+    c->in_color_space = JCS_YCbCr;
+    c->input_components = 3;
+    jpeg_set_defaults(c);
+    const JHUFF_TBL *const table[] = {c->dc_huff_tbl_ptrs[0], c->ac_huff_tbl_ptrs[0],
+                                      c->dc_huff_tbl_ptrs[1], c->ac_huff_tbl_ptrs[1]};
+    const uint32_t length = JPEG_TABLES_BYTES - 2; // the marker does not count
+    const uint8_t head[] = {0xFF, 0xC4, (uint8_t)(length >> 8), (uint8_t)length};
+    memcpy(e->tables, head, sizeof(head));
+    uint8_t *out = e->tables + sizeof(head);
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        bool is_ac = i % 2 != 0;
+        size_t values = is_ac ? 162 : 12;
+        *out = (uint8_t)((is_ac ? 0x10 : 0) | i / 2);
+        memcpy(out + 1, table[i]->bits + 1, 16);
+        memcpy(out + 17, table[i]->huffval, values);
+        out += 17 + values;
+    }
+}
+
 int jpeg_encoder_init(struct jpeg_encoder *encoder)
 {
     struct encoder *e = inside(encoder);
@@ -174,6 +198,7 @@ int jpeg_encoder_init(struct jpeg_encoder *encoder)
     e->destination.empty_output_buffer = on_area_full;
     e->destination.term_destination = on_end_output;
     e->cinfo.dest = &e->destination;
+    note_tables(e);
     return 0;
 }
 
@@ -315,6 +340,11 @@ uint32_t jpeg_encoder_arena_used_max(const struct jpeg_encoder *encoder)
 uint32_t jpeg_encoder_arena_bytes(const struct jpeg_encoder *encoder)
 {
     return inside_const(encoder)->arena.bytes;
+}
+
+const uint8_t *jpeg_encoder_tables(const struct jpeg_encoder *encoder)
+{
+    return inside_const(encoder)->tables;
 }
 
 #define TEXT_OF(number)      #number

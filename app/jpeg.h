@@ -20,6 +20,10 @@
 /** Luma rows per call of jpeg_encoder_slice(). */
 #define JPEG_SLICE_ROWS 16u
 
+/** A DHT segment with two tables of 12 and two of 162 values: marker, length, then for each table
+ * its class and id, 16 counts and the values. */
+#define JPEG_TABLES_BYTES (4u + 4u * 17u + 2u * (12u + 162u))
+
 /** Storage for an encoder, to be placed in static memory. Its content is the module's own. Pages
  * that a picture's width does not need are never touched. */
 struct jpeg_encoder {
@@ -94,6 +98,10 @@ uint32_t jpeg_encoder_warnings(const struct jpeg_encoder *encoder);
 /** High-water mark and size of the fixed arena that libjpeg allocates from. */
 uint32_t jpeg_encoder_arena_used_max(const struct jpeg_encoder *encoder);
 uint32_t jpeg_encoder_arena_bytes(const struct jpeg_encoder *encoder);
+
+/** The standard Huffman tables (ITU T.81 Annex K.3) as one DHT segment of JPEG_TABLES_BYTES, for
+ * JPEGs of others that lack it. Valid from init on; lives in the encoder. */
+const uint8_t *jpeg_encoder_tables(const struct jpeg_encoder *encoder);
 
 /** "libjpeg-turbo 2.1.5", for --version. Static storage. */
 const char *jpeg_encoder_version(void);

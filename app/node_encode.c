@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/mjpeg.h"
 #include "app/node_private.h"
 #include "hal/clock.h"
 
@@ -208,29 +209,56 @@ static void fail_size(struct node *node, uint64_t now_ns)
     fail(node, why, now_ns);
 }
 
-/** The camera's own JPEG: into blocks as it is. */
+/** The rest of the block that is being filled. */
+struct area {
+    uint8_t *at;
+    uint32_t room;
+};
+
+/** False when the store has no block left. */
+static bool add_bytes(struct node *node, struct area *area, const uint8_t *data, uint32_t bytes)
+{
+    while (bytes > 0) {
+        if (area->room == 0)
+            area->at = next_block(node, &area->room);
+        if (area->at == NULL)
+            return false;
+        uint32_t part = base_min_u32(area->room, bytes);
+        memcpy(area->at, data, part);
+        area->at += part;
+        area->room -= part;
+        data += part;
+        bytes -= part;
+    }
+    return true;
+}
+
+/** The camera's own JPEG: into blocks as it is, but with Huffman tables where it has none. */
 static void pass_through(struct node *node, uint64_t now_ns)
 {
     const struct hal_frame *frame = &node->job.source.frame;
-    if (frame->bytes > node->config.frame_bytes_max) {
+    const uint8_t *jpeg = frame->plane[0].data;
+    uint32_t head = mjpeg_find_missing_tables(jpeg, frame->bytes);
+    uint32_t tables = head > 0 ? JPEG_TABLES_BYTES : 0;
+    uint64_t bytes = (uint64_t)frame->bytes + tables;
+    if (bytes > node->config.frame_bytes_max) {
         char why[128];
-        snprintf(why, sizeof why, "the camera's JPEG has %u bytes, frame_bytes_max is %llu",
-                 frame->bytes, (unsigned long long)node->config.frame_bytes_max);
+        snprintf(why, sizeof why, "the camera's JPEG has %llu bytes%s, frame_bytes_max is %llu",
+                 (unsigned long long)bytes, tables > 0 ? " with Huffman tables" : "",
+                 (unsigned long long)node->config.frame_bytes_max);
         node->metrics.dropped_size++;
         fail(node, why, now_ns);
         return;
     }
-    for (uint32_t at = 0; at < frame->bytes; at += STORE_BLOCK_BYTES) {
-        uint8_t *block = store_add_block(&node->store, node->job.record);
-        if (block == NULL) {
-            node->metrics.dropped_error++;
-            fail(node, "the frame store is full of frames being sent", now_ns);
-            return;
-        }
-        memcpy(block, frame->plane[0].data + at,
-               base_min_u32(STORE_BLOCK_BYTES, frame->bytes - at));
+    struct area area = {0};
+    if (!add_bytes(node, &area, jpeg, head) ||
+        !add_bytes(node, &area, jpeg_encoder_tables(&node->encoder), tables) ||
+        !add_bytes(node, &area, jpeg + head, frame->bytes - head)) {
+        node->metrics.dropped_error++;
+        fail(node, "the frame store is full of frames being sent", now_ns);
+        return;
     }
-    complete(node, 0, frame->bytes);
+    complete(node, 0, (uint32_t)bytes);
 }
 
 /** Starts the waiting picture. False when it needs no slices (done, or failed at once). */

@@ -30,7 +30,7 @@ enum hal_pixel_format {
     HAL_PIXEL_NV12,    /**< planes Y, UV interleaved */
     HAL_PIXEL_YUYV,    /**< one plane Y0 U Y1 V */
     HAL_PIXEL_GREY,    /**< one plane Y */
-    HAL_PIXEL_MJPEG,   /**< one plane: a whole JPEG of `bytes` bytes; stride 0 */
+    HAL_PIXEL_MJPEG,   /**< one plane: a JPEG of `bytes` bytes, with or without DHT; stride 0 */
     HAL_PIXEL_FORMATS
 };
 
