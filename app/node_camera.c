@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The camera's life as the node drives it: open, configure, start, recover.
 #include <errno.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -285,6 +286,17 @@ void node_camera_close(struct node *node, uint64_t now_ns)
     supervisor_closed(&node->supervisor, now_ns);
 }
 
+static int configure_and_start(struct node *node, uint64_t now_ns)
+{
+    int status = configure_camera(node);
+    if (status == 0)
+        status = start_camera(node, now_ns);
+    // What a camera's libraries took for its opening and gave back is the machine's again, not the
+    // process's for the months to come.
+    malloc_trim(0);
+    return status;
+}
+
 static int open_camera(struct node *node, uint64_t now_ns)
 {
     int status = node->camera->open(node->camera_id);
@@ -295,8 +307,7 @@ static int open_camera(struct node *node, uint64_t now_ns)
         loop_fd_add(&node->loop, node->camera->fd(), EPOLLIN, on_camera_event, node);
     if (node->camera_token == 0)
         return -errno;
-    status = configure_camera(node);
-    return status < 0 ? status : start_camera(node, now_ns);
+    return configure_and_start(node, now_ns);
 }
 
 /** Waiting does not mend a wrong path or argument; a camera that is not there may yet come. */
@@ -343,12 +354,6 @@ static void try_restart(struct node *node, uint64_t now_ns)
         log_warning("restart failed: %s", node->camera->last_error());
         node_camera_close(node, now_ns);
     }
-}
-
-static int configure_and_start(struct node *node, uint64_t now_ns)
-{
-    int status = configure_camera(node);
-    return status < 0 ? status : start_camera(node, now_ns);
 }
 
 int node_camera_reconfigure(struct node *node, const struct config *fallback, char *why,

@@ -22,7 +22,7 @@ if [ -n "$missing" ] && [ "${PINHOLE_SETUP:-}" != skip ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 make --no-print-directory BUILD="$build" "$build/tests/bench_encode" "$build/tests/bench_client" \
-    "$build/tests/bench_throughput" \
+    "$build/tests/bench_throughput" "$build/tests/test_camera_libcamera_recovery" \
     "$build/tests/count_heap.so" "$build/pinhole" "$build/pinholectl"
 BUILD=$build python3 tests/host/bench_throughput.py
 BUILD=$build exec python3 tools/bench.py
