@@ -23,6 +23,8 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <ostream>
+#include <streambuf>
 #include <string>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -49,7 +51,8 @@ using namespace libcamera;
 
 #include "hal/libcamera_buffers.hpp"
 #include "hal/libcamera_controls.hpp"
-// These two stand on those three.
+#include "hal/libcamera_log.hpp"
+// These two stand on those four.
 #include "hal/libcamera_state.hpp"
 
 #include "hal/libcamera_open.hpp"

@@ -11,7 +11,9 @@ int manager_start()
 {
     if (b.manager)
         return 0;
+    // The first call into libcamera's log reads the levels.
     (void)setenv("LIBCAMERA_LOG_LEVELS", "*:WARN", 0);
+    take_libcamera_log();
     auto manager = std::make_unique<CameraManager>();
     int result = manager->start();
     if (result < 0)

@@ -2,15 +2,17 @@
 #include "hal/log.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define LINE_BYTES 512
 
 static enum log_level max_level = LOG_LEVEL_INFO;
-static atomic_uint lost_lines;
+// One thread at a time looks for room and takes it, so whoever holds this never waits for a reader.
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned lost_lines;
 
 void log_set_level(enum log_level level)
 {
@@ -56,17 +58,20 @@ void log_write(enum log_level level, const char *format, ...)
 {
     if (level > max_level)
         return;
-    if (!has_room()) {
-        atomic_fetch_add(&lost_lines, 1);
-        return;
+    pthread_mutex_lock(&lock);
+    if (lost_lines > 0 && has_room()) {
+        write_formatted(LOG_LEVEL_WARNING, "%u log lines were lost: nobody took them", lost_lines);
+        lost_lines = 0;
     }
-    unsigned lost = atomic_exchange(&lost_lines, 0);
-    if (lost > 0)
-        write_formatted(LOG_LEVEL_WARNING, "%u log lines were lost: nobody took them", lost);
-    va_list arguments;
-    va_start(arguments, format);
-    write_line(level, format, arguments);
-    va_end(arguments);
+    if (lost_lines == 0 && has_room()) {
+        va_list arguments;
+        va_start(arguments, format);
+        write_line(level, format, arguments);
+        va_end(arguments);
+    } else {
+        lost_lines++;
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 bool log_allow(struct log_limit *limit, uint32_t burst, uint64_t period_ns, uint64_t now_ns)
