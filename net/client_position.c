@@ -13,11 +13,10 @@ void client_position_start(struct pinhole *p, uint64_t start)
 {
     const struct pinhole_subscription *wish = &p->wish;
     struct client_position *at = &p->position;
-    const bool is_every = wish->policy == PINHOLE_EVERY;
     const bool is_here = wish->boot_id == 0 || wish->boot_id == p->info.boot_id;
     *at = (struct client_position){.boot_id = p->info.boot_id};
-    at->exact = is_every && !is_filtered(wish);
-    if (!is_every || !is_here)
+    at->exact = wish->policy == PINHOLE_EVERY && !is_filtered(wish);
+    if (!is_here)
         return;
     if (start != 0)
         at->expected = start;
@@ -50,8 +49,9 @@ struct wire_subscribe client_position_subscribe(const struct pinhole *p, bool is
     // restarted.
     if (out.boot_id == 0 || at->expected > 0)
         out.boot_id = at->boot_id;
+    // Policy `latest` too: of the frames the node sends the newest, but of the events all.
     if (at->expected > 0)
-        out.from_sequence = wish->policy == PINHOLE_EVERY ? at->expected : WIRE_FROM_NEWEST;
+        out.from_sequence = at->expected;
     return out;
 }
 
@@ -178,6 +178,9 @@ int client_position_accept(struct pinhole *p, struct client_record *record)
         first = event->first;
         last = event->last;
     }
+    // The node counts `skipped` from behind its GAP on: that alone tells of frames within.
+    if (is_gap && first == at->floor + 1)
+        at->resumed = false;
     if (at->floor != 0 && last <= at->floor) {
         client_record_give(p, record); // came over the earlier link already
         return 0;

@@ -169,7 +169,7 @@ struct pinhole_feature {
 PINHOLE_API const char *pinhole_version(void);
 
 /** Connects. `address` is "host", "host:port", "[v6]:port", "unix:/path", or "id:NAME" for the node
- * whose DeviceUserID (or else whose camera's DeviceSerialNumber) is NAME among those that
+ * whose DeviceUserID (or else whose DeviceSerialNumber) is NAME among those that
  * pinhole_enumerate() finds; NULL means $PINHOLE_NODE, or "127.0.0.1" without it. On failure *out
  * is a handle that only pinhole_error() and pinhole_close() take (or NULL on -ENOMEM). */
 PINHOLE_API int pinhole_open(struct pinhole **out, const char *address,
@@ -199,15 +199,15 @@ PINHOLE_API int pinhole_fd(const struct pinhole *p);
 PINHOLE_API int pinhole_subscribe(struct pinhole *p, const struct pinhole_subscription *wish);
 /** Stops the flow; the connection stays. */
 PINHOLE_API int pinhole_unsubscribe(struct pinhole *p);
-/** Holds the flow (on) and lets it go on where it stopped (off): policy `every` misses nothing that
- * the node still has. Records received already can still be taken. */
+/** Holds the flow (on) and lets it go on where it stopped (off): no event that the node still has
+ * is missed, under policy `every` no frame either. Records received already can still be taken. */
 PINHOLE_API int pinhole_pause(struct pinhole *p, int on);
 
 /** The next record. 1: *out is borrowed. 0: nothing within timeout_ms (-1 waits for ever, 0 does
  * not wait); never "the end". -ENOBUFS: records_max are borrowed. -ENOTCONN and others: the link is
  * broken and reconnecting is switched off. With reconnecting on, a broken link is a DISCONNECTED
- * event, then silence, then a RECONNECTED event, and policy `every` goes on at the next record (a
- * subscription that had none yet starts anew). */
+ * event, then silence, then a RECONNECTED event, and the flow goes on where it stopped: with the
+ * events that were missed, and with the frames (policy `every`) or the newest one (`latest`). */
 PINHOLE_API int pinhole_next(struct pinhole *p, int timeout_ms, struct pinhole_record **out);
 /** Gives a record back. Any order. */
 PINHOLE_API void pinhole_release(struct pinhole *p, struct pinhole_record *record);
@@ -306,7 +306,9 @@ PINHOLE_API int64_t pinhole_ping(struct pinhole *p);
 struct pinhole_node {
     char address[256]; /**< for pinhole_open(): as given, or "host:port" as announced */
     char id[128];      /**< DeviceUserID */
-    char serial[128];  /**< DeviceSerialNumber: the camera's id */
+    char serial[128];  /**< DeviceSerialNumber: the configured camera's id, else the board's serial
+                            number, else 16 hexadecimal digits made from the machine id, else
+                            DeviceUserID */
     char model[128];   /**< DeviceModelName */
     char version[64];  /**< DeviceFirmwareVersion */
     uint64_t boot_id;

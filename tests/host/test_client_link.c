@@ -218,6 +218,14 @@ static void test_node_restart(void **state)
     assert_int_equal(peer.subscribe.boot_id, NEXT_BOOT);
 }
 
+static void peer_event(struct peer *peer, uint64_t sequence)
+{
+    uint8_t message[PEER_MESSAGE_MAX];
+    const struct wire_event event = {
+        .kind = WIRE_EVENT_CAMERA, .boot_id = BOOT, .sequence = sequence};
+    peer_send(peer, message, peer_make_event(message, &event, ""));
+}
+
 static void play_latest(struct peer *peer)
 {
     peer_greet(peer, BOOT, false);
@@ -226,12 +234,14 @@ static void play_latest(struct peer *peer)
     peer_frame(peer, BOOT, 33);
     peer_hang_up(peer);
     peer_greet(peer, BOOT, true);
-    peer_frame(peer, BOOT, 33); // still the newest
+    peer_frame(peer, BOOT, 33); // came already
+    peer_event(peer, 35);
+    peer_event(peer, 37);
     peer_frame(peer, BOOT, 40);
     peer_sees_end(peer);
 }
 
-static void test_latest_resumes_at_newest(void **state)
+static void test_latest_resumes_with_events(void **state)
 {
     (void)state;
     struct peer peer;
@@ -241,13 +251,57 @@ static void test_latest_resumes_at_newest(void **state)
     expect_frame(client, BOOT, 33);
     expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
     expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+    for (uint64_t sequence = 35; sequence <= 37; sequence += 2) {
+        struct pinhole_record *event = next(client);
+        assert_int_equal(event->kind, PINHOLE_EVENT);
+        assert_int_equal(event->event.sequence, sequence);
+    }
     struct pinhole_record *record = next(client);
     assert_int_equal(record->frame.sequence, 40);
     assert_int_equal(record->frame.skipped, 6); // the count goes on over the new link
     close_both(client, &peer);
     assert_int_equal(peer.subscribe.policy, WIRE_POLICY_LATEST);
-    assert_int_equal(peer.subscribe.from_sequence, WIRE_FROM_NEWEST);
+    assert_int_equal(peer.subscribe.from_sequence, 34);
     assert_int_equal(peer.subscribe.boot_id, BOOT);
+}
+
+static void play_latest_gap(struct peer *peer)
+{
+    const uint8_t start[8] = {30};
+    peer_greet(peer, BOOT, false);
+    peer_expect(peer, WIRE_TYPE_SUBSCRIBE);
+    peer_reply(peer, WIRE_TYPE_SUBSCRIBE, start, sizeof start);
+    peer_hang_up(peer); // before the first record
+    peer_greet(peer, BOOT, true);
+    peer_frame(peer, BOOT, 33);
+    peer_hang_up(peer);
+    peer_greet(peer, BOOT, true);
+    peer_gap(peer, BOOT, 34, 50);
+    peer_frame(peer, BOOT, 51);
+    peer_sees_end(peer);
+}
+
+/** What stands in a GAP is not skipped as well. */
+static void test_latest_resumes_with_a_gap(void **state)
+{
+    (void)state;
+    struct peer peer;
+    struct pinhole *client = open_and_subscribe(
+        &peer, play_latest_gap, (struct pinhole_subscription){.from_sequence = WIRE_FROM_NEXT});
+    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
+    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+    expect_frame(client, BOOT, 33);
+    assert_int_equal(peer.subscribe.from_sequence, 30);
+    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
+    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+    expect_event(client, PINHOLE_EVENT_GAP, 34, 50);
+    struct pinhole_record *record = next(client);
+    assert_int_equal(record->frame.sequence, 51);
+    assert_int_equal(record->frame.skipped, 0);
+    assert_int_equal(record->frame.lost_first, 34);
+    assert_int_equal(record->frame.lost_last, 50);
+    close_both(client, &peer);
+    assert_int_equal(peer.subscribe.from_sequence, 34);
 }
 
 static void play_kick(struct peer *peer)
@@ -382,7 +436,8 @@ int main(void)
         cmocka_unit_test(test_every_loss_is_told_once),
         cmocka_unit_test(test_filter_makes_no_gaps),
         cmocka_unit_test(test_node_restart),
-        cmocka_unit_test(test_latest_resumes_at_newest),
+        cmocka_unit_test(test_latest_resumes_with_events),
+        cmocka_unit_test(test_latest_resumes_with_a_gap),
         cmocka_unit_test(test_without_reconnecting),
         cmocka_unit_test(test_subscription_changes),
         cmocka_unit_test(test_request_mends_link),

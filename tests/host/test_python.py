@@ -21,6 +21,7 @@ sys.path[:0] = [os.path.join(ROOT, "tests", "host", "support"), PACKAGE]
 import pinhole  # noqa: E402
 from cut_proxy import CutProxy  # noqa: E402
 from pinhole_node import Node, run_cases  # noqa: E402
+import pinhole_wire as wire  # noqa: E402
 
 PHOTOS = os.environ.get("PINHOLE_PHOTOS") or os.path.join(ROOT, "..", "shared", "data", "kodak")
 PATIENCE_S = 60
@@ -239,6 +240,70 @@ def test_break_before_the_first_record():
             proxy.is_open = True
             frame = camera.frame(PATIENCE_S)
             assert frame.sequence <= first.sequence, (frame.sequence, first.sequence)
+        proxy.close()
+
+
+def break_link(proxy):
+    """A camera whose link is broken, and its last frame before that."""
+    camera = pinhole.Camera(proxy.address, policy="latest")
+    last = camera.frame(PATIENCE_S)
+    proxy.is_open = False
+    proxy.cut()
+    while not any(event.name == "DISCONNECTED" for event in camera.events):
+        record = camera.next(PATIENCE_S)
+        assert record is not None, "the break was not seen"
+        last = record if isinstance(record, pinhole.Frame) else last
+    return camera, last
+
+
+def change_features(node, count):
+    """Makes so many FEATURES events; returns their sequences and that of a frame behind them."""
+    with pinhole.Camera(address_of(node), policy="every", from_sequence="next") as other:
+        other.start()
+        for number in range(count):
+            other.features["AcquisitionFrameRate"] = 200 + number
+        changes = []
+        while len(changes) < count:
+            record = other.next(PATIENCE_S)
+            assert record is not None, changes
+            if isinstance(record, pinhole.Event) and record.name == "FEATURES":
+                changes.append(record.sequence)
+        return changes, other.frame(PATIENCE_S).sequence
+
+
+def test_latest_misses_no_event():
+    """What happens while the link is down is told before the newest frame."""
+    with Node() as node:
+        proxy = CutProxy(node.address)
+        camera, last = break_link(proxy)
+        changes, newest = change_features(node, 3)
+        proxy.is_open = True
+        frame = camera.frame(PATIENCE_S)
+        assert frame.sequence >= newest
+        assert [e.sequence for e in camera.events if e.name == "FEATURES"] == changes, camera.events
+        assert frame.skipped == frame.frame_id - last.frame_id - 1 > 0
+        camera.close()
+        proxy.close()
+
+
+def test_latest_is_told_of_events_that_are_gone():
+    with Node("--set", "store.memory=4M") as node:
+        proxy = CutProxy(node.address)
+        camera, last = break_link(proxy)
+        (changed,), _ = change_features(node, 1)
+        while True:
+            with wire.Client(node.address) as other:
+                if other.hello.sequence_oldest > changed:
+                    break
+            time.sleep(0.05)
+        proxy.is_open = True
+        frame = camera.frame(PATIENCE_S)
+        gap, = (event for event in camera.events if event.name == "GAP")
+        assert gap.first == last.sequence + 1 and gap.last >= changed, gap
+        # Of the records in the gap one is no frame; behind it all are.
+        assert frame.frame_id - last.frame_id == frame.sequence - last.sequence - 1
+        assert frame.skipped == frame.sequence - gap.last - 1
+        camera.close()
         proxy.close()
 
 

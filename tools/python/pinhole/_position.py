@@ -41,7 +41,7 @@ class Position:
         self.expected = self.floor = self.last_frame_id = self.last_frame = 0
         self.resumed = False
         self._lost: Optional[range] = None
-        if wish.policy == EVERY and wish.boot_id in (0, boot_id):
+        if wish.boot_id in (0, boot_id):
             self.expected = start
             if not start and wish.from_sequence != FROM_NEXT:
                 self.expected = wish.from_sequence
@@ -52,7 +52,8 @@ class Position:
         if not boot or self.expected:
             boot = self.boot_id
         if self.expected:
-            start = self.expected if wish.policy == EVERY else FROM_NEWEST
+            # Policy `latest` too: of the frames the node sends the newest, but of the events all.
+            start = self.expected
         return pack(wish, boot, start)
 
     def resume(self) -> None:
@@ -84,6 +85,9 @@ class Position:
             self._start_boot(record.boot_id, 0)
         is_gap = isinstance(record, Event) and record.kind == EventKind.GAP
         first, last = self._span(record)
+        if is_gap and first == self.floor + 1:
+            # The node counts `skipped` from behind its GAP on: that alone tells of frames within.
+            self.resumed = False
         if self.floor and last <= self.floor:
             return  # came over the earlier link already
         if self.wish.is_exact and self.expected and first > self.expected:
