@@ -169,6 +169,11 @@ class Node:
         self.log.close()
 
 
+def planar(pixel):
+    """What the references encode in a format's place."""
+    return pixel if pixel == "GREY" else "YUV420"
+
+
 class Encoder:
     """bench_encode: encodes batches when told to; stopped in between."""
 
@@ -209,8 +214,7 @@ LIMITS = {(1920, "tcp 1"): 1.06, (1920, "tcp 4"): 1.10, (1280, "tcp 1"): 1.08,
 def cpu_time(width, height, pixel):
     node = Node(width, height, pixel)
     node.pause()
-    planar = pixel if pixel == "GREY" else "YUV420"
-    bare, turbo = Encoder("bare", width, height, planar), Encoder("turbo", width, height, planar)
+    bare, turbo = (Encoder(kind, width, height, planar(pixel)) for kind in ("bare", "turbo"))
     references, turbos = [], []
     results = {name: [] for name, _, _ in RUNS}
     for _ in range(ROUNDS):
@@ -338,10 +342,10 @@ def collected(text):
 LENGTHS = (4, 4 + ROUND)
 
 
-def encoder_instructions(kind, width, height, planar, framerate):
+def encoder_instructions(kind, width, height, layout, framerate):
     totals = []
     for frames in LENGTHS:
-        encoder = Encoder(kind, width, height, planar, framerate=framerate, tool=CALLGRIND)
+        encoder = Encoder(kind, width, height, layout, framerate=framerate, tool=CALLGRIND)
         if encoder.run(frames) is None:
             return None
         encoder.stop()
@@ -370,11 +374,11 @@ def instructions():
         framerate = 2 if width == 1920 else 4 if width == 1280 else 8
         references = {}
         for pixel in FORMATS:
-            planar = pixel if pixel == "GREY" else "YUV420"
-            if planar not in references:
-                references[planar] = [encoder_instructions(kind, width, height, planar, framerate)
+            layout = planar(pixel)
+            if layout not in references:
+                references[layout] = [encoder_instructions(kind, width, height, layout, framerate)
                                       for kind in ("bare", "turbo")]
-            bare, turbo = references[planar]
+            bare, turbo = references[layout]
             node = node_instructions(width, height, pixel, framerate)
             limit = " (<= 1.05)" if (width, pixel) == (1920, "YUV420") else ""
             say(f"{width}x{height:<5} {pixel:7} {bare / 1e6:6.2f} " +
@@ -483,6 +487,7 @@ def natural_order(table):
 
 
 def peer_commands(width, height, raw, tables):
+    """Peers as {name: (program, command, port)}, and what each program's reading alone takes."""
     # One file per frame, in the page cache, read over and over.
     feed = (f"multifilesrc location={raw}/%03d.raw start-index=0 stop-index={ROUND - 1} loop=true "
             f"! rawvideoparse format=yuy2 width={width} height={height} framerate=30/1 "
@@ -503,14 +508,13 @@ def peer_commands(width, height, raw, tables):
     return {
         "GStreamer": ("gst-launch-1.0", [
             "gst-launch-1.0", "-q", *feed, "!", "jpegenc", f"quality={PEER_QUALITY}", "!",
-            "tcpserversink", "host=127.0.0.1", f"port={port[0]}"], port[0],
-            ["gst-launch-1.0", "-q", *feed, "!", "fakesink"]),
-        "ffmpeg": ("ffmpeg", ffmpeg + mjpeg + listen(port[1]), port[1],
-                   ffmpeg + ["-c", "copy", "-f", "null", "-"]),
+            "tcpserversink", "host=127.0.0.1", f"port={port[0]}"], port[0]),
+        "ffmpeg": ("ffmpeg", ffmpeg + mjpeg + listen(port[1]), port[1]),
         # At its cheapest: one thread, the standard's Huffman tables instead of a frame's own.
         "ffmpeg 1t": ("ffmpeg", ffmpeg + mjpeg + ["-threads", "1", "-huffman", "default"] +
-                      listen(port[2]), port[2], ffmpeg + ["-c", "copy", "-f", "null", "-"]),
-    }
+                      listen(port[2]), port[2]),
+    }, {"gst-launch-1.0": ["gst-launch-1.0", "-q", *feed, "!", "fakesink"],
+        "ffmpeg": ffmpeg + ["-c", "copy", "-f", "null", "-"]}
 
 
 def first_frame(node):
@@ -523,8 +527,8 @@ def first_frame(node):
 
 PEER_LIMITS = {"GStreamer": 0.70, "ffmpeg": 0.35, "ffmpeg 1t": 0.35}
 # ffmpeg's first quantiser step is 8 whatever the matrix says; at this quality libjpeg's is too, for
-# luma and chroma, so all 128 steps can be equal. Its rounding is its own (towards zero beyond 5/8 of
-# a step) and takes a tenth of the bytes away.
+# luma and chroma, so all 128 steps can be equal. Its rounding is its own, towards zero, and
+# takes a tenth of the bytes away.
 PEER_QUALITY = 76
 
 
@@ -543,23 +547,25 @@ def peers(width, height):
     node = Node(width, height, "YUYV", "422", framerate=30, quality=PEER_QUALITY)
     node.subscribe(1, frames=ROUND)  # by then it knows how large its frames are
     tables = tables_of(first_frame(node))
-    commands = peer_commands(width, height, raw, tables)
+    commands, feed_commands = peer_commands(width, height, raw, tables)
     commands = {name: c for name, c in commands.items() if shutil.which(c[0])}
     if not commands:
         say("neither GStreamer nor ffmpeg is installed: make bench PEERS=1")
     own, found = [], {name: [] for name in commands}
-    feeds = {name: [] for name in commands}
+    feeds = {program: [] for program, _, _ in commands.values()}
     for _ in range(ROUNDS if commands else 0):
         node.resume()
         own.append(node.subscribe(1, frames=2 * ROUND))
         node.pause()
-        for name, (_, command, port, feed) in commands.items():
+        for name, (_, command, port) in commands.items():
             found[name].append(measure_peer(command, port))
-            feeds[name].append(measure_peer(feed, 0))
+        for program, runs in feeds.items():
+            runs.append(measure_peer(feed_commands[program], 0))
     node.stop()
     ours = median(r["cpu_ms"] for r in own) if own else 0
     for name, runs in found.items():
-        cpu, feed = median(r["cpu_ms"] for r in runs), median(r["cpu_ms"] for r in feeds[name])
+        cpu = median(r["cpu_ms"] for r in runs)
+        feed = median(r["cpu_ms"] for r in feeds[commands[name][0]])
         same = all(runs[-1]["tables"].get(i) == tables.get(i) for i in (0, 1))
         say(f"{name:10} {cpu:6.2f} ms; node {ours:5.2f} = {ours / cpu:.2f} x (<= "
             f"{PEER_LIMITS[name]:.2f}); its feed alone {feed:5.2f}, without it "
