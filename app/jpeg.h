@@ -4,9 +4,9 @@
 // One encoder makes one picture at a time: begin -> slice until it returns 0 or an error. A slice
 // is 16 luma rows, so that the loop's turn stays short. YUV420 and GREY are read where the camera
 // left them; chroma of NV12 and all of YUYV are parted into a scratch of one slice. The JPEG bytes
-// are written once, into areas that the sink hands out. Baseline Huffman coding, JFIF marker,
-// libjpeg's standard tables scaled by quality: the output decodes bit by bit as that of libjpeg's
-// plain encode of the same planes.
+// are written into areas that the sink hands out. Baseline Huffman coding, JFIF marker, the
+// standard's tables scaled by quality as libjpeg does: the output is, byte for byte, that of
+// libjpeg's plain encode of the same planes.
 // No function allocates, prints or exits. Not thread-safe; encoders are independent of each other.
 #ifndef PINHOLE_APP_JPEG_H
 #define PINHOLE_APP_JPEG_H
@@ -14,8 +14,8 @@
 #include "hal/base.h"
 #include "hal/camera.h"
 
-/** Everything an encoder needs: libjpeg's state, its arena and the scratch of one slice. */
-#define JPEG_ENCODER_BYTES (224u * 1024u)
+/** Everything an encoder needs: its tables and the scratch of one slice. */
+#define JPEG_ENCODER_BYTES (220u * 1024u)
 
 /** Luma rows per call of jpeg_encoder_slice(). */
 #define JPEG_SLICE_ROWS 16u
@@ -60,25 +60,22 @@ struct jpeg_sink {
     void *user;
 };
 
-/** Prepares the encoder. Once per encoder; the only call that may allocate (inside libjpeg, at
- * start). 0, -ENOMEM, or -EIO when libjpeg refuses. */
-int jpeg_encoder_init(struct jpeg_encoder *encoder);
-
-/** Gives back what init() took. For tests and tools: the node's encoder lives as long as it. */
-void jpeg_encoder_close(struct jpeg_encoder *encoder);
+/** Prepares the encoder. Once. `variant` is NULL for the machine's best; tests choose. */
+struct jpeg_scan_variant;
+void jpeg_encoder_init(struct jpeg_encoder *encoder, const struct jpeg_scan_variant *variant);
 
 /** Starts a picture and writes its headers. A picture under way is abandoned first, so calling this
  * again for the same frame with a lower quality is how one restarts. `frame` and what `options` and
  * `sink` point at may go after the call, but the planes must stay valid, and sink->user usable,
  * until slice() has returned something other than 1 or the job is abandoned.
- * 0; -EINVAL (format, size or options nobody can encode); -EFBIG, -ENOBUFS, -EIO as for slice(). */
+ * 0; -EINVAL (format, size or options nobody can encode); -EFBIG, -ENOBUFS as for slice(). */
 int jpeg_encoder_begin(struct jpeg_encoder *encoder, const struct hal_frame *frame,
                        const struct jpeg_options *options, const struct jpeg_sink *sink);
 
 /** Encodes the next 16 luma rows. 1: more to do. 0: the picture is complete, jpeg_encoder_bytes()
  * long, and the planes are no longer needed. -EFBIG: the picture would exceed bytes_max. -ENOBUFS:
- * the sink refused. -EIO: libjpeg found an error. -EINVAL: no picture under way. After any of these
- * the job is over and the encoder is ready for begin(). */
+ * the sink refused. -EINVAL: no picture under way. After any of these the job is over and the
+ * encoder is ready for begin(). */
 int jpeg_encoder_slice(struct jpeg_encoder *encoder);
 
 /** Abandons a picture under way. Harmless otherwise. */
@@ -93,17 +90,11 @@ uint32_t jpeg_encoder_rows_total(const struct jpeg_encoder *encoder);
 /** A sentence about the last failure; "" if none. Lives in the encoder. */
 const char *jpeg_encoder_error(const struct jpeg_encoder *encoder);
 
-/** Warnings that libjpeg raised since init (expected: none). */
-uint32_t jpeg_encoder_warnings(const struct jpeg_encoder *encoder);
-/** High-water mark and size of the fixed arena that libjpeg allocates from. */
-uint32_t jpeg_encoder_arena_used_max(const struct jpeg_encoder *encoder);
-uint32_t jpeg_encoder_arena_bytes(const struct jpeg_encoder *encoder);
-
 /** The standard Huffman tables (ITU T.81 Annex K.3) as one DHT segment of JPEG_TABLES_BYTES, for
- * JPEGs of others that lack it. Valid from init on; lives in the encoder. */
-const uint8_t *jpeg_encoder_tables(const struct jpeg_encoder *encoder);
+ * JPEGs of others that lack it. */
+const uint8_t *jpeg_encoder_tables(void);
 
-/** "libjpeg-turbo 2.1.5", for --version. Static storage. */
-const char *jpeg_encoder_version(void);
+/** The vector instructions in use, for --version: "AVX2", "NEON" or "portable". */
+const char *jpeg_encoder_variant(void);
 
 #endif

@@ -2,6 +2,7 @@
 // The EXIF block: a little-endian TIFF with two directories. Layout after CIPA DC-008 (Exif 2.32).
 #include "app/jpeg_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { TYPE_ASCII = 2, TYPE_SHORT = 3, TYPE_LONG = 4, TYPE_RATIONAL = 5, TYPE_UNDEFINED = 7 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Row pointers for libjpeg's raw input. libjpeg reads whole 8x8 blocks: rows below the picture
-// repeat the last row (the same pointer again), and where a plane's width is no multiple of 8 the
-// row is copied so that its last sample can be repeated, exactly as libjpeg pads its own input.
+// Row pointers for the transform, which reads whole 8x8 blocks: rows below the picture repeat the
+// last row (the same pointer again), and where a plane's width is no multiple of 8 the row is
+// copied so that its last sample can be repeated, exactly as libjpeg pads its own input.
 #include "app/jpeg_private.h"
 
 #include <errno.h>
@@ -89,12 +89,12 @@ static void repeat_last(uint8_t *row, uint32_t samples)
         memset(row + samples, row[samples - 1], blocks8(samples) - samples);
 }
 
-static JSAMPROW padded_row(const struct hal_plane *plane, uint32_t row, uint32_t samples,
-                           uint8_t *scratch)
+static const uint8_t *padded_row(const struct hal_plane *plane, uint32_t row, uint32_t samples,
+                                 uint8_t *scratch)
 {
     const uint8_t *in = plane_row(plane, row);
     if (samples % 8 == 0)
-        return (JSAMPROW)(uintptr_t)in; // libjpeg's types lack const; it only reads
+        return in;
     memcpy(scratch, in, samples);
     repeat_last(scratch, samples);
     return scratch;
@@ -127,8 +127,8 @@ static void use_scratch_chroma(struct jpeg_input *input, uint32_t rows)
 static void pad_chroma(struct jpeg_input *input, uint32_t rows)
 {
     for (uint32_t i = 0; i < rows; i++) {
-        repeat_last(input->u[i], input->width / 2);
-        repeat_last(input->v[i], input->width / 2);
+        repeat_last(scratch_chroma(input, 0, i), input->width / 2);
+        repeat_last(scratch_chroma(input, 1, i), input->width / 2);
     }
 }
 
@@ -136,7 +136,7 @@ static void use_scratch_luma(struct jpeg_input *input, uint32_t rows)
 {
     for (uint32_t i = 0; i < rows; i++) {
         input->luma[i] = scratch_luma(input, i);
-        repeat_last(input->luma[i], input->width);
+        repeat_last(scratch_luma(input, i), input->width);
     }
 }
 
@@ -169,8 +169,8 @@ static void pad_averaged_chroma(struct jpeg_input *input, const uint8_t *const i
         return;
     const uint8_t *a = in[0] + 4 * (samples - 1), *b = in[1] + 4 * (samples - 1);
     for (uint32_t x = samples; x < blocks8(samples); x++) {
-        input->u[i][x] = jpeg_unpack_mean(a[1], b[1], x);
-        input->v[i][x] = jpeg_unpack_mean(a[3], b[3], x);
+        scratch_chroma(input, 0, i)[x] = jpeg_unpack_mean(a[1], b[1], x);
+        scratch_chroma(input, 1, i)[x] = jpeg_unpack_mean(a[3], b[3], x);
     }
 }
 
@@ -181,13 +181,14 @@ static void fill_yuyv_420(struct jpeg_input *input, uint32_t row, uint32_t rows)
         const uint8_t *in[2] = {plane_row(&input->plane[0], row + i),
                                 plane_row(&input->plane[0], row + i + 1)};
         uint8_t *luma[2] = {scratch_luma(input, i), scratch_luma(input, i + 1)};
-        jpeg_unpack_yuyv2(in, luma, input->u[i / 2], input->v[i / 2], input->width / 2);
+        jpeg_unpack_yuyv2(in, luma, scratch_chroma(input, 0, i / 2),
+                          scratch_chroma(input, 1, i / 2), input->width / 2);
         pad_averaged_chroma(input, in, i / 2);
     }
     use_scratch_luma(input, rows);
 }
 
-static void repeat_rows(JSAMPROW *rows, uint32_t have, uint32_t want)
+static void repeat_rows(const uint8_t **rows, uint32_t have, uint32_t want)
 {
     for (uint32_t i = have; i < want; i++)
         rows[i] = rows[have - 1];

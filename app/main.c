@@ -68,7 +68,7 @@ static int print_version(void)
     printf("gpio gpiod: not in this build\n");
 #endif
     printf("gpio %s: %s\n", hal_gpio_fake.name, hal_gpio_fake.version());
-    printf("encoder: %s\n", jpeg_encoder_version());
+    printf("encoder: baseline JPEG, %s\n", jpeg_encoder_variant());
     return 0;
 }
 

@@ -165,9 +165,8 @@ static int init_node(struct node *node, const struct config *config,
     serial_find("", node->config.node_name, node->serial_storage);
     bool has_own_id = camera_id[0] != '\0' && strcmp(config->camera, "auto") != 0;
     node->serial = has_own_id ? camera_id : node->serial_storage;
+    jpeg_encoder_init(&node->encoder, NULL);
     int status = loop_init(&node->loop);
-    if (status == 0)
-        status = jpeg_encoder_init(&node->encoder);
     if (status == 0)
         status = add_timers(node);
     if (status == 0)
@@ -270,8 +269,6 @@ int node_print_memory(int fd, const struct config *config)
 {
     struct node *n = &the_node;
     n->store.block_count = store_block_count(config->store_memory);
-    if (jpeg_encoder_init(&n->encoder) < 0)
-        return -ENOMEM;
     dprintf(fd, "%-32s %12s %8s %14s\n", "pool", "bytes each", "count", "bytes");
     size_t total = 0;
 #define POOL(name, bytes, count, used)                                                             \

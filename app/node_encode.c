@@ -252,7 +252,7 @@ static void pass_through(struct node *node, uint64_t now_ns)
     }
     struct area area = {0};
     if (!add_bytes(node, &area, jpeg, head) ||
-        !add_bytes(node, &area, jpeg_encoder_tables(&node->encoder), tables) ||
+        !add_bytes(node, &area, jpeg_encoder_tables(), tables) ||
         !add_bytes(node, &area, jpeg + head, frame->bytes - head)) {
         node->metrics.dropped_error++;
         fail(node, "the frame store is full of frames being sent", now_ns);

@@ -168,8 +168,10 @@ static encode_fn *prepare(const char *name, const char *raw_path)
     if (!strcmp(name, "turbo") && (turbo = tjInitCompress()))
         return turbo_encode;
 #endif
-    if (!strcmp(name, "own") && jpeg_encoder_init(&own) == 0)
+    if (!strcmp(name, "own")) {
+        jpeg_encoder_init(&own, NULL);
         return own_encode;
+    }
     if (!strcmp(name, "raw") && (raw_file = fopen(raw_path, "wb")))
         return raw_write;
     return NULL;

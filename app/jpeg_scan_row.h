@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+// One MCU row: forward DCT, quantisation, Huffman coding. Written once over the few vector
+// operations that an including file defines before, and included by one file per instruction set:
+//
+//   BLOCKS            8x8 blocks that one vector works on side by side: 1 or 2
+//   vec               8 x BLOCKS lanes of int16_t, as a vector type of GCC
+//   v_load(a)         8 samples; when BLOCKS is 2: v_load(a, b), v_load_both(a) for b = a + 8
+//   v_transpose(r)    each block of r[8]
+//   pair, v_pair(a, b)                    two vectors, made ready for v_dot()
+//   wide, v_dot(pair, i), v_sum(wide, wide)   a * factor[i] + b * factor[i + 1] in 32 bits
+//   v_narrow(wide, shift)                 rounded shift to the right, back to 16 bits
+//   v_divide(x, half, reciprocal, power)  see struct jpeg_divisors; 8 values for each block
+//   v_store(r, blocks)                    r[8] in zigzag order, and which are not zero
+#include <string.h>
+
+#include "app/jpeg_private.h"
+
+/** Quantised coefficients in zigzag order; bit i of nonzero tells of coefficient i. */
+struct block {
+    _Alignas(32) int16_t coefficient[64];
+    uint64_t nonzero;
+};
+
+#define INLINE static inline __attribute__((always_inline))
+// Vectors that a loop indexes stay in registers only when the loop is unrolled.
+#define UNROLL _Pragma("GCC unroll 8")
+
+// The transform's constants x 8192. libjpeg's sums of rotations are multiplied out, so that each
+// odd output is one dot product of four; these are integers, so that the result is the same.
+enum {
+    C0298 = 2446,
+    C0390 = 3196,
+    C0541 = 4433,
+    C0765 = 6270,
+    C0899 = 7373,
+    C1175 = 9633,
+    C1501 = 12299,
+    C1847 = 15137,
+    C1961 = 16069,
+    C2053 = 16819,
+    C2562 = 20995,
+    C3072 = 25172,
+};
+
+// clang-format off
+_Alignas(16) static const int16_t factor[24] = {
+    // outputs 1, 3, 5, 7 of x3 - x4, x2 - x5, x1 - x6, x0 - x7
+    C1175 - C0899, C1175 - C0390, C1175, C1501 - C0899 - C0390 + C1175,
+    C1175 - C1961, C1175 - C2562, C3072 - C2562 - C1961 + C1175, C1175,
+    C1175, C2053 - C2562 - C0390 + C1175, C1175 - C2562, C1175 - C0390,
+    C0298 - C0899 - C1961 + C1175, C1175, C1175 - C1961, C1175 - C0899,
+    // outputs 2, 6 of the differences of sums
+    C0541 + C0765, C0541,
+    C0541, C0541 - C1847,
+};
+// clang-format on
+
+#include JPEG_SCAN_OPERATIONS
+
+// ---- transform: libjpeg's accurate integer DCT (Loeffler, Ligtenberg, Moschytz) ----
+
+enum {
+    CONSTANT_BITS = 13,
+    FIRST_PASS_BITS = 2, // kept by the first pass for the second
+};
+
+INLINE vec dot4(pair ab, pair cd, int at, int shift)
+{
+    return v_narrow(v_sum(v_dot(ab, at), v_dot(cd, at + 2)), shift);
+}
+
+INLINE void transform_pass(vec x[8], bool is_first)
+{
+    const int shift = is_first ? CONSTANT_BITS - FIRST_PASS_BITS : CONSTANT_BITS + FIRST_PASS_BITS;
+    vec sum07 = x[0] + x[7], sum16 = x[1] + x[6], sum25 = x[2] + x[5], sum34 = x[3] + x[4];
+    vec a = sum07 + sum34, b = sum16 + sum25;
+    pair odd_a = v_pair(x[3] - x[4], x[2] - x[5]), odd_b = v_pair(x[1] - x[6], x[0] - x[7]);
+    pair even = v_pair(sum07 - sum34, sum16 - sum25);
+    // Samples count from -128, which concerns the sum of all eight alone.
+    x[0] = is_first ? (a + b - 8 * 128) << FIRST_PASS_BITS : (a + b + 2) >> FIRST_PASS_BITS;
+    x[4] = is_first ? (a - b) << FIRST_PASS_BITS : (a - b + 2) >> FIRST_PASS_BITS;
+    x[2] = v_narrow(v_dot(even, 16), shift);
+    x[6] = v_narrow(v_dot(even, 18), shift);
+    x[1] = dot4(odd_a, odd_b, 0, shift);
+    x[3] = dot4(odd_a, odd_b, 4, shift);
+    x[5] = dot4(odd_a, odd_b, 8, shift);
+    x[7] = dot4(odd_a, odd_b, 12, shift);
+}
+
+INLINE void transform(vec x[8], const struct jpeg_divisors *d, struct block *blocks)
+{
+    v_transpose(x);
+    transform_pass(x, true);
+    v_transpose(x);
+    transform_pass(x, false);
+    UNROLL
+    for (unsigned i = 0; i < 8; i++)
+        x[i] = v_divide(x[i], d->half + 8 * i, d->reciprocal + 8 * i, d->power + 8 * i);
+    v_store(x, blocks);
+}
+
+/** Where the rows of a block begin: rows[i] + at. */
+struct place {
+    const uint8_t *const *rows;
+    size_t at;
+};
+
+INLINE void transform_two(struct place a, struct place b, const struct jpeg_divisors *d,
+                          struct block blocks[2])
+{
+    vec x[8];
+#if BLOCKS == 2
+    if (a.rows == b.rows && b.at == a.at + 8) {
+        UNROLL
+        for (unsigned i = 0; i < 8; i++)
+            x[i] = v_load_both(a.rows[i] + a.at);
+    } else {
+        UNROLL
+        for (unsigned i = 0; i < 8; i++)
+            x[i] = v_load(a.rows[i] + a.at, b.rows[i] + b.at);
+    }
+    transform(x, d, blocks);
+#else
+    UNROLL
+    for (unsigned i = 0; i < 8; i++)
+        x[i] = v_load(a.rows[i] + a.at);
+    transform(x, d, &blocks[0]);
+    UNROLL
+    for (unsigned i = 0; i < 8; i++)
+        x[i] = v_load(b.rows[i] + b.at);
+    transform(x, d, &blocks[1]);
+#endif
+}
+
+// ---- entropy coding ----
+
+/** The bit buffer, in registers while a row is coded. */
+struct bits {
+    uint64_t buffer;
+    int32_t free;
+    uint8_t *at;
+};
+
+static __attribute__((noinline)) uint8_t *put_stuffed(uint8_t *at, uint64_t word)
+{
+    for (int shift = 56; shift >= 0; shift -= 8) {
+        uint8_t byte = (uint8_t)(word >> shift);
+        *at++ = byte;
+        if (byte == 0xff)
+            *at++ = 0;
+    }
+    return at;
+}
+
+INLINE uint8_t *put_word(uint8_t *at, uint64_t word)
+{
+    // A byte of 0xff carries into its neighbour when one is added to it.
+    const uint64_t high = UINT64_C(0x8080808080808080);
+    if (__builtin_expect((word & high & ~(word + UINT64_C(0x0101010101010101))) != 0, false))
+        return put_stuffed(at, word);
+    uint64_t big_endian = __builtin_bswap64(word);
+    memcpy(at, &big_endian, sizeof(big_endian));
+    return at + sizeof(big_endian);
+}
+
+INLINE void put_bits(struct bits *b, uint32_t value, int32_t count)
+{
+    b->free -= count;
+    if (__builtin_expect(b->free < 0, false)) {
+        b->at = put_word(b->at, b->buffer << (count + b->free) | value >> -b->free);
+        b->buffer = value;
+        b->free += 64;
+    } else {
+        b->buffer = b->buffer << count | value;
+    }
+}
+
+INLINE void put_value(struct bits *b, const uint32_t *codes, uint32_t run,
+                      const struct jpeg_value *value)
+{
+    uint32_t code = codes[run << 4 | value->size];
+    put_bits(b, code >> 5 | value->bits, code & 31);
+}
+
+INLINE void put_block(struct bits *b, const struct jpeg_codes *codes,
+                      const struct jpeg_value *values, const struct block *block, int32_t *last_dc)
+{
+    const struct jpeg_value *zero = values + JPEG_VALUE_MAX;
+    put_value(b, codes->dc, 0, zero + (block->coefficient[0] - *last_dc));
+    *last_dc = block->coefficient[0];
+    uint64_t left = block->nonzero >> 1;
+    const int16_t *at = block->coefficient + 1;
+    while (left) {
+        uint32_t run = (uint32_t)__builtin_ctzll(left);
+        at += run;
+        left = left >> run >> 1;
+        for (; __builtin_expect(run > 15, false); run -= 16)
+            put_value(b, codes->ac, 15, zero);
+        put_value(b, codes->ac, run, zero + *at++);
+    }
+    if (at != block->coefficient + 64)
+        put_value(b, codes->ac, 0, zero);
+}
+
+// Ones up to the next whole byte, then what is left.
+static void flush_bits(struct bits *b)
+{
+    put_bits(b, 0x7f, 7);
+    for (int32_t shift = 64 - b->free - 8; shift >= 0; shift -= 8) {
+        *b->at = (uint8_t)(b->buffer >> shift);
+        if (*b->at++ == 0xff)
+            *b->at++ = 0;
+    }
+    b->free = 64;
+}
+
+static void put_restart(struct jpeg_scan *scan, struct bits *b)
+{
+    flush_bits(b);
+    *b->at++ = 0xff;
+    *b->at++ = (uint8_t)(0xd0 | scan->restart_next);
+    scan->restart_next = (scan->restart_next + 1) % 8;
+    scan->restart_countdown = scan->restart_interval;
+    memset(scan->last_dc, 0, sizeof(scan->last_dc));
+}
+
+// ---- the row ----
+
+// Blocks beside and below the picture repeat the DC value before them and have nothing else.
+INLINE void pad(struct block *block)
+{
+    block->coefficient[0] = block[-1].coefficient[0];
+    block->nonzero = 0;
+}
+
+INLINE void luma_two(const struct jpeg_scan *scan, uint32_t row, uint32_t at, struct block *blocks)
+{
+    const uint8_t *const *rows = scan->input.luma + row;
+    size_t has_second = at + 1 < scan->luma_blocks;
+    transform_two((struct place){rows, 8 * (size_t)at}, (struct place){rows, 8 * (at + has_second)},
+                  &scan->divisors[0], blocks);
+    if (!has_second)
+        pad(&blocks[1]);
+}
+
+/** Transforms one MCU, of GREY two. Returns the number of blocks. */
+INLINE uint32_t transform_mcu(const struct jpeg_scan *scan, uint32_t mcu, struct block blocks[6])
+{
+    uint32_t count = 2;
+    luma_two(scan, 0, 2 * mcu, blocks);
+    if (scan->input.mcu_rows == 16) {
+        if (scan->luma_rows > 8) {
+            luma_two(scan, 8, 2 * mcu, blocks + 2);
+        } else {
+            pad(&blocks[2]);
+            pad(&blocks[3]);
+        }
+        count = 4;
+    }
+    if (scan->input.chroma_rows) {
+        transform_two((struct place){scan->input.u, 8 * (size_t)mcu},
+                      (struct place){scan->input.v, 8 * (size_t)mcu}, &scan->divisors[1],
+                      blocks + count);
+        count += 2;
+    }
+    return count;
+}
+
+static inline void check_restart(struct jpeg_scan *scan, struct bits *b)
+{
+    if (scan->restart_interval == 0)
+        return;
+    if (scan->restart_countdown == 0)
+        put_restart(scan, b);
+    scan->restart_countdown--;
+}
+
+static int code_row(struct jpeg_scan *scan)
+{
+    struct jpeg_output *out = &scan->output;
+    struct bits b = {.buffer = scan->bits, .free = scan->bits_free, .at = out->at};
+    bool is_grey = scan->input.chroma_rows == 0;
+    for (uint32_t mcu = 0; mcu < scan->mcus; mcu++) {
+        if (b.at > out->limit) {
+            out->at = b.at;
+            int status = jpeg_output_turn(out);
+            if (status)
+                return status;
+            b.at = out->at;
+        }
+        struct block blocks[6];
+        uint32_t count = transform_mcu(scan, mcu, blocks);
+        if (is_grey && 2 * mcu + 1 == scan->luma_blocks)
+            count = 1;
+        check_restart(scan, &b);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t component = i < count - 2 || is_grey ? 0 : i - (count - 3);
+            if (is_grey && i == 1)
+                check_restart(scan, &b);
+            put_block(&b, &scan->codes[component > 0], scan->values, &blocks[i],
+                      &scan->last_dc[component]);
+        }
+    }
+    if (scan->is_last_row)
+        flush_bits(&b);
+    scan->bits = b.buffer;
+    scan->bits_free = b.free;
+    out->at = b.at;
+    return jpeg_output_turn(out);
+}
