@@ -65,16 +65,16 @@ CFLAGS := -std=c11 -D_GNU_SOURCE= -g $(OPT) $(WARN) $(WARN_C) $(HARDEN) -MMD -MP
 CXXFLAGS := -std=gnu++20 -g $(OPT) $(WARN) $(HARDEN) -MMD -MP \
   $(if $(LIBCAMERA),$(patsubst -I%,-isystem %,$(shell pkg-config --cflags libcamera)))
 LDFLAGS := -Wl,--as-needed $(if $(CHECKS),$(CHECKS),-Wl$(COMMA)-z$(COMMA)relro -Wl$(COMMA)-z$(COMMA)now)
-# One C++ object in libnode.a makes its programs C++ programs to the linker.
-LINK := $(if $(LIBCAMERA),$(CXX),$(CC))
 
-NODE_LIBS := -ljpeg -linih $(if $(LIBCAMERA),$(shell pkg-config --libs libcamera)) \
-  $(if $(GPIOD),-lgpiod) -lpthread -lm
+NODE_LIBS := -ljpeg -linih $(if $(GPIOD),-lgpiod) -lpthread -lm
+LIBCAMERA_LIBS := $(if $(LIBCAMERA),$(shell pkg-config --libs libcamera))
 CLIENT_LIBS := $(if $(TURBOJPEG),-lturbojpeg) $(if $(AVAHI),-lavahi-client -lavahi-common) \
   -lpthread -lm
 
 HAL_C := $(filter-out hal/gpio_gpiod%.c,$(wildcard hal/*.c)) $(GPIOD:%=hal/gpio_gpiod%.c)
-HAL_CXX := $(if $(LIBCAMERA),hal/camera_libcamera.cpp)
+# What else is in the libcamera backend's file: without state, so that the node may have it, too.
+BACKEND_C := $(addprefix hal/,camera_claim.c camera_pick.c clock.c dma_memory.c frame_ticks.c \
+  libcamera_features.c)
 NET_C := $(filter-out net/client%.c,$(wildcard net/*.c))
 CLIENT_C := $(wildcard net/client*.c) net/wire.c
 APP_C := $(filter-out app/main.c,$(wildcard app/*.c))
@@ -89,8 +89,11 @@ PRELOADS := $(patsubst tests/host/preload/%.c,$(BUILD)/tests/%.so,$(wildcard tes
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_NODE := $(BUILD)/libnode.a
+LIB_SUPPORT := $(BUILD)/libsupport.a
 LIB_CLIENT := $(BUILD)/libpinhole.a
 LIB_SHARED := $(BUILD)/libpinhole.so.1
+BACKEND := $(if $(LIBCAMERA),$(BUILD)/obj/hal/camera_libcamera.o)
+PLUGIN := $(if $(LIBCAMERA),$(BUILD)/pinhole-libcamera.so)
 PROGRAMS := $(if $(wildcard app/main.c),$(BUILD)/pinhole) $(if $(CTL_C),$(BUILD)/pinholectl) \
   $(if $(WEB_C),$(BUILD)/pinhole-web) $(if $(filter %-rec.c,$(REC_C)),$(BUILD)/pinhole-rec)
 NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
@@ -105,7 +108,7 @@ all: programs ## the node, the tools and libpinhole (the default)
 ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell pkg-config --exists libjpeg libmicrohttpd inih && echo ok)),)
 $(error Libraries are missing; `tools/setup.sh run` installs them, as `make run` and `make test` do)
 endif
-programs: $(PROGRAMS) $(LIB_CLIENT) $(LIB_SHARED)
+programs: $(PROGRAMS) $(PLUGIN) $(LIB_CLIENT) $(LIB_SHARED)
 
 help: ## this text
 	@printf '%s\n\n' 'Pinhole: a Raspberry Pi as an industrial camera. Start with `make run`. Targets:'
@@ -152,7 +155,7 @@ clean: ## remove everything built
 	rm -rf build $(BUILD)
 
 # Objects depend on this file, which changes only when the options do.
-FLAGS := $(AVFORMAT) $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(NODE_LIBS) $(CLIENT_LIBS)
+FLAGS := $(AVFORMAT) $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(NODE_LIBS) $(LIBCAMERA_LIBS) $(CLIENT_LIBS)
 ifneq ($(FLAGS),$(file <$(BUILD)/flags))
 $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags,$(FLAGS))
@@ -176,8 +179,9 @@ $(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
 # cmocka 2 deprecates names for others that cmocka 1 lacks, and takes strings without casting them.
 $(BUILD)/obj/tests/%.o: CFLAGS += -Wno-deprecated-declarations -Wno-pointer-sign
 
-$(LIB_NODE): $(filter-out %/app/main.o,$(NODE_OBJECTS)) $(HAL_CXX:%.cpp=$(BUILD)/obj/%.o)
+$(LIB_NODE): $(filter-out %/app/main.o,$(NODE_OBJECTS))
 $(LIB_CLIENT): $(call obj,$(CLIENT_C))
+$(LIB_SUPPORT): $(call obj,$(SUPPORT_C))
 %.a:
 	$(say) AR $@
 	@mkdir -p $(@D)
@@ -191,8 +195,12 @@ $(LIB_SHARED): $(call obj,$(CLIENT_C)) $(LIB_MAP)
 	$(call link,$(CC),$(CLIENT_LIBS))
 	$(Q)ln -sf libpinhole.so.1 $(BUILD)/libpinhole.so
 
-$(BUILD)/pinhole: $(call obj,app/main.c) $(LIB_NODE)
-	$(call link,$(LINK),$(NODE_LIBS))
+# What is marked BASE_EXPORT is there for the plug-in. GCC 12's LeakSanitizer falls over thread-local
+# storage of libraries that are loaded later, so under it libcamera is there from the start.
+$(BUILD)/pinhole: $(call obj,app/main.c) $(LIB_NODE) | $(PLUGIN)
+	$(call link,$(CC) -rdynamic,$(NODE_LIBS) $(if $(SAN),-Wl$(COMMA)--no-as-needed $(LIBCAMERA_LIBS)))
+$(PLUGIN): $(BACKEND) $(call obj,$(BACKEND_C)) hal/camera_libcamera.map
+	$(call link,$(CXX) -shared -Wl$(COMMA)--version-script=hal/camera_libcamera.map,$(LIBCAMERA_LIBS))
 $(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS))
 $(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_CLIENT)
@@ -203,45 +211,50 @@ $(BUILD)/pinhole-rec: $(call obj,$(REC_C)) $(LIB_CLIENT)
 # The page's files are embedded by .incbin, which no compiler reports as a dependency.
 $(call obj,$(WEB_C)): $(wildcard tools/web/*)
 
-TEST_PARTS := $(call obj,$(SUPPORT_C)) $(LIB_NODE) $(LIB_CLIENT)
+TEST_PARTS := $(LIB_SUPPORT) $(LIB_NODE) $(LIB_CLIENT)
 TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) $(if $(TURBOJPEG),-lturbojpeg) -lcmocka
 test-programs: $(TESTS) $(FUZZ_NAMES:%=$(BUILD)/tests/%) $(PRELOADS)
 bench-programs: $(BENCHES)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
-	$(call link,$(LINK),$(TEST_LIBS))
+	$(call link,$(CC),$(TEST_LIBS))
 $(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/preload/%.o
 	$(call link,$(CC) -shared)
 
 # A fuzzer's body with a main() that plays every file of its corpus once, and with libFuzzer's.
 $(BUILD)/tests/fuzz_%: $(BUILD)/obj/tests/host/fuzz_%.o $(call obj,tests/host/fuzz_driver.c) $(TEST_PARTS)
-	$(call link,$(LINK),$(TEST_LIBS))
+	$(call link,$(CC),$(TEST_LIBS))
 fuzzers: $(FUZZ_NAMES:%=$(BUILD)/fuzzers/%)
 $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
 	$(call link,$(CC) -fsanitize=fuzzer,$(TEST_LIBS))
 
-# The libcamera backend with its fault hooks and its heap calls counted, for its test and for a node
-# that fails on demand.
+# Tests of the libcamera backend link it. With its fault hooks and its heap calls counted it is there
+# for one of them and for a node that fails on demand.
 ifneq ($(LIBCAMERA),)
+$(filter %/test_camera_libcamera %/test_usb_camera %/test_usb_camera_outage,$(TESTS)): $(BUILD)/tests/%: \
+  $(BUILD)/obj/tests/host/%.o $(BACKEND) $(TEST_PARTS)
+	$(call link,$(CXX),$(TEST_LIBS) $(LIBCAMERA_LIBS))
 FAULTY := $(BUILD)/obj/hal/camera_libcamera_faulty.o
 $(FAULTY): hal/camera_libcamera.cpp $(BUILD)/flags
 	$(call compile,$(CXX) $(CPPFLAGS) -DPINHOLE_FAULT_HOOKS $(CXXFLAGS))
 RECOVERY := $(BUILD)/tests/test_camera_libcamera_recovery
 $(RECOVERY): LDFLAGS += $(foreach name,malloc calloc realloc _Znwm,-Wl$(COMMA)--wrap=$(name))
 $(RECOVERY): $(call obj,tests/host/test_camera_libcamera_recovery.c) $(FAULTY) $(TEST_PARTS)
-	$(call link,$(LINK),$(TEST_LIBS))
+	$(call link,$(CXX),$(TEST_LIBS) $(LIBCAMERA_LIBS))
 $(BUILD)/tests/pinhole-faulty: $(call obj,app/main.c tests/host/support/libcamera_faults.c) $(FAULTY) $(LIB_NODE)
-	$(call link,$(LINK),$(NODE_LIBS))
+	$(call link,$(CXX),$(NODE_LIBS) $(LIBCAMERA_LIBS))
 test-programs: $(if $(wildcard app/main.c),$(BUILD)/tests/pinhole-faulty)
 endif
 
-# Units say /usr/local; installing elsewhere rewrites that. ldconfig lets programs find libpinhole.
-install: programs ## into PREFIX: programs, library, header, pkg-config file, systemd units, documents
+# Units say /usr/local; installing elsewhere rewrites that. ldconfig lets programs find libpinhole. The
+# node looks for its backend in ../lib/pinhole, wherever LIBDIR is.
+install: programs ## into PREFIX: programs, backend, library, header, pkg-config file, systemd units, documents
 	install -d $(addprefix $(DESTDIR),$(addprefix $(PREFIX)/,bin include share/doc/pinhole) \
 	  $(LIBDIR)/pkgconfig $(UNITDIR))
 	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 net/pinhole.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(LIB_CLIENT) $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
+	$(if $(PLUGIN),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pinhole $(PLUGIN))
 	$(if $(DESTDIR),,-ldconfig)
 	printf '%s\n' 'Name: pinhole' 'Description: client library of Pinhole camera nodes' \
 	  'Version: $(VERSION)' 'Cflags: -I$(PREFIX)/include' 'Libs: -L$(LIBDIR) -lpinhole' \

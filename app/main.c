@@ -38,9 +38,9 @@ static void print_camera(const struct hal_camera_ops *ops, const struct hal_came
 static int list_cameras(void)
 {
     static struct hal_camera_info found[CAMERAS_MAX];
+    const struct hal_camera_ops *ops;
     int status = 0;
-    for (unsigned i = 0; i < hal_camera_backend_count; i++) {
-        const struct hal_camera_ops *ops = hal_camera_backends[i];
+    for (unsigned i = 0; (ops = hal_camera_backend(i)) != NULL; i++) {
         int count = ops->enumerate(found, CAMERAS_MAX);
         if (count < 0) {
             fprintf(stderr, "%s: %s\n", ops->name, ops->last_error());
@@ -56,9 +56,10 @@ static int list_cameras(void)
 
 static int print_version(void)
 {
+    const struct hal_camera_ops *ops;
     printf("pinhole %s\n", PINHOLE_VERSION);
-    for (unsigned i = 0; i < hal_camera_backend_count; i++)
-        printf("camera %s: %s\n", hal_camera_backends[i]->name, hal_camera_backends[i]->version());
+    for (unsigned i = 0; (ops = hal_camera_backend(i)) != NULL; i++)
+        printf("camera %s: %s\n", ops->name, ops->version());
 #ifndef HAVE_LIBCAMERA
     printf("camera libcamera: not in this build\n");
 #endif
@@ -75,30 +76,29 @@ static int print_version(void)
 /** "auto" is the first real camera when there is one, else the fake; says which and why. */
 static const struct hal_camera_ops *choose_automatically(const char **id)
 {
-    *id = "";
-#ifdef HAVE_LIBCAMERA
     static struct hal_camera_info found[CAMERAS_MAX];
     static char chosen[HAL_CAMERA_ID_BYTES];
-    int count = hal_camera_libcamera.enumerate(found, CAMERAS_MAX);
+    const struct hal_camera_ops *real = hal_camera_find("libcamera", id);
+    if (real == NULL) {
+        log_warning("camera fake, because this build has no libcamera: the pictures are drawn, not "
+                    "taken");
+        return &hal_camera_fake;
+    }
+    int count = real->enumerate(found, CAMERAS_MAX);
     if (count > 0) {
         snprintf(chosen, sizeof chosen, "%s", found[0].id);
         *id = chosen;
         log_info("camera libcamera:%s (%s), the first of %d real ones", chosen, found[0].model,
                  count);
-        return &hal_camera_libcamera;
+        return real;
     }
     if (count < 0)
-        log_warning("camera fake, because libcamera (%s) fails: %s", hal_camera_libcamera.version(),
-                    hal_camera_libcamera.last_error());
+        log_warning("camera fake, because libcamera (%s) fails: %s", real->version(),
+                    real->last_error());
     else
-        log_warning("camera fake, because libcamera (%s) finds no real one",
-                    hal_camera_libcamera.version());
+        log_warning("camera fake, because libcamera (%s) finds no real one", real->version());
     log_warning("the pictures are drawn, not taken; --camera libcamera (camera = libcamera in the "
                 "settings) insists on a real camera and waits for it");
-#else
-    log_warning("camera fake, because this build has no libcamera: the pictures are drawn, not "
-                "taken");
-#endif
     return &hal_camera_fake;
 }
 

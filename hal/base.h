@@ -13,6 +13,10 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
+/** What the program and pinhole-libcamera.so, which it loads, see of each other. All else is hidden
+ * (-fvisibility=hidden). */
+#define BASE_EXPORT __attribute__((visibility("default")))
+
 /** "Never" for deadlines: later than any CLOCK_MONOTONIC value. */
 #define NS_NEVER UINT64_MAX
 

@@ -4,16 +4,19 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hal/camera_load.h"
 #include "hal/libcamera_features.h"
 
-const struct hal_camera_ops *const hal_camera_backends[] = {
+static const struct {
+    const char *name;
+    const struct hal_camera_ops *ops; // NULL: loaded when it is asked for
+} backends[] = {
 #ifdef HAVE_LIBCAMERA
-    &hal_camera_libcamera,
+    {"libcamera", NULL},
 #endif
-    &hal_camera_fake,
-    &hal_camera_replay,
+    {"fake", &hal_camera_fake},
+    {"replay", &hal_camera_replay},
 };
-const unsigned hal_camera_backend_count = ARRAY_SIZE(hal_camera_backends);
 
 static const char *const format_names[HAL_PIXEL_FORMATS] = {
     [HAL_PIXEL_ANY] = "any",   [HAL_PIXEL_YUV420] = "YUV420", [HAL_PIXEL_NV12] = "NV12",
@@ -51,14 +54,21 @@ bool hal_camera_knows_feature(const char *name)
     return has_feature(&hal_camera_fake, name) || has_feature(&hal_camera_replay, name);
 }
 
+const struct hal_camera_ops *hal_camera_backend(unsigned index)
+{
+    if (index >= ARRAY_SIZE(backends))
+        return NULL;
+    return backends[index].ops != NULL ? backends[index].ops : camera_load_libcamera();
+}
+
 const struct hal_camera_ops *hal_camera_find(const char *spec, const char **argument)
 {
     size_t length = strcspn(spec, ":");
     *argument = spec[length] == ':' ? spec + length + 1 : "";
-    for (unsigned i = 0; i < hal_camera_backend_count; i++) {
-        const char *name = hal_camera_backends[i]->name;
+    for (unsigned i = 0; i < ARRAY_SIZE(backends); i++) {
+        const char *name = backends[i].name;
         if (strlen(name) == length && strncmp(name, spec, length) == 0)
-            return hal_camera_backends[i];
+            return hal_camera_backend(i);
     }
     return NULL;
 }

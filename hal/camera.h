@@ -35,7 +35,7 @@ enum hal_pixel_format {
 };
 
 /** "YUV420", "NV12", ...; "?" for a value outside the enum. Static storage. */
-const char *hal_pixel_format_name(enum hal_pixel_format format);
+BASE_EXPORT const char *hal_pixel_format_name(enum hal_pixel_format format);
 /** The format of that name, HAL_PIXEL_ANY for "any", or -EINVAL. */
 int hal_pixel_format_parse(const char *name);
 
@@ -175,16 +175,18 @@ struct hal_camera_ops {
  * the one at hand has it, or is there. */
 bool hal_camera_knows_feature(const char *name);
 
-/** The backends linked into this program, best first: libcamera if built, then fake, replay. */
-extern const struct hal_camera_ops *const hal_camera_backends[];
-extern const unsigned hal_camera_backend_count;
-
 extern const struct hal_camera_ops hal_camera_fake;
 extern const struct hal_camera_ops hal_camera_replay;
-extern const struct hal_camera_ops hal_camera_libcamera; /**< only when HAVE_LIBCAMERA */
+/** Only when HAVE_LIBCAMERA, and not in the program itself: hal/camera_load.h. */
+BASE_EXPORT extern const struct hal_camera_ops hal_camera_libcamera;
+
+/** The index-th backend of this build, best first: libcamera if built, then fake, replay; NULL past
+ * the last. Loads libcamera's when it is the one. */
+const struct hal_camera_ops *hal_camera_backend(unsigned index);
 
 /** Splits "backend:argument" ("replay:/photos", "libcamera", "fake:faults.txt"). Returns the
- * backend and points *argument into `spec`, or NULL when no such backend was built. */
+ * backend and points *argument into `spec`, or NULL when no such backend was built. Loads
+ * libcamera's when it is the one. */
 const struct hal_camera_ops *hal_camera_find(const char *spec, const char **argument);
 
 #endif

@@ -20,7 +20,7 @@ void log_set_level(enum log_level level);
 /** Writes one line of at most 512 bytes; a longer one is cut. Never allocates, never waits: a line
  * that stderr does not take at once is lost, and the next one that it takes says how many were. Any
  * thread. `format` carries no newline. */
-void log_write(enum log_level level, const char *format, ...) BASE_PRINTF(2, 3);
+BASE_EXPORT void log_write(enum log_level level, const char *format, ...) BASE_PRINTF(2, 3);
 
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

