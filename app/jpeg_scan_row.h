@@ -1,61 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One MCU row: forward DCT, quantisation, Huffman coding. Written once over the few vector
-// operations that an including file defines before, and included by one file per instruction set:
-//
-//   BLOCKS            8x8 blocks that one vector works on side by side: 1 or 2
-//   vec               8 x BLOCKS lanes of int16_t, as a vector type of GCC
-//   v_load(a)         8 samples; when BLOCKS is 2: v_load(a, b), v_load_both(a) for b = a + 8
-//   v_transpose(r)    each block of r[8]
-//   pair, v_pair(a, b)                    two vectors, made ready for v_dot()
-//   wide, v_dot(pair, i), v_sum(wide, wide)   a * factor[i] + b * factor[i + 1] in 32 bits
-//   v_narrow(wide, shift)                 rounded shift to the right, back to 16 bits
-//   v_divide(x, half, reciprocal, power)  see struct jpeg_divisors; 8 values for each block
-//   v_store(r, blocks)                    r[8] in zigzag order, and which are not zero
-#include <string.h>
-
-#include "app/jpeg_private.h"
-
-/** Quantised coefficients in zigzag order; bit i of nonzero tells of coefficient i. */
-struct block {
-    _Alignas(32) int16_t coefficient[64];
-    uint64_t nonzero;
-};
-
-#define INLINE static inline __attribute__((always_inline))
-// Vectors that a loop indexes stay in registers only when the loop is unrolled.
-#define UNROLL _Pragma("GCC unroll 8")
-
-// The transform's constants x 8192. libjpeg's sums of rotations are multiplied out, so that each
-// odd output is one dot product of four; these are integers, so that the result is the same.
-enum {
-    C0298 = 2446,
-    C0390 = 3196,
-    C0541 = 4433,
-    C0765 = 6270,
-    C0899 = 7373,
-    C1175 = 9633,
-    C1501 = 12299,
-    C1847 = 15137,
-    C1961 = 16069,
-    C2053 = 16819,
-    C2562 = 20995,
-    C3072 = 25172,
-};
-
-// clang-format off
-_Alignas(16) static const int16_t factor[24] = {
-    // outputs 1, 3, 5, 7 of x3 - x4, x2 - x5, x1 - x6, x0 - x7
-    C1175 - C0899, C1175 - C0390, C1175, C1501 - C0899 - C0390 + C1175,
-    C1175 - C1961, C1175 - C2562, C3072 - C2562 - C1961 + C1175, C1175,
-    C1175, C2053 - C2562 - C0390 + C1175, C1175 - C2562, C1175 - C0390,
-    C0298 - C0899 - C1961 + C1175, C1175, C1175 - C1961, C1175 - C0899,
-    // outputs 2, 6 of the differences of sums
-    C0541 + C0765, C0541,
-    C0541, C0541 - C1847,
-};
-// clang-format on
-
-#include JPEG_SCAN_OPERATIONS
+// One MCU row: forward DCT, quantisation, Huffman coding, over the operations that the including
+// file has defined; see jpeg_scan_common.h. Gives code_row().
 
 // ---- transform: libjpeg's accurate integer DCT (Loeffler, Ligtenberg, Moschytz) ----
 
@@ -87,11 +32,29 @@ INLINE void transform_pass(vec x[8], bool is_first)
     x[7] = dot4(odd_a, odd_b, 12, shift);
 }
 
+INLINE void interleave(const vec in[8], vec out[8])
+{
+    UNROLL
+    for (unsigned i = 0; i < 4; i++) {
+        out[2 * i] = v_low(in[i], in[i + 4]);
+        out[2 * i + 1] = v_high(in[i], in[i + 4]);
+    }
+}
+
+// Each turn moves one bit of a value's row number to its column number.
+INLINE void transpose(vec x[8])
+{
+    vec once[8], twice[8];
+    interleave(x, once);
+    interleave(once, twice);
+    interleave(twice, x);
+}
+
 INLINE void transform(vec x[8], const struct jpeg_divisors *d, struct block *blocks)
 {
-    v_transpose(x);
+    transpose(x);
     transform_pass(x, true);
-    v_transpose(x);
+    transpose(x);
     transform_pass(x, false);
     UNROLL
     for (unsigned i = 0; i < 8; i++)
