@@ -20,6 +20,15 @@
 
 // ---- input ----
 
+/** A plane's part in the MCU row after the one at hand: which of its cache lines to ask for when.
+ * MCU m asks for lines_per_mcu lines, one below the other. */
+struct jpeg_ahead {
+    const uint8_t *first;
+    uint32_t stride;
+    uint32_t mcus_per_line; // MCUs beside each other in one line
+    uint32_t lines_per_mcu;
+};
+
 /** The picture's planes and the scratch for rows that cannot be read where they are. */
 struct jpeg_input {
     enum hal_pixel_format format;
@@ -31,6 +40,8 @@ struct jpeg_input {
     uint32_t chroma_stride;                // of the scratch
     uint8_t *scratch;                      // JPEG_SCRATCH_BYTES
     const uint8_t *luma[16], *u[8], *v[8]; // readable up to the next multiple of 8 samples
+    struct jpeg_ahead ahead[HAL_CAMERA_PLANES_MAX];
+    uint32_t ahead_count;
 };
 
 /** Takes over the frame. -EINVAL when format, size, strides or planes cannot be encoded. */

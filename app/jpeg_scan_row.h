@@ -68,11 +68,11 @@ struct place {
     size_t at;
 };
 
-INLINE void transform_two(struct place a, struct place b, const struct jpeg_divisors *d,
-                          struct block blocks[2])
+#if BLOCKS == 2
+static __attribute__((noinline)) void
+transform_two(struct place a, struct place b, const struct jpeg_divisors *d, struct block blocks[2])
 {
     vec x[8];
-#if BLOCKS == 2
     if (a.rows == b.rows && b.at == a.at + 8) {
         UNROLL
         for (unsigned i = 0; i < 8; i++)
@@ -83,17 +83,25 @@ INLINE void transform_two(struct place a, struct place b, const struct jpeg_divi
             x[i] = v_load(a.rows[i] + a.at, b.rows[i] + b.at);
     }
     transform(x, d, blocks);
+}
 #else
+static __attribute__((noinline)) void transform_one(struct place a, const struct jpeg_divisors *d,
+                                                    struct block *block)
+{
+    vec x[8];
     UNROLL
     for (unsigned i = 0; i < 8; i++)
         x[i] = v_load(a.rows[i] + a.at);
-    transform(x, d, &blocks[0]);
-    UNROLL
-    for (unsigned i = 0; i < 8; i++)
-        x[i] = v_load(b.rows[i] + b.at);
-    transform(x, d, &blocks[1]);
-#endif
+    transform(x, d, block);
 }
+
+INLINE void transform_two(struct place a, struct place b, const struct jpeg_divisors *d,
+                          struct block blocks[2])
+{
+    transform_one(a, d, &blocks[0]);
+    transform_one(b, d, &blocks[1]);
+}
+#endif
 
 // ---- entropy coding ----
 
@@ -145,24 +153,24 @@ INLINE void put_value(struct bits *b, const uint32_t *codes, uint32_t run,
     put_bits(b, code >> 5 | value->bits, code & 31);
 }
 
-INLINE void put_block(struct bits *b, const struct jpeg_codes *codes,
+INLINE void put_block(struct bits *bits, const struct jpeg_codes *codes,
                       const struct jpeg_value *values, const struct block *block, int32_t *last_dc)
 {
+    struct bits copy = *bits, *b = &copy; // nobody else's, hence in registers
     const struct jpeg_value *zero = values + JPEG_VALUE_MAX;
     put_value(b, codes->dc, 0, zero + (block->coefficient[0] - *last_dc));
     *last_dc = block->coefficient[0];
-    uint64_t left = block->nonzero >> 1;
-    const int16_t *at = block->coefficient + 1;
-    while (left) {
-        uint32_t run = (uint32_t)__builtin_ctzll(left);
-        at += run;
-        left = left >> run >> 1;
+    uint32_t done = 1;
+    for (uint64_t left = block->nonzero & ~UINT64_C(1); left; left &= left - 1) {
+        uint32_t at = (uint32_t)__builtin_ctzll(left), run = at - done;
         for (; __builtin_expect(run > 15, false); run -= 16)
             put_value(b, codes->ac, 15, zero);
-        put_value(b, codes->ac, run, zero + *at++);
+        put_value(b, codes->ac, run, zero + block->coefficient[at]);
+        done = at + 1;
     }
-    if (at != block->coefficient + 64)
+    if (done != 64)
         put_value(b, codes->ac, 0, zero);
+    *bits = copy;
 }
 
 // Ones up to the next whole byte, then what is left.
@@ -238,6 +246,17 @@ static inline void check_restart(struct jpeg_scan *scan, struct bits *b)
     scan->restart_countdown--;
 }
 
+INLINE void look_ahead(const struct jpeg_input *input, uint32_t mcu)
+{
+    for (uint32_t i = 0; i < input->ahead_count; i++) {
+        const struct jpeg_ahead *a = &input->ahead[i];
+        size_t row = (size_t)(mcu % a->mcus_per_line) * a->lines_per_mcu;
+        const uint8_t *line = a->first + row * a->stride + (size_t)(mcu / a->mcus_per_line) * 64;
+        for (uint32_t j = 0; j < a->lines_per_mcu; j++, line += a->stride)
+            __builtin_prefetch(line, 0, 2);
+    }
+}
+
 static int code_row(struct jpeg_scan *scan)
 {
     struct jpeg_output *out = &scan->output;
@@ -251,6 +270,7 @@ static int code_row(struct jpeg_scan *scan)
                 return status;
             b.at = out->at;
         }
+        look_ahead(&scan->input, mcu);
         struct block blocks[6];
         uint32_t count = transform_mcu(scan, mcu, blocks);
         if (is_grey && 2 * mcu + 1 == scan->luma_blocks)
