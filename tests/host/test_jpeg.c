@@ -4,6 +4,7 @@
 //   test_jpeg              runs the tests
 //   test_jpeg encode N     encodes N frames of each format and nothing else (to count heap calls)
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -205,6 +206,34 @@ static void test_every_scene(void **state)
             check_same(&p.frame, &(struct jpeg_options){.quality = 10});
             picture_free(&p);
         }
+}
+
+// Each block has the greatest value that one of the 64 coefficients can take, of either sign: where
+// 16 bits could be too few.
+static void test_greatest_coefficients(void **state)
+{
+    (void)state;
+    struct picture p;
+    picture_alloc(&p, HAL_PIXEL_YUV420, 256, 128, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct hal_plane *plane = &p.frame.plane[i];
+        for (uint32_t y = 0; y < plane->rows; y++)
+            for (uint32_t x = 0; x < plane->stride; x++) {
+                uint32_t n = (y / 8 * 16 + x / 8) % 128, u = n % 8, v = n / 8 % 8;
+                bool is_high = (cos((2 * (x % 8) + 1) * u * M_PI / 16) *
+                                    cos((2 * (y % 8) + 1) * v * M_PI / 16) >
+                                0) == (n < 64);
+                ((uint8_t *)(uintptr_t)plane->data)[(size_t)y * plane->stride + x] =
+                    is_high ? 255 : 0;
+            }
+    }
+    for (uint8_t quality = 1; quality <= 100; quality++) {
+        p.frame.format = quality % 2 ? HAL_PIXEL_YUV420 : HAL_PIXEL_GREY;
+        check_same(&p.frame, &(struct jpeg_options){.quality = quality});
+    }
+    p.frame.format = HAL_PIXEL_YUV420;
+    check_same(&p.frame, &(struct jpeg_options){.quality = 100});
+    picture_free(&p);
 }
 
 // A fresh picture must not depend on what the encoder did before: formats, sizes, subsampling and
@@ -432,6 +461,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_widest_and_tallest),
         cmocka_unit_test(test_every_quality),
         cmocka_unit_test(test_every_scene),
+        cmocka_unit_test(test_greatest_coefficients),
         cmocka_unit_test(test_changing_layouts),
         cmocka_unit_test(test_restart_markers),
         cmocka_unit_test(test_slices_of_16_rows),
