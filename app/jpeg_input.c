@@ -207,15 +207,15 @@ static void set_ahead(struct jpeg_input *input, uint32_t row)
             break;
         uint32_t plane_rows = i > 0 && is_halved ? rows / 2 : rows;
         uint32_t at = i > 0 && is_halved ? row / 2 : row;
-        // A macropixel of YUYV is two of luma, chroma planes are half as wide unless interleaved.
-        uint32_t mcus_per_line = input->format == HAL_PIXEL_YUYV              ? 2
-                                 : i > 0 && input->format == HAL_PIXEL_YUV420 ? 8
-                                                                              : 4;
+        // An MCU is 16 bytes wide; 32 of YUYV, 8 of a chroma plane that is not interleaved.
+        uint32_t shift = input->format == HAL_PIXEL_YUYV              ? 1
+                         : i > 0 && input->format == HAL_PIXEL_YUV420 ? 3
+                                                                      : 2;
         input->ahead[planes++] = (struct jpeg_ahead){
             .first = plane_row(plane, at),
             .stride = plane->stride,
-            .mcus_per_line = mcus_per_line,
-            .lines_per_mcu = plane_rows / mcus_per_line,
+            .line_shift = shift,
+            .lines_per_mcu = plane_rows >> shift,
         };
     }
     input->ahead_count = planes;

@@ -25,7 +25,7 @@
 struct jpeg_ahead {
     const uint8_t *first;
     uint32_t stride;
-    uint32_t mcus_per_line; // MCUs beside each other in one line
+    uint32_t line_shift; // 1 << line_shift MCUs lie beside each other in one line
     uint32_t lines_per_mcu;
 };
 

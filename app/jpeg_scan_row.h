@@ -246,14 +246,37 @@ static inline void check_restart(struct jpeg_scan *scan, struct bits *b)
     scan->restart_countdown--;
 }
 
+// See jpeg_ahead.
 INLINE void look_ahead(const struct jpeg_input *input, uint32_t mcu)
 {
     for (uint32_t i = 0; i < input->ahead_count; i++) {
         const struct jpeg_ahead *a = &input->ahead[i];
-        size_t row = (size_t)(mcu % a->mcus_per_line) * a->lines_per_mcu;
-        const uint8_t *line = a->first + row * a->stride + (size_t)(mcu / a->mcus_per_line) * 64;
+        uint32_t row = (mcu & ((1u << a->line_shift) - 1)) * a->lines_per_mcu;
+        const uint8_t *line =
+            a->first + (size_t)row * a->stride + ((size_t)(mcu >> a->line_shift) << 6);
         for (uint32_t j = 0; j < a->lines_per_mcu; j++, line += a->stride)
             __builtin_prefetch(line, 0, 2);
+    }
+}
+
+INLINE void code_mcu(struct jpeg_scan *scan, struct bits *b, uint32_t mcu)
+{
+    struct block blocks[6];
+    uint32_t count = transform_mcu(scan, mcu, blocks);
+    if (scan->input.chroma_rows == 0) {
+        // An MCU of one component is one block; the second of the last two may be padding.
+        uint32_t real = base_min_u32(2, scan->luma_blocks - 2 * mcu);
+        for (uint32_t i = 0; i < real; i++) {
+            check_restart(scan, b);
+            put_block(b, &scan->codes[0], scan->values, &blocks[i], &scan->last_dc[0]);
+        }
+        return;
+    }
+    check_restart(scan, b);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t component = i + 2 < count ? 0 : i + 3 - count;
+        put_block(b, &scan->codes[component > 0], scan->values, &blocks[i],
+                  &scan->last_dc[component]);
     }
 }
 
@@ -261,7 +284,6 @@ static int code_row(struct jpeg_scan *scan)
 {
     struct jpeg_output *out = &scan->output;
     struct bits b = {.buffer = scan->bits, .free = scan->bits_free, .at = out->at};
-    bool is_grey = scan->input.chroma_rows == 0;
     for (uint32_t mcu = 0; mcu < scan->mcus; mcu++) {
         if (b.at > out->limit) {
             out->at = b.at;
@@ -271,18 +293,7 @@ static int code_row(struct jpeg_scan *scan)
             b.at = out->at;
         }
         look_ahead(&scan->input, mcu);
-        struct block blocks[6];
-        uint32_t count = transform_mcu(scan, mcu, blocks);
-        if (is_grey && 2 * mcu + 1 == scan->luma_blocks)
-            count = 1;
-        check_restart(scan, &b);
-        for (uint32_t i = 0; i < count; i++) {
-            uint32_t component = i < count - 2 || is_grey ? 0 : i - (count - 3);
-            if (is_grey && i == 1)
-                check_restart(scan, &b);
-            put_block(&b, &scan->codes[component > 0], scan->values, &blocks[i],
-                      &scan->last_dc[component]);
-        }
+        code_mcu(scan, &b, mcu);
     }
     if (scan->is_last_row)
         flush_bits(&b);
