@@ -60,8 +60,10 @@ struct jpeg_sink {
     void *user;
 };
 
-/** Prepares the encoder. Once. `variant` is NULL for the machine's best; tests choose. */
+/** One of the instruction sets that the encoder knows (app/jpeg_private.h). */
 struct jpeg_scan_variant;
+
+/** Prepares the encoder. Once. `variant` is NULL for the machine's best; tests choose. */
 void jpeg_encoder_init(struct jpeg_encoder *encoder, const struct jpeg_scan_variant *variant);
 
 /** Starts a picture and writes its headers. A picture under way is abandoned first, so calling this
