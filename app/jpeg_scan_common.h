@@ -15,6 +15,7 @@
 #ifndef PINHOLE_APP_JPEG_SCAN_COMMON_H
 #define PINHOLE_APP_JPEG_SCAN_COMMON_H
 
+#include <endian.h>
 #include <string.h>
 
 #include "app/jpeg_private.h"

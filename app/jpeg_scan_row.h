@@ -129,7 +129,7 @@ INLINE uint8_t *put_word(uint8_t *at, uint64_t word)
     const uint64_t high = UINT64_C(0x8080808080808080);
     if (__builtin_expect((word & high & ~(word + UINT64_C(0x0101010101010101))) != 0, false))
         return put_stuffed(at, word);
-    uint64_t big_endian = __builtin_bswap64(word);
+    uint64_t big_endian = htobe64(word);
     memcpy(at, &big_endian, sizeof(big_endian));
     return at + sizeof(big_endian);
 }
