@@ -269,9 +269,15 @@ int server_init(struct server *server, struct loop *loop, struct store *store,
 
 bool server_flush(struct server *server, uint64_t now_ns)
 {
+    const uint64_t enough = server->stats.bytes_sent + SERVER_FLUSH_BYTES;
+    const unsigned first = server->flush_first, count = server->config.clients_max;
     bool more = false;
-    for (unsigned i = 0; i < server->config.clients_max; i++) {
-        struct server_conn *conn = &server->conns[i];
+    for (unsigned i = 0; i < count; i++) {
+        struct server_conn *conn = &server->conns[(first + i) % count];
+        if (server->stats.bytes_sent >= enough) {
+            server->flush_first = (first + i) % count;
+            return true;
+        }
         if (conn->state != SERVER_CONN_OPEN)
             continue;
         bool has_backlog = conn->has_backlog;

@@ -20,6 +20,7 @@
 #define SERVER_UPLINK_PAUSE_NS     (1 * NS_PER_S)
 #define SERVER_UPLINK_PAUSE_MAX_NS (30 * NS_PER_S)
 #define SERVER_TICK_NS             (50 * NS_PER_MS)
+#define SERVER_FLUSH_BYTES         (256u * 1024u) /**< enough for one turn; a frame is not cut */
 
 /** Answers one request of `type` whose payload is `text` (0-terminated, writable, `bytes` long).
  * Returns the length of the reply written to `reply` (at most `reply_size`), or the negative of an
@@ -134,6 +135,7 @@ struct server {
     char identity[512];   /**< HELLO's text */
     uint32_t clock_flags; /**< HELLO's flags */
     int tick_timer;
+    unsigned flush_first; /**< the connection that the next flush begins with */
     struct log_limit log_limit;
 };
 
@@ -154,8 +156,9 @@ int server_dial(struct server *server, const char *address);
 /** Ends the uplink for good. */
 void server_uplink_close(struct server *server);
 
-/** Sends what can be sent now: call each turn after something was published. Returns true when more
- * could go at once, so that the loop must not sleep. */
+/** Sends what can be sent now, to one subscriber after the other until SERVER_FLUSH_BYTES have
+ * gone: call each turn after something was published. Returns true when more could go at once, so
+ * that the loop must not sleep. */
 bool server_flush(struct server *server, uint64_t now_ns);
 
 /** True while some subscriber has not been sent all it wants (used to drain at shutdown). */

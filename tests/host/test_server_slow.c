@@ -100,6 +100,42 @@ static void remove_folder(char path[40])
 
 /** A Unix socket takes small messages whole or not at all, so every send ends with a full buffer:
  * the next frame must be chosen when there is room again, not before. */
+// A turn copies one large frame, not one for each subscriber; and who comes last in one turn comes
+// first in the next, or he would never get one of a camera that is faster than the copying.
+static void test_a_turn_sends_one_large_frame_and_starves_nobody(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 4, TURNS = 40, FRAME = 300000 };
+    struct bench_client c[CLIENTS];
+    char path[40];
+    make_path(path);
+    bench_open(&b, 400, &usual, path);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        bench_connect_unix(&b, &c[i]);
+        bench_expect(&c[i], WIRE_TYPE_HELLO, &m);
+        bench_subscribe(&c[i], &latest);
+    }
+    uint64_t got[CLIENTS] = {0};
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        bench_publish(&b, FRAME, 0);
+        uint64_t before = b.server.stats.bytes_sent;
+        bench_turn(&b);
+        assert_true(b.server.stats.bytes_sent - before < SERVER_FLUSH_BYTES + FRAME + 1000);
+        for (unsigned i = 0; i < CLIENTS; i++) {
+            while (bench_read(&c[i], 2 * FRAME) > 0)
+                ;
+            while (bench_take(&c[i], &m))
+                got[i]++;
+        }
+    }
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        assert_in_range(got[i], TURNS / CLIENTS / 2, TURNS);
+        bench_hang_up(&c[i]);
+    }
+    bench_close(&b);
+    remove_folder(path);
+}
+
 static void test_no_frame_ages_before_its_first_byte(void **state)
 {
     (void)state;
@@ -346,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slow_latest_gets_the_newest),
+        cmocka_unit_test(test_a_turn_sends_one_large_frame_and_starves_nobody),
         cmocka_unit_test(test_no_frame_ages_before_its_first_byte),
         cmocka_unit_test(test_new_subscription_replaces_what_has_not_begun),
         cmocka_unit_test(test_replies_go_before_the_next_record),
