@@ -106,7 +106,9 @@ static int watch_signals(struct node *node)
 static int map_store(struct node *node)
 {
     uint64_t bytes = node->config.store_memory;
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+    // 4 GiB, the most that can be configured, is more than a 32-bit machine can name.
+    size_t mapped = (size_t)base_min_u64(bytes, SIZE_MAX);
+    void *memory = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED) {
         log_error("cannot map store.memory = %llu MiB: %s", (unsigned long long)(bytes >> 20),

@@ -187,7 +187,7 @@ static int get(const uint8_t *in, size_t bytes, void *out, const struct message 
 {
     if (bytes < 2)
         return -EBADMSG;
-    const size_t sent = load(in, 2);
+    const size_t sent = (size_t)load(in, 2);
     if (sent < 2 || sent > bytes)
         return -EBADMSG;
     memset(out, 0, m->struct_bytes);

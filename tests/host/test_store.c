@@ -15,18 +15,17 @@
 #include "app/config.h"
 #include "net/server.h"
 
-#define RECORDS_BYTES                                                                              \
-    ((uint64_t)(STORE_RECORDS_MAX + STORE_PINNED_MAX) * sizeof(struct store_record))
+#define RECORDS_BYTES ((size_t)(STORE_RECORDS_MAX + STORE_PINNED_MAX) * sizeof(struct store_record))
 
 struct fixture {
     struct store store;
     void *memory;
-    uint64_t bytes;
+    size_t bytes;
 };
 
 static void open_store(struct fixture *f, uint32_t blocks)
 {
-    f->bytes = RECORDS_BYTES + (uint64_t)blocks * (STORE_BLOCK_BYTES + sizeof(uint32_t));
+    f->bytes = RECORDS_BYTES + (size_t)blocks * (STORE_BLOCK_BYTES + sizeof(uint32_t));
     f->memory = mmap(NULL, f->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(f->memory != MAP_FAILED);
     assert_int_equal(store_init(&f->store, f->memory, f->bytes), 0);

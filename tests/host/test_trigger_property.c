@@ -348,7 +348,7 @@ static void finish(void)
 
 static void run_schedule(uint64_t seed)
 {
-    memset(s.delivered, 0, reference.count * sizeof s.delivered[0]);
+    memset(s.delivered, 0, (size_t)reference.count * sizeof s.delivered[0]);
     s.seed = seed;
     s.random = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
     s.opened = s.holding = 0;

@@ -55,7 +55,7 @@ size_t peer_make_hello(uint8_t *out, uint64_t boot_id)
 size_t peer_make_frame(uint8_t *out, uint64_t boot_id, uint64_t sequence)
 {
     uint8_t payload[PEER_MESSAGE_MAX];
-    size_t jpeg_bytes = 100 + sequence % 1000;
+    size_t jpeg_bytes = 100 + (size_t)(sequence % 1000);
     const struct wire_frame frame = {.format = 1,
                                      .quality = 80,
                                      .boot_id = boot_id,

@@ -63,7 +63,7 @@ void bench_open(struct bench *bench, uint32_t blocks, const struct server_config
     memset(bench, 0, sizeof *bench);
     log_set_level(LOG_LEVEL_ERROR);
     bench->bytes = (STORE_RECORDS_MAX + STORE_PINNED_MAX) * sizeof(struct store_record) +
-                   (uint64_t)blocks * (STORE_BLOCK_BYTES + sizeof(uint32_t));
+                   (size_t)blocks * (STORE_BLOCK_BYTES + sizeof(uint32_t));
     bench->memory =
         mmap(NULL, bench->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(bench->memory != MAP_FAILED);

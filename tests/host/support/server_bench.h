@@ -13,7 +13,7 @@ struct bench {
     struct store store;
     struct server server;
     void *memory;
-    uint64_t bytes;
+    size_t bytes;
     unsigned port;
     uint64_t now_ns;   /**< of the last turn */
     unsigned triggers; /**< TRIGGER requests that reached the application */
