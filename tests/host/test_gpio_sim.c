@@ -10,6 +10,7 @@
 #include "tests/host/support/gpio_contract.h"
 #include "tests/host/support/gpio_sim.h"
 
+#ifdef HAVE_GPIOD
 // A simulated line tells of an edge in an interrupt of its own: edges in no time would become one.
 static int drive(const char *line, bool high)
 {
@@ -17,6 +18,7 @@ static int drive(const char *line, bool high)
     usleep(1000);
     return status;
 }
+#endif
 
 static void needs_simulated_lines(void **state)
 {
