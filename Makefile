@@ -237,7 +237,7 @@ FAULTY := $(BUILD)/obj/hal/camera_libcamera_faulty.o
 $(FAULTY): hal/camera_libcamera.cpp $(BUILD)/flags
 	$(call compile,$(CXX) $(CPPFLAGS) -DPINHOLE_FAULT_HOOKS $(CXXFLAGS))
 RECOVERY := $(BUILD)/tests/test_camera_libcamera_recovery
-$(RECOVERY): LDFLAGS += $(foreach name,malloc calloc realloc _Znwm,-Wl$(COMMA)--wrap=$(name))
+$(RECOVERY): LDFLAGS += $(foreach name,malloc calloc realloc _Znwm _Znwj,-Wl$(COMMA)--wrap=$(name))
 $(RECOVERY): $(call obj,tests/host/test_camera_libcamera_recovery.c) $(FAULTY) $(TEST_PARTS)
 	$(call link,$(CXX),$(TEST_LIBS) $(LIBCAMERA_LIBS))
 $(BUILD)/tests/pinhole-faulty: $(call obj,app/main.c tests/host/support/libcamera_faults.c) $(FAULTY) $(LIB_NODE)

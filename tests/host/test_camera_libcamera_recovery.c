@@ -31,6 +31,10 @@ int main(void)
 
 // The linker sends every allocation of our own objects here (--wrap), libcamera's go past it.
 static _Atomic unsigned long own_allocations;
+#if SIZE_MAX == UINT32_MAX // operator new has the type of a size in its name
+#define __real__Znwm __real__Znwj
+#define __wrap__Znwm __wrap__Znwj
+#endif
 void *__real__Znwm(size_t bytes);
 void *__wrap__Znwm(size_t bytes);
 void *__real_malloc(size_t bytes);
