@@ -101,7 +101,7 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz install clean \
-  check-libcamera check-vm
+  check-arm check-libcamera check-vm
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
@@ -145,9 +145,10 @@ fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one
 	+@$(SUBMAKE) FUZZ=1 CC=clang BUILD=build/fuzz WITHOUT="libcamera gpiod" fuzzers
 	@BUILD=build/fuzz tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_NAMES)
 
+check-arm: ## the C tests and a node on 64-bit and 32-bit ARM, emulated
 check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
 check-vm: ## triggers on simulated GPIO lines, a USB camera: the kernel's drivers, in a virtual machine
-check-libcamera check-vm:
+check-arm check-libcamera check-vm:
 	@tools/setup.sh $@
 	@tools/$@.sh
 
@@ -185,7 +186,7 @@ $(LIB_SUPPORT): $(call obj,$(SUPPORT_C))
 %.a:
 	$(say) AR $@
 	@mkdir -p $(@D)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # The sanitizers' run-time comes with the program that loads it: undefined symbols are no error there.
 LIB_MAP := $(wildcard net/libpinhole.map)

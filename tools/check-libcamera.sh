@@ -54,7 +54,6 @@ mount_tree() {
     for node in null zero full random urandom tty; do
         : >"$tree/dev/$node" && mount --bind "/dev/$node" "$tree/dev/$node" || return
     done
-    [ -e "$tree/usr/bin/awk" ] || ln -s mawk "$tree/usr/bin/awk" # alternatives are not set up
     mkdir "$tree"/dev/{shm,pts}
     mount -t devpts -o newinstance,ptmxmode=0666 devpts "$tree/dev/pts"
     ln -s pts/ptmx "$tree/dev/ptmx"

@@ -4,7 +4,8 @@
 #   tools/rootfs.sh SUITE "package package ..."        SUITE: bookworm, trixie, testing
 # The packages are unpacked, not configured (no maintainer script runs): enough to boot a test
 # script, to chroot and to compile. Cached below ${XDG_CACHE_HOME:-~/.cache}/pinhole/rootfs by
-# suite, package list and this script; treat the printed tree as read-only.
+# suite, package list and this script; treat the printed tree as read-only. A package of another
+# architecture is named with it (libc6-dev:arm64); apt knows that architecture in the tree alone.
 #   MIRROR=URL    default: the one of the host's apt sources, else http://deb.debian.org/debian
 set -euo pipefail
 
@@ -13,6 +14,8 @@ suite=${1:?usage: tools/rootfs.sh SUITE \"packages\"}
 base="base-files base-passwd bash coreutils dash diffutils findutils grep gzip hostname libc-bin mawk mount procps sed tar util-linux"
 # shellcheck disable=SC2086 # a list of words
 packages=$(printf "%s\n" $base ${2:-} | sort -u | paste -sd, -)
+architectures=$({ dpkg --print-architecture && grep -o ':[^,]*' <<<"$packages" | tr -d :; } |
+    awk '!seen[$0]++' | paste -sd, - || true)
 
 host_mirror() {
     cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources \
@@ -39,6 +42,7 @@ if [ ! -e "$tree.made" ]; then
     # Debian testing's Release file lapses a week after it was made, and mirrors may be older.
     # Before Debian 13 the /bin, /lib links were made by a maintainer script.
     if ! mmdebstrap --quiet --variant=extract --include="$packages" \
+        --architectures="$architectures" \
         --hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr \
         --aptopt='Acquire::Check-Valid-Until "false"' \
         --aptopt='Acquire::Retries "3"' \
@@ -58,6 +62,7 @@ if [ ! -e "$tree.made" ]; then
     for modules in "$tree"/usr/lib/modules/*/; do
         [ ! -d "$modules" ] || depmod -b "$tree" "$(basename "$modules")"
     done
+    ln -sf mawk "$tree/usr/bin/awk"
     [ ! -x "$tree/usr/bin/gcc" ] || ln -sf gcc "$tree/usr/bin/cc"
     [ ! -x "$tree/usr/bin/g++" ] || ln -sf g++ "$tree/usr/bin/c++"
     : >"$tree.made"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Runs the test programs in $BUILD/tests and the scripts tests/host/test_*.{sh,py}, two at a time.
 #   T=NAME        only those whose name contains NAME
+#   TEST_EMULATOR=CMD   only the programs, which CMD runs: they are another machine's
 #   TEST_JOBS=N   how many at a time         TEST_TIMEOUT=N   seconds each may take
 # One line per program; what a failed one wrote follows it. Each cmocka case counts, a script counts
 # as one. A script's exit status 77 means skipped; its last line of output is the reason. Last line:
@@ -21,7 +22,7 @@ unset CMOCKA_MESSAGE_OUTPUT CMOCKA_XML_FILE MAKEFLAGS MAKELEVEL MFLAGS
 # Scripts first: they run whole nodes and take longest.
 tests=()
 for script in tests/host/test_*.py tests/host/test_*.sh; do
-    [ -e "$script" ] && tests+=("$script")
+    [ -e "$script" ] && [ -z "${TEST_EMULATOR:-}" ] && tests+=("$script")
 done
 for source in tests/host/test_*.c tests/host/fuzz_*.c; do
     name=$(basename "$source" .c)
@@ -56,6 +57,7 @@ run_one() {
         command+=("$corpus")
         ;;
     esac
+    [ -z "${TEST_EMULATOR:-}" ] || command=("$TEST_EMULATOR" "${command[@]}")
     start=$EPOCHREALTIME
     timeout --kill-after=10 "$limit" "${command[@]}" >"$log" 2>&1 </dev/null || status=$?
     local took=$(((${EPOCHREALTIME/[.,]/} - ${start/[.,]/}) / 1000))

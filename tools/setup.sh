@@ -21,6 +21,7 @@ test | bench) needs="$build $test" wants="$build_wants $test_wants" ;;
 lint) needs="$build $lint" wants=$build_wants ;;
 size) needs="$build binutils" wants=$build_wants ;;
 fuzz) needs="$build $fuzz" wants="" ;;
+check-arm) needs="make $mirror" wants="" ;;
 check-libcamera) needs="$build $mirror" wants="" ;;
 check-vm) needs="$build $mirror $vm" wants="" ;;
 *)
