@@ -62,6 +62,17 @@ const uint8_t jpeg_header_tables[JPEG_TABLES_BYTES] = {
 };
 // clang-format on
 
+const uint8_t *jpeg_header_table(unsigned index, uint32_t *bytes)
+{
+    for (const uint8_t *table = jpeg_header_tables + 4;; table += *bytes, index--) {
+        *bytes = 1 + 16;
+        for (unsigned i = 1; i <= 16; i++)
+            *bytes += table[i];
+        if (index == 0)
+            return table;
+    }
+}
+
 static void scale(uint8_t out[64], const uint8_t table[64], unsigned quality)
 {
     uint32_t percent = quality < 50 ? 5000 / quality : 200 - 2 * quality;
@@ -141,11 +152,10 @@ static uint8_t *put_frame(uint8_t *out, const struct jpeg_input *input)
 // Each table in a segment of its own.
 static uint8_t *put_codes(uint8_t *out, uint8_t count)
 {
-    const uint8_t *table = jpeg_header_tables + 4;
-    for (uint8_t i = 0; i < count; i++) {
-        uint32_t bytes = 1 + 16 + (i % 2 ? 162 : 12);
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t bytes;
+        const uint8_t *table = jpeg_header_table(i, &bytes);
         out = put(put_marker(out, 0xc4, bytes), table, bytes);
-        table += bytes;
     }
     return out;
 }

@@ -194,31 +194,27 @@ static void repeat_rows(const uint8_t **rows, uint32_t have, uint32_t want)
 }
 
 // A camera's frame is always cold, and no hardware prefetcher follows sixteen rows at once. While
-// an MCU row is coded, the next one's cache lines are asked for, some with each MCU: a sixth of an
-// encode at 1080p.
+// an MCU row is coded, the next one's cache lines are asked for, some with each MCU.
 static void set_ahead(struct jpeg_input *input, uint32_t row)
 {
     uint32_t rows = base_min_u32(input->mcu_rows, input->height - row);
     bool is_halved = input->mcu_rows == 16;
-    unsigned planes = 0;
-    for (unsigned i = 0; i < HAL_CAMERA_PLANES_MAX && rows > 0; i++) {
+    input->ahead_count = rows > 0 ? hal_pixel_format_planes(input->format) : 0;
+    for (unsigned i = 0; i < input->ahead_count; i++) {
         const struct hal_plane *plane = &input->plane[i];
-        if (!plane->data)
-            break;
         uint32_t plane_rows = i > 0 && is_halved ? rows / 2 : rows;
         uint32_t at = i > 0 && is_halved ? row / 2 : row;
         // An MCU is 16 bytes wide; 32 of YUYV, 8 of a chroma plane that is not interleaved.
         uint32_t shift = input->format == HAL_PIXEL_YUYV              ? 1
                          : i > 0 && input->format == HAL_PIXEL_YUV420 ? 3
                                                                       : 2;
-        input->ahead[planes++] = (struct jpeg_ahead){
+        input->ahead[i] = (struct jpeg_ahead){
             .first = plane_row(plane, at),
             .stride = plane->stride,
             .line_shift = shift,
             .lines_per_mcu = plane_rows >> shift,
         };
     }
-    input->ahead_count = planes;
 }
 
 void jpeg_input_fill(struct jpeg_input *input, uint32_t row)

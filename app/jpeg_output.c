@@ -6,9 +6,9 @@
 
 static void set_limit(struct jpeg_output *out)
 {
-    out->is_bouncing = (size_t)(out->area_end - out->area) < JPEG_MCU_BYTES;
-    out->at = out->is_bouncing ? out->bounce : out->area;
-    out->limit = out->is_bouncing ? out->bounce : out->area_end - JPEG_MCU_BYTES;
+    bool has_room = (size_t)(out->area_end - out->area) >= JPEG_MCU_BYTES;
+    out->at = has_room ? out->area : out->bounce;
+    out->limit = has_room ? out->area_end - JPEG_MCU_BYTES : out->bounce;
 }
 
 void jpeg_output_init(struct jpeg_output *out, const struct jpeg_sink *sink, uint32_t bytes_max)
@@ -56,7 +56,7 @@ int jpeg_output_put(struct jpeg_output *out, const uint8_t *bytes, uint32_t coun
 
 int jpeg_output_turn(struct jpeg_output *out)
 {
-    if (out->is_bouncing)
+    if (out->limit == out->bounce)
         return jpeg_output_put(out, out->bounce, (uint32_t)(out->at - out->bounce));
     out->bytes += (uint32_t)(out->at - out->area);
     out->area = out->at;

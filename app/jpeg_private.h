@@ -53,15 +53,14 @@ void jpeg_input_fill(struct jpeg_input *input, uint32_t row);
 // ---- output ----
 
 /** The sink's areas, cut at the cap. Who writes takes `at` and sets it behind the last byte; while
- * it is not beyond `limit` there is room for JPEG_MCU_BYTES. Near the end of an area `at` points
- * into `bounce`, whose bytes are handed on by the next jpeg_output_turn(). */
+ * it is not beyond `limit` there is room for JPEG_MCU_BYTES. Near the end of an area both
+ * point into `bounce`, whose bytes are handed on by the next jpeg_output_turn(). */
 struct jpeg_output {
     struct jpeg_sink sink;
     uint8_t *at, *limit;
     uint8_t *area, *area_end; // what is free of the current area
     uint32_t bytes;           // in areas; exact after a turn
     uint32_t bytes_left;      // of the cap, beyond the current area
-    bool is_bouncing;
     uint8_t bounce[JPEG_MCU_BYTES];
 };
 
@@ -78,6 +77,8 @@ int jpeg_output_put(struct jpeg_output *output, const uint8_t *bytes, uint32_t c
 void jpeg_header_quantisers(uint8_t luma[64], uint8_t chroma[64], unsigned quality);
 /** T.81 Annex K.3 as one DHT segment: DC and AC for luma, then both for chroma. */
 extern const uint8_t jpeg_header_tables[JPEG_TABLES_BYTES];
+/** One of the four in it: class and id in one byte, 16 counts, the values. Sets their bytes. */
+const uint8_t *jpeg_header_table(unsigned index, uint32_t *bytes);
 /** Natural index of the coefficient at each place of the zigzag. */
 extern const uint8_t jpeg_header_zigzag[64];
 /** SOI and the JFIF marker. Returns the bytes written to `out`. */

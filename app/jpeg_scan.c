@@ -4,13 +4,13 @@
 #include <string.h>
 
 // T.81 Annex C: codes of one length count up, a longer one begins at twice what follows them.
-// `table` is 16 counts and then the values, as in a DHT segment.
-static void build_codes(uint32_t *codes, const uint8_t *table)
+static void build_codes(uint32_t *codes, unsigned index)
 {
-    const uint8_t *value = table + 16;
+    uint32_t bytes;
+    const uint8_t *count = jpeg_header_table(index, &bytes) + 1, *value = count + 16;
     uint32_t code = 0;
     for (uint32_t length = 1; length <= 16; length++, code <<= 1)
-        for (uint8_t i = 0; i < table[length - 1]; i++, code++, value++) {
+        for (uint8_t i = 0; i < count[length - 1]; i++, code++, value++) {
             uint32_t size = *value & 0x0f; // of the bits that follow
             codes[*value] = code << size << 5 | (length + size);
         }
@@ -18,12 +18,9 @@ static void build_codes(uint32_t *codes, const uint8_t *table)
 
 void jpeg_scan_init(struct jpeg_scan *scan)
 {
-    const uint8_t *table = jpeg_header_tables + 4;
     for (unsigned i = 0; i < 2; i++) {
-        build_codes(scan->codes[i].dc, table + 1);
-        table += 1 + 16 + 12;
-        build_codes(scan->codes[i].ac, table + 1);
-        table += 1 + 16 + 162;
+        build_codes(scan->codes[i].dc, 2 * i);
+        build_codes(scan->codes[i].ac, 2 * i + 1);
     }
     for (int value = -JPEG_VALUE_MAX; value <= JPEG_VALUE_MAX; value++) {
         uint32_t magnitude = (uint32_t)(value < 0 ? -value : value);

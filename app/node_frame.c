@@ -23,15 +23,6 @@ static uint32_t row_bytes(const struct hal_frame *frame, unsigned plane)
     }
 }
 
-static unsigned plane_count(enum hal_pixel_format format)
-{
-    switch (format) {
-    case HAL_PIXEL_YUV420: return 3;
-    case HAL_PIXEL_NV12: return 2;
-    default: return 1;
-    }
-}
-
 /** NULL when the frame can be encoded, else what is wrong with it, in `text`. */
 static const char *find_fault(const struct node *node, const struct hal_frame *frame, char *text,
                               size_t size)
@@ -51,7 +42,7 @@ static const char *find_fault(const struct node *node, const struct hal_frame *f
                  frame->bytes);
         return text;
     }
-    for (unsigned i = 0; i < plane_count(frame->format); i++) {
+    for (unsigned i = 0; i < hal_pixel_format_planes(frame->format); i++) {
         bool is_chroma = i > 0;
         uint32_t rows = is_chroma ? frame->height / 2 : frame->height;
         if (frame->plane[i].stride >= row_bytes(frame, i) && frame->plane[i].rows >= rows)

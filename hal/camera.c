@@ -36,6 +36,15 @@ int hal_pixel_format_parse(const char *name)
     return -EINVAL;
 }
 
+unsigned hal_pixel_format_planes(enum hal_pixel_format format)
+{
+    switch (format) {
+    case HAL_PIXEL_YUV420: return 3;
+    case HAL_PIXEL_NV12: return 2;
+    default: return 1;
+    }
+}
+
 static bool has_feature(const struct hal_camera_ops *camera, const char *name)
 {
     const struct hal_feature *feature;

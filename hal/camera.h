@@ -38,6 +38,8 @@ enum hal_pixel_format {
 BASE_EXPORT const char *hal_pixel_format_name(enum hal_pixel_format format);
 /** The format of that name, HAL_PIXEL_ANY for "any", or -EINVAL. */
 int hal_pixel_format_parse(const char *name);
+/** How many planes a picture in that format has, 1 to HAL_CAMERA_PLANES_MAX; 1 for MJPEG. */
+unsigned hal_pixel_format_planes(enum hal_pixel_format format);
 
 /** One size that a camera offers. `framerate_max` 0 = not known. */
 struct hal_camera_mode {

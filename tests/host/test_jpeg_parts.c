@@ -180,12 +180,34 @@ static void test_exif_limits(void **state)
     assert_int_equal(get(find(out + 6, bytes - 6, directory, 0x8827), 2), 65535);
 }
 
+// A camera may leave in a frame what an earlier format had there.
+static void test_lines_ahead_are_of_planes_in_use(void **state)
+{
+    (void)state;
+    static uint8_t picture[16 * 16], scratch[JPEG_SCRATCH_BYTES];
+    static struct jpeg_input input;
+    struct hal_frame frame = {
+        .format = HAL_PIXEL_GREY,
+        .width = 16,
+        .height = 16,
+        .plane = {{picture, 16, 16}, {picture, 8, 1}, {picture, 8, 1}},
+    };
+    assert_int_equal(jpeg_input_init(&input, &frame, JPEG_CHROMA_420, scratch), 0);
+    jpeg_input_fill(&input, 0);
+    assert_int_equal(input.ahead_count, 1);
+    jpeg_input_fill(&input, 8); // none after the last
+    assert_int_equal(input.ahead_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unpack_twins),         cmocka_unit_test(test_every_mean),
-        cmocka_unit_test(test_exif_says_everything), cmocka_unit_test(test_exif_dates),
+        cmocka_unit_test(test_unpack_twins),
+        cmocka_unit_test(test_every_mean),
+        cmocka_unit_test(test_exif_says_everything),
+        cmocka_unit_test(test_exif_dates),
         cmocka_unit_test(test_exif_limits),
+        cmocka_unit_test(test_lines_ahead_are_of_planes_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
