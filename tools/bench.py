@@ -284,19 +284,36 @@ def can_be_first():
                           stderr=subprocess.DEVNULL).returncode == 0
 
 
+LATENCY = ("latency_p50", "latency_p99", "beyond_p50", "beyond_p99")
+
+
 def latency():
-    """With node and subscribers before all else on the machine, so that it is theirs alone."""
+    """Each at real-time priority, so that nothing else on the machine comes before it. The
+    reference does without all that a node does: bare encode, one blocking send() a reader."""
     first = ("chrt", "-f", "10") if can_be_first() else ()
-    say("latency at 30 frames/s, ms" + (", node and subscribers at real-time priority" if first
-                                        else ", at normal priority: other work enters"))
-    say("size       subscribers  encode p99   p50    p99   beyond the encode p50    p99 (<= 0.50)")
+    say(f"latency, ms; medians of {ROUNDS} alternating runs of {6 * ROUND} frames" +
+        (" at real-time priority" if first else ", at normal priority: other work enters") +
+        "; reference: bare encode, then a plain send() to each of as many readers")
+    say("                        ------------- node --------------   ----------- reference -------")
+    say("                                       beyond its encode                   beyond its encode")
+    say("size       subscribers     p50    p99    p50    p99 (<= 0.50)  p50    p99    p50    p99")
     for width, height in SIZES[-2:]:
-        node = Node(width, height, framerate=30, tool=first, count_heap=False)
+        node = Node(width, height, tool=first, count_heap=False)
         for count in (1, 4):
-            run = node.subscribe(count, frames=6 * ROUND, tool=first)
-            say(f"{width}x{height:<5} {count:11} {run['encode_p99']:11.2f} "
-                f"{run['latency_p50']:6.2f} {run['latency_p99']:6.2f} "
-                f"{run['beyond_p50']:21.2f} {run['beyond_p99']:6.2f}")
+            plain = Encoder(f"send {count}", width, height, tool=first)
+            runs, references = [], []
+            for _ in range(ROUNDS):
+                node.resume()
+                runs.append(node.subscribe(count, frames=6 * ROUND, tool=first))
+                node.pause()
+                plain.run(WARMUP)
+                references.append(plain.run(6 * ROUND))
+            plain.stop()
+            line = f"{width}x{height:<5} {count:11} "
+            for results in (runs, references):
+                line += "".join(f" {median(r[key] for r in results):6.2f}" for key in LATENCY)
+                line += " " * 7
+            say(line.rstrip())
         node.stop()
 
 
@@ -486,21 +503,47 @@ def natural_order(table):
     return ",".join(str(value) for value in out)
 
 
-def peer_commands(width, height, raw, tables):
+FFMPEG = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"]
+
+
+def ffmpeg_encoder(tables):
+    return ["-vf", "scale=in_range=pc:out_range=pc", "-c:v", "mjpeg", "-pix_fmt", "yuvj422p",
+            "-qmin", "8", "-qmax", "8", "-q:v", "8", "-intra_matrix", natural_order(tables[0]),
+            "-chroma_intra_matrix", natural_order(tables[1])]
+
+
+def finer_tables(tables, video, octets):
+    """The quantiser tables with which ffmpeg's frames have as many octets: these, times a factor
+    that is searched for."""
+    low, high, found = 0.5, 1.0, tables
+    for _ in range(7):
+        factor = (low + high) / 2
+        found = {i: bytes(max(1, round(step * factor)) for step in table)
+                 for i, table in tables.items()}
+        out = subprocess.run([*FFMPEG, *video, *ffmpeg_encoder(found), "-f", "mjpeg", "pipe:1"],
+                             check=True, capture_output=True).stdout
+        low, high = (factor, high) if len(out) / ROUND > octets else (low, factor)
+    return found
+
+
+def compare(tables, ours):
+    pairs = [pair for i in (0, 1) for pair in zip(tables.get(i, ()), ours[i])]
+    if len(pairs) != 128 or any(step > our for step, our in pairs):
+        return "DIFFER"
+    return "equal" if all(step == our for step, our in pairs) else "finer"
+
+
+def peer_commands(width, height, raw, tables, octets):
     """Peers as {name: (program, command, port)}, and what each program's reading alone takes."""
     # One file per frame, in the page cache, read over and over.
     feed = (f"multifilesrc location={raw}/%03d.raw start-index=0 stop-index={ROUND - 1} loop=true "
             f"! rawvideoparse format=yuy2 width={width} height={height} framerate=30/1 "
             "! identity sync=true").split()
     video = ["-f", "rawvideo", "-pix_fmt", "yuyv422", "-video_size", f"{width}x{height}",
-             "-framerate", "30"]
-    quiet = ["-hide_banner", "-loglevel", "error", "-nostdin"]
-    ffmpeg = ["ffmpeg", *quiet, "-re", "-stream_loop", "-1", *video, "-i", f"{raw}/all.raw"]
-    mjpeg = ["-vf", "scale=in_range=pc:out_range=pc", "-c:v", "mjpeg", "-pix_fmt", "yuvj422p",
-             "-qmin", "8", "-qmax", "8", "-q:v", "8",
-             "-intra_matrix", natural_order(tables[0]),
-             "-chroma_intra_matrix", natural_order(tables[1])]
-    port = [free_port() for _ in range(3)]
+             "-framerate", "30", "-i", f"{raw}/all.raw"]
+    ffmpeg = [*FFMPEG, "-re", "-stream_loop", "-1", *video]
+    port = [free_port() for _ in range(4)]
+    finer = finer_tables(tables, video, octets) if shutil.which("ffmpeg") else tables
 
     def listen(number):
         return ["-f", "mjpeg", f"tcp://127.0.0.1:{number}?listen=1"]
@@ -509,10 +552,11 @@ def peer_commands(width, height, raw, tables):
         "GStreamer": ("gst-launch-1.0", [
             "gst-launch-1.0", "-q", *feed, "!", "jpegenc", f"quality={PEER_QUALITY}", "!",
             "tcpserversink", "host=127.0.0.1", f"port={port[0]}"], port[0]),
-        "ffmpeg": ("ffmpeg", ffmpeg + mjpeg + listen(port[1]), port[1]),
+        "ffmpeg": ("ffmpeg", ffmpeg + ffmpeg_encoder(tables) + listen(port[1]), port[1]),
+        "ffmpeg, as large": ("ffmpeg", ffmpeg + ffmpeg_encoder(finer) + listen(port[2]), port[2]),
         # At its cheapest: one thread, the standard's Huffman tables instead of a frame's own.
-        "ffmpeg 1t": ("ffmpeg", ffmpeg + mjpeg + ["-threads", "1", "-huffman", "default"] +
-                      listen(port[2]), port[2]),
+        "ffmpeg, 1 thread": ("ffmpeg", ffmpeg + ffmpeg_encoder(tables) + [
+            "-threads", "1", "-huffman", "default"] + listen(port[3]), port[3]),
     }, {"gst-launch-1.0": ["gst-launch-1.0", "-q", *feed, "!", "fakesink"],
         "ffmpeg": ffmpeg + ["-c", "copy", "-f", "null", "-"]}
 
@@ -525,10 +569,10 @@ def first_frame(node):
         return file.read()
 
 
-PEER_LIMITS = {"GStreamer": 0.70, "ffmpeg": 0.35, "ffmpeg 1t": 0.35}
+PEER_LIMITS = {"gst-launch-1.0": 0.70, "ffmpeg": 0.35}
 # ffmpeg's first quantiser step is 8 whatever the matrix says; at this quality libjpeg's is too, for
 # luma and chroma, so all 128 steps can be equal. Its rounding is its own, towards zero, and
-# takes a tenth of the bytes away.
+# takes a tenth of the bytes away; with finer steps it has as many bytes instead.
 PEER_QUALITY = 76
 
 
@@ -545,9 +589,9 @@ def peers(width, height):
             with open(f"{raw}/{index:03d}.raw", "wb") as one:
                 one.write(whole.read(2 * width * height))
     node = Node(width, height, "YUYV", "422", framerate=30, quality=PEER_QUALITY)
-    node.subscribe(1, frames=ROUND)  # by then it knows how large its frames are
+    octets = node.subscribe(1, frames=ROUND)["bytes"]
     tables = tables_of(first_frame(node))
-    commands, feed_commands = peer_commands(width, height, raw, tables)
+    commands, feed_commands = peer_commands(width, height, raw, tables, octets)
     commands = {name: c for name, c in commands.items() if shutil.which(c[0])}
     if not commands:
         say("neither GStreamer nor ffmpeg is installed: make bench PEERS=1")
@@ -566,10 +610,11 @@ def peers(width, height):
     for name, runs in found.items():
         cpu = median(r["cpu_ms"] for r in runs)
         feed = median(r["cpu_ms"] for r in feeds[commands[name][0]])
-        same = all(runs[-1]["tables"].get(i) == tables.get(i) for i in (0, 1))
-        say(f"{name:10} {cpu:6.2f} ms; node {ours:5.2f} = {ours / cpu:.2f} x (<= "
-            f"{PEER_LIMITS[name]:.2f}); its feed alone {feed:5.2f}, without it "
-            f"{ours / (cpu - feed):.2f} x; quantiser tables {'equal' if same else 'DIFFER'}, "
+        limit = PEER_LIMITS[commands[name][0]]
+        say(f"{name:16} {cpu:6.2f} ms; node {ours:5.2f} = {ours / cpu:.2f} x (<= "
+            f"{limit:.2f}); its feed alone {feed:5.2f}, without it "
+            f"{ours / (cpu - feed):.2f} x; quantiser tables "
+            f"{compare(runs[-1]['tables'], tables)}, "
             f"bytes/ours {median(r['bytes'] for r in runs) / median(r['bytes'] for r in own):.3f}")
 
 

@@ -16,9 +16,9 @@
 
 #include "hal/base.h"
 #include "net/pinhole.h"
+#include "tests/host/support/latency.h"
 
 #define SUBSCRIBERS_MAX 16u
-#define SAMPLES_MAX     100000u
 
 /** What the kernel and the heap counter say of the node. */
 struct view {
@@ -26,8 +26,7 @@ struct view {
 };
 
 static struct pinhole *subscriber[SUBSCRIBERS_MAX];
-static double latency_ms[SAMPLES_MAX], beyond_ms[SAMPLES_MAX], encode_ms[SAMPLES_MAX];
-static unsigned samples;
+static struct latency latency;
 static uint64_t bytes_total;
 static const char *heap_file;
 static long node_pid;
@@ -69,27 +68,8 @@ static struct view look(uint64_t frame_id)
 
 static void measure(const struct pinhole_frame *f)
 {
-    uint64_t ready_ns = f->timestamp_ns + f->acquired_us * NS_PER_US;
-    double whole = ((double)f->received_ns - (double)ready_ns) / 1e6;
-    double encode = (f->encoded_us - f->encode_start_us) / 1e3;
-    if (samples == SAMPLES_MAX)
-        return;
-    latency_ms[samples] = whole;
-    encode_ms[samples] = encode;
-    beyond_ms[samples++] = whole - encode;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double percentile(double *values, double share)
-{
-    qsort(values, samples, sizeof(*values), by_value);
-    unsigned i = (unsigned)(share * samples);
-    return samples ? values[i < samples ? i : samples - 1] : 0;
+    latency_add(&latency, f->timestamp_ns + f->acquired_us * NS_PER_US,
+                (f->encoded_us - f->encode_start_us) * NS_PER_US, f->received_ns);
 }
 
 // The next frame of the subscriber, 0 when nothing whole is there. Its frame id, else.
@@ -140,19 +120,15 @@ static uint64_t receive(unsigned count, uint64_t until, bool is_counted)
 static void report(const struct view *a, const struct view *b)
 {
     double frames = (double)(b->frame_id - a->frame_id);
-    double whole_50 = percentile(latency_ms, 0.5), whole_99 = percentile(latency_ms, 0.99);
-    double beyond_50 = percentile(beyond_ms, 0.5), beyond_99 = percentile(beyond_ms, 0.99);
-    double encode_50 = percentile(encode_ms, 0.5), encode_99 = percentile(encode_ms, 0.99);
-    printf(
-        "{\"frames\": %.0f, \"received\": %u, \"cpu_ns\": %llu, \"switches\": %.2f, "
-        "\"heap_calls\": %llu, \"bytes\": %.0f, \"latency_p50\": %.3f, \"latency_p99\": %.3f, "
-        "\"beyond_p50\": %.3f, \"beyond_p99\": %.3f, \"encode_p50\": %.3f, \"encode_p99\": %.3f, "
-        "\"last_id\": %llu}\n",
-        frames, samples, (unsigned long long)(b->cpu_ns - a->cpu_ns),
-        (double)(b->switches - a->switches) / frames,
-        (unsigned long long)(b->heap_calls - a->heap_calls),
-        samples ? (double)bytes_total / samples : 0, whole_50, whole_99, beyond_50, beyond_99,
-        encode_50, encode_99, (unsigned long long)b->frame_id);
+    printf("{\"frames\": %.0f, \"received\": %u, \"cpu_ns\": %llu, \"switches\": %.2f, "
+           "\"heap_calls\": %llu, \"bytes\": %.0f, \"last_id\": %llu, ",
+           frames, latency.count, (unsigned long long)(b->cpu_ns - a->cpu_ns),
+           (double)(b->switches - a->switches) / frames,
+           (unsigned long long)(b->heap_calls - a->heap_calls),
+           latency.count ? (double)bytes_total / latency.count : 0,
+           (unsigned long long)b->frame_id);
+    latency_print(&latency);
+    printf("}\n");
 }
 
 static const struct pinhole_subscription wish = {

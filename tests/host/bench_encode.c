@@ -2,10 +2,11 @@
 // The reference of `make bench`: encoders alone, on the frames that the replay camera shows.
 //   bench_encode ENCODER DIR FORMAT WIDTH HEIGHT FRAMERATE CHROMA QUALITY
 // ENCODER is `bare` (libjpeg-turbo's raw-data API, planar or grey input, one encode after another
-// into one buffer), `turbo` (TurboJPEG's own API, planar or grey input), `own` (app/jpeg, any
-// input) or `raw FILE` (writes frames to a file, for other programs). Each line "N" on stdin
-// encodes the next N frames, paced by the camera, and prints frames, CPU nanoseconds of the encodes
-// alone and JPEG bytes as one line of JSON. "0" or the end of stdin ends it.
+// into one buffer), `send N` (the same, and each JPEG to N plain readers over TCP), `turbo`
+// (TurboJPEG's own API, planar or grey input), `own` (app/jpeg, any input) or `raw FILE` (writes
+// frames to a file, for other programs). Each line "N" on stdin encodes the next N frames, paced by
+// the camera, and prints frames, CPU nanoseconds of the encodes alone and JPEG bytes as one line of
+// JSON, with `send` the latencies, too. "0" or the end of stdin ends it.
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -20,12 +21,13 @@
 #include "app/jpeg.h"
 #include "hal/camera.h"
 #include "hal/clock.h"
+#include "tests/host/support/plain_readers.h"
 
 #define OUTPUT_BYTES (8u << 20)
 
 static uint8_t output[OUTPUT_BYTES];
 static struct jpeg_options options;
-static bool is_grey;
+static bool is_grey, is_sent;
 static FILE *raw_file;
 
 // ---- libjpeg-turbo, bare ----
@@ -158,9 +160,12 @@ static uint32_t raw_write(const struct hal_frame *f)
 
 typedef uint32_t encode_fn(const struct hal_frame *frame);
 
-static encode_fn *prepare(const char *name, const char *raw_path)
+static encode_fn *prepare(const char *name, const char *argument)
 {
-    if (!strcmp(name, "bare")) {
+    is_sent = !strcmp(name, "send");
+    if (is_sent)
+        plain_readers_start((unsigned)atoi(argument));
+    if (!strcmp(name, "bare") || is_sent) {
         bare_init();
         return bare_encode;
     }
@@ -172,7 +177,7 @@ static encode_fn *prepare(const char *name, const char *raw_path)
         jpeg_encoder_init(&own, NULL);
         return own_encode;
     }
-    if (!strcmp(name, "raw") && (raw_file = fopen(raw_path, "wb")))
+    if (!strcmp(name, "raw") && (raw_file = fopen(argument, "wb")))
         return raw_write;
     return NULL;
 }
@@ -180,7 +185,7 @@ static encode_fn *prepare(const char *name, const char *raw_path)
 static void batch(const struct hal_camera_ops *camera, encode_fn *encode, unsigned count)
 {
     struct pollfd wait = {.fd = camera->fd(), .events = POLLIN};
-    uint64_t cpu_ns = 0, bytes = 0, worst_ns = 0;
+    uint64_t cpu_ns = 0, bytes = 0;
     struct hal_frame frame;
     // What gathered while this process was stopped or waited for its turn is not paced.
     while (camera->acquire(&frame) == 1)
@@ -188,17 +193,23 @@ static void batch(const struct hal_camera_ops *camera, encode_fn *encode, unsign
     for (unsigned done = 0; done < count;) {
         poll(&wait, 1, 1000);
         while (done < count && camera->acquire(&frame) == 1) {
-            uint64_t start_ns = clock_thread_cpu_ns();
-            bytes += encode(&frame);
-            uint64_t spent_ns = clock_thread_cpu_ns() - start_ns;
-            cpu_ns += spent_ns;
-            worst_ns = base_max_u64(worst_ns, spent_ns);
+            uint64_t ready_ns = clock_now_ns(), start_ns = clock_thread_cpu_ns();
+            uint32_t frame_bytes = encode(&frame);
+            cpu_ns += clock_thread_cpu_ns() - start_ns;
+            if (is_sent)
+                plain_readers_send(output, frame_bytes, ready_ns, clock_now_ns() - ready_ns);
+            bytes += frame_bytes;
             camera->release(&frame);
             done++;
         }
     }
-    printf("{\"frames\": %u, \"cpu_ns\": %llu, \"worst_ns\": %llu, \"bytes\": %llu}\n", count,
-           (unsigned long long)cpu_ns, (unsigned long long)worst_ns, (unsigned long long)bytes);
+    printf("{\"frames\": %u, \"cpu_ns\": %llu, \"bytes\": %llu", count, (unsigned long long)cpu_ns,
+           (unsigned long long)bytes);
+    if (is_sent) {
+        printf(", ");
+        latency_print(plain_readers_finish());
+    }
+    printf("}\n");
     fflush(stdout);
 }
 
@@ -240,13 +251,13 @@ static int open_camera(const struct hal_camera_ops *camera, char **argv)
 
 int main(int argc, char **argv)
 {
-    bool is_raw = argc > 1 && !strcmp(argv[1], "raw");
-    if (argc != 9 + is_raw) {
-        fprintf(stderr, "usage: bench_encode bare|turbo|own|'raw FILE' DIR FORMAT WIDTH HEIGHT "
-                        "FRAMERATE 420|422 QUALITY\n");
+    bool has_argument = argc > 1 && (!strcmp(argv[1], "raw") || !strcmp(argv[1], "send"));
+    if (argc != 9 + has_argument) {
+        fprintf(stderr, "usage: bench_encode bare|'send N'|turbo|own|'raw FILE' DIR FORMAT WIDTH "
+                        "HEIGHT FRAMERATE 420|422 QUALITY\n");
         return 2;
     }
-    char **settings = argv + 2 + is_raw;
+    char **settings = argv + 2 + has_argument;
     options.chroma = atoi(settings[5]) == 422 ? JPEG_CHROMA_422 : JPEG_CHROMA_420;
     options.quality = (uint8_t)atoi(settings[6]);
     is_grey = !strcmp(settings[1], "GREY");

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+#include "tests/host/support/plain_readers.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "hal/clock.h"
+
+#define PICTURE_MAX (8u << 20)
+
+/** Before each picture; `bytes` 0 ends a round. */
+struct head {
+    uint64_t ready_ns, encode_ns, bytes;
+};
+
+struct reader {
+    struct head head;
+    size_t got; // of head and picture
+    uint8_t *picture;
+};
+
+static unsigned reader_count;
+static int link_fd[PLAIN_READERS_MAX], done_pipe[2];
+static struct latency *shared; // of both processes; the readers write it
+static bool is_stale;          // it has been asked for
+
+static void require(bool holds, const char *what)
+{
+    if (holds)
+        return;
+    perror(what);
+    exit(1);
+}
+
+/** True when the reader's round ends. */
+static bool read_on(struct reader *reader, int fd)
+{
+    const size_t head = sizeof(reader->head);
+    void *at = reader->got < head ? (uint8_t *)&reader->head + reader->got
+                                  : reader->picture + (reader->got - head);
+    size_t want = reader->got < head ? head - reader->got : reader->head.bytes + head - reader->got;
+    ssize_t bytes = recv(fd, at, want, 0);
+    if (bytes <= 0)
+        _exit(0); // the sender has ended
+    reader->got += (size_t)bytes;
+    if (reader->got < head || reader->got < head + reader->head.bytes)
+        return false;
+    reader->got = 0;
+    if (reader->head.bytes > 0)
+        latency_add(shared, reader->head.ready_ns, reader->head.encode_ns, clock_now_ns());
+    return reader->head.bytes == 0;
+}
+
+static void read_for_ever(const struct sockaddr_in *address)
+{
+    static struct reader readers[PLAIN_READERS_MAX];
+    struct pollfd wait[PLAIN_READERS_MAX];
+    for (unsigned i = 0; i < reader_count; i++) {
+        wait[i] = (struct pollfd){.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN};
+        require(connect(wait[i].fd, (const struct sockaddr *)address, sizeof(*address)) == 0,
+                "connect");
+        require((readers[i].picture = malloc(PICTURE_MAX)) != NULL, "memory");
+        memset(readers[i].picture, 0, PICTURE_MAX);
+    }
+    for (unsigned finished = 0;;) {
+        require(poll(wait, reader_count, -1) > 0, "poll");
+        for (unsigned i = 0; i < reader_count; i++)
+            finished += wait[i].revents && read_on(&readers[i], wait[i].fd);
+        if (finished == reader_count) {
+            require(write(done_pipe[1], "", 1) == 1, "write");
+            finished = 0;
+        }
+    }
+}
+
+void plain_readers_start(unsigned count)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    reader_count = count;
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    require(shared != MAP_FAILED, "mmap");
+    memset(shared, 0, sizeof(*shared));
+    require(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0, "bind");
+    require(listen(listener, (int)count) == 0, "listen");
+    require(getsockname(listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
+    require(pipe(done_pipe) == 0, "pipe");
+    pid_t child = fork();
+    require(child >= 0, "fork");
+    if (child == 0)
+        read_for_ever(&address);
+    for (unsigned i = 0; i < count; i++) {
+        require((link_fd[i] = accept(listener, NULL, NULL)) >= 0, "accept");
+        require(setsockopt(link_fd[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0, "nodelay");
+    }
+    close(listener);
+}
+
+static void send_all(int fd, struct head *head, const void *jpeg)
+{
+    struct iovec parts[] = {{head, sizeof(*head)}, {(void *)(uintptr_t)jpeg, head->bytes}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL); // it blocks, so it sends all
+    require(sent == (ssize_t)(sizeof(*head) + head->bytes), "sendmsg");
+}
+
+void plain_readers_send(const void *jpeg, uint32_t bytes, uint64_t ready_ns, uint64_t encode_ns)
+{
+    struct head head = {ready_ns, encode_ns, bytes};
+    if (is_stale)
+        shared->count = 0;
+    is_stale = false;
+    for (unsigned i = 0; i < reader_count; i++)
+        send_all(link_fd[i], &head, jpeg);
+}
+
+struct latency *plain_readers_finish(void)
+{
+    struct head head = {0};
+    char done;
+    for (unsigned i = 0; i < reader_count; i++)
+        send_all(link_fd[i], &head, NULL);
+    require(read(done_pipe[0], &done, 1) == 1, "read");
+    is_stale = true;
+    return shared;
+}

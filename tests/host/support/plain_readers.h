@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// What sending a frame takes at the least: one blocking call for each reader over loopback TCP, and
+// readers in a process of their own that do nothing else. Ends the program on any error.
+#ifndef PINHOLE_TESTS_PLAIN_READERS_H
+#define PINHOLE_TESTS_PLAIN_READERS_H
+
+#include "tests/host/support/latency.h"
+
+#define PLAIN_READERS_MAX 16u
+
+/** Starts the readers' process. Before the program has much memory, which it would share. */
+void plain_readers_start(unsigned count);
+/** Sends one picture to each, with when the sender had it and what its encode took. */
+void plain_readers_send(const void *jpeg, uint32_t bytes, uint64_t ready_ns, uint64_t encode_ns);
+/** Waits until all is received. What was since the last time; valid until the next send. */
+struct latency *plain_readers_finish(void);
+
+#endif
