@@ -22,26 +22,17 @@ static uint32_t lines64(uint32_t bytes)
     return (bytes + 63u) & ~63u;
 }
 
-static int check_plane(const struct hal_plane *plane, uint32_t bytes, uint32_t rows)
+static bool has_planes(const struct hal_frame *frame)
 {
-    return plane->data && plane->stride >= bytes && plane->rows >= rows ? 0 : -EINVAL;
-}
-
-static int check_planes(const struct hal_frame *frame)
-{
-    const struct hal_plane *plane = frame->plane;
-    uint32_t w = frame->width, h = frame->height;
-    switch (frame->format) {
-    case HAL_PIXEL_YUV420:
-        if (check_plane(&plane[1], w / 2, h / 2) || check_plane(&plane[2], w / 2, h / 2))
-            return -EINVAL;
-        return check_plane(&plane[0], w, h);
-    case HAL_PIXEL_NV12:
-        return check_plane(&plane[0], w, h) ? -EINVAL : check_plane(&plane[1], w, h / 2);
-    case HAL_PIXEL_YUYV: return check_plane(&plane[0], 2 * w, h);
-    case HAL_PIXEL_GREY: return check_plane(&plane[0], w, h);
-    default: return -EINVAL;
+    unsigned count = hal_pixel_format_planes(frame->format);
+    for (unsigned i = 0; i < count; i++) {
+        const struct hal_plane *plane = &frame->plane[i];
+        struct hal_plane least =
+            hal_pixel_format_plane(frame->format, frame->width, frame->height, i);
+        if (!plane->data || plane->stride < least.stride || plane->rows < least.rows)
+            return false;
     }
+    return count > 0;
 }
 
 int jpeg_input_init(struct jpeg_input *input, const struct hal_frame *frame,
@@ -49,7 +40,7 @@ int jpeg_input_init(struct jpeg_input *input, const struct hal_frame *frame,
 {
     uint32_t w = frame->width, h = frame->height;
     if (w < 2 || h < 2 || w % 2 || h % 2 || w > HAL_CAMERA_DIMENSION_MAX ||
-        h > HAL_CAMERA_DIMENSION_MAX || check_planes(frame))
+        h > HAL_CAMERA_DIMENSION_MAX || !has_planes(frame))
         return -EINVAL;
     bool is_422 = frame->format == HAL_PIXEL_YUYV && chroma == JPEG_CHROMA_422;
     bool is_grey = frame->format == HAL_PIXEL_GREY;

@@ -13,16 +13,6 @@ static void give_back(struct node *node, const struct hal_frame *frame)
     node->camera->release(frame);
 }
 
-/** The least stride of a plane's rows. */
-static uint32_t row_bytes(const struct hal_frame *frame, unsigned plane)
-{
-    switch (frame->format) {
-    case HAL_PIXEL_YUV420: return plane == 0 ? frame->width : frame->width / 2;
-    case HAL_PIXEL_YUYV: return frame->width * 2;
-    default: return frame->width;
-    }
-}
-
 /** NULL when the frame can be encoded, else what is wrong with it, in `text`. */
 static const char *find_fault(const struct node *node, const struct hal_frame *frame, char *text,
                               size_t size)
@@ -43,14 +33,14 @@ static const char *find_fault(const struct node *node, const struct hal_frame *f
         return text;
     }
     for (unsigned i = 0; i < hal_pixel_format_planes(frame->format); i++) {
-        bool is_chroma = i > 0;
-        uint32_t rows = is_chroma ? frame->height / 2 : frame->height;
-        if (frame->plane[i].stride >= row_bytes(frame, i) && frame->plane[i].rows >= rows)
+        struct hal_plane least =
+            hal_pixel_format_plane(frame->format, frame->width, frame->height, i);
+        if (frame->plane[i].stride >= least.stride && frame->plane[i].rows >= least.rows)
             continue;
         snprintf(text, size,
                  "plane %u of camera frame %u has stride %u and %u rows, %u and %u are needed", i,
-                 frame->sensor_sequence, frame->plane[i].stride, frame->plane[i].rows,
-                 row_bytes(frame, i), rows);
+                 frame->sensor_sequence, frame->plane[i].stride, frame->plane[i].rows, least.stride,
+                 least.rows);
         return text;
     }
     return NULL;

@@ -41,8 +41,20 @@ unsigned hal_pixel_format_planes(enum hal_pixel_format format)
     switch (format) {
     case HAL_PIXEL_YUV420: return 3;
     case HAL_PIXEL_NV12: return 2;
-    default: return 1;
+    case HAL_PIXEL_YUYV:
+    case HAL_PIXEL_GREY: return 1;
+    default: return 0;
     }
+}
+
+struct hal_plane hal_pixel_format_plane(enum hal_pixel_format format, uint32_t width,
+                                        uint32_t height, unsigned plane)
+{
+    if (plane > 0)
+        return (struct hal_plane){.stride = format == HAL_PIXEL_YUV420 ? width / 2 : width,
+                                  .rows = height / 2};
+    return (struct hal_plane){.stride = format == HAL_PIXEL_YUYV ? 2 * width : width,
+                              .rows = height};
 }
 
 static bool has_feature(const struct hal_camera_ops *camera, const char *name)

@@ -38,8 +38,6 @@ enum hal_pixel_format {
 BASE_EXPORT const char *hal_pixel_format_name(enum hal_pixel_format format);
 /** The format of that name, HAL_PIXEL_ANY for "any", or -EINVAL. */
 int hal_pixel_format_parse(const char *name);
-/** How many planes a picture in that format has, 1 to HAL_CAMERA_PLANES_MAX; 1 for MJPEG. */
-unsigned hal_pixel_format_planes(enum hal_pixel_format format);
 
 /** One size that a camera offers. `framerate_max` 0 = not known. */
 struct hal_camera_mode {
@@ -75,6 +73,12 @@ struct hal_plane {
     uint32_t stride; /**< bytes from row to row, >= the row's own bytes */
     uint32_t rows;
 };
+
+/** How many planes of samples a picture in that format has; 0 for MJPEG and HAL_PIXEL_ANY. */
+unsigned hal_pixel_format_planes(enum hal_pixel_format format);
+/** The least stride and rows of one of them. Sets no data. */
+struct hal_plane hal_pixel_format_plane(enum hal_pixel_format format, uint32_t width,
+                                        uint32_t height, unsigned plane);
 
 enum hal_frame_flags {
     HAL_FRAME_TORN = 1u << 0,     /**< the hardware reported an error in this frame's data */
