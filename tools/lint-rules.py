@@ -38,8 +38,8 @@ THIRD_PARTY = [
 ]
 # What is not the project's own and not in this list or the one above is an unknown dependency.
 LIBC = re.compile(
-    r"^(assert|ctype|dirent|dlfcn|endian|errno|fcntl|fenv|float|fnmatch|ftw|getopt|grp|ifaddrs|inttypes|libgen"
-    r"|limits|link|locale|malloc|math|netdb|poll|pthread|pwd|sched|semaphore|setjmp|signal|spawn"
+    r"^(assert|ctype|dirent|dlfcn|endian|errno|fcntl|fenv|float|fnmatch|ftw|getopt|glob|grp|ifaddrs|inttypes"
+    r"|libgen|limits|link|locale|malloc|math|netdb|poll|pthread|pwd|sched|semaphore|setjmp|signal|spawn"
     r"|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|syscall"
     r"|termios|threads|time|ucontext|unistd|wchar)\.h$"
     r"|^(arpa|linux|net|netinet|sys|asm|bits)/|^(arm_neon|emmintrin|immintrin|tmmintrin|x86intrin)\.h$")

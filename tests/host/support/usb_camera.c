@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -419,7 +420,16 @@ bool usb_camera_is_possible(void)
     return access(VHCI "attach", W_OK) == 0;
 }
 
-// The kernel frees a port some time after its device has gone.
+// vhci_hcd frees a port before the kernel is through with the device that was in it. What is
+// plugged in then is taken for that device or gets its cancellations, for ever unanswered.
+static bool is_occupied(void)
+{
+    glob_t device = {0};
+    bool is_there = glob(VHCI "usb*/*-1", GLOB_NOSORT, NULL, &device) != GLOB_NOMATCH;
+    globfree(&device);
+    return is_there;
+}
+
 static int attach(int fd)
 {
     char text[64];
@@ -428,16 +438,15 @@ static int attach(int fd)
     int file = open(VHCI "attach", O_WRONLY);
     if (file < 0)
         return -ENODEV;
-    int result = 0;
-    while (write(file, text, (size_t)length) != length) {
-        result = -errno;
-        if (clock_now_ns() > until_ns || (result != -EBUSY && result != -EINVAL))
+    int result;
+    for (;;) {
+        result = is_occupied() ? -EBUSY : write(file, text, (size_t)length) < 0 ? -errno : 0;
+        if ((result != -EBUSY && result != -EINVAL) || clock_now_ns() > until_ns)
             break;
-        result = 0;
-        usleep(100000);
+        usleep(5000);
     }
     close(file);
-    return result;
+    return result == -EBUSY ? -ETIMEDOUT : result;
 }
 
 int usb_camera_plug(void)

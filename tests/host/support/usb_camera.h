@@ -44,8 +44,9 @@ enum usb_camera_control {
 /** Is there a vhci_hcd to plug into? */
 bool usb_camera_is_possible(void);
 
-/** Plugs the camera in; numbers of pictures go on where they were. Waits until the port is free. 0,
- * -EBUSY, -ENODEV, -errno. The kernel takes a moment to find the camera. */
+/** Plugs the camera in; numbers of pictures go on where they were. Waits until the kernel has
+ * forgotten what was in the port. 0, -EBUSY when it is plugged in, -ENODEV, -ETIMEDOUT after 60 s,
+ * -errno. The kernel takes a moment to find the camera. */
 int usb_camera_plug(void);
 /** Pulls it out. Harmless when it is not plugged in. */
 void usb_camera_unplug(void);
