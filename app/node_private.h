@@ -171,8 +171,8 @@ static inline bool node_has_work(const struct node *node)
 }
 
 // node_request.c
-/** Why a software trigger is impossible under this configuration, or NULL. */
-const char *node_why_no_trigger(const struct node *node, const struct config *config);
+/** Why a software trigger is impossible once this configuration is in force, or NULL. */
+const char *node_why_no_trigger(struct node *node, const struct config *config);
 /** The server's request callback; `user` is the node. */
 int node_request(void *user, uint8_t type, char *text, size_t bytes, char *reply, size_t reply_size,
                  uint64_t now_ns);

@@ -7,13 +7,15 @@
 #include "app/features.h"
 #include "app/node_private.h"
 
-const char *node_why_no_trigger(const struct node *node, const struct config *config)
+const char *node_why_no_trigger(struct node *node, const struct config *config)
 {
     if (config->trigger_mode != CONFIG_TRIGGER_ON)
         return "TriggerMode is Off";
     if (config->trigger_rule == CONFIG_RULE_EXTERNAL)
         return "the sensor is triggered by its wire (trigger.rule = external)";
-    return node->trigger.camera_up ? NULL : "the camera is not streaming";
+    if (!node->trigger.camera_up)
+        return "the camera is not streaming";
+    return trigger_has_room(&node->trigger) ? NULL : "too many wait for their frames";
 }
 
 static int software_trigger(struct node *node, char *reply, size_t size, uint64_t *id,
@@ -25,7 +27,8 @@ static int software_trigger(struct node *node, char *reply, size_t size, uint64_
         return 0;
     }
     const char *why = node_why_no_trigger(node, &node->config);
-    snprintf(reply, size, "no trigger: %s", why != NULL ? why : "too many wait for their frames");
+    snprintf(reply, size, "no trigger: %s",
+             why != NULL ? why : "its settings do not fit this camera");
     return -WIRE_ERROR_UNAVAILABLE;
 }
 
@@ -184,7 +187,7 @@ int node_request(void *user, uint8_t type, char *text, size_t bytes, char *data,
     struct node *node = user;
     struct reply out = reply_begin(data, size);
     int status = 0;
-    uint64_t id;
+    uint64_t id = 0;
     if (strlen(text) != bytes) {
         reply_add(&out, "the text of the request has a NUL byte in it");
         return -WIRE_ERROR_BAD_VALUE;

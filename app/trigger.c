@@ -79,6 +79,12 @@ int64_t trigger_software(struct trigger *t, uint64_t now_ns)
     return id ? (int64_t)id : -EAGAIN;
 }
 
+bool trigger_has_room(struct trigger *t)
+{
+    trigger_ring_compact(t);
+    return t->used < TRIGGER_RING;
+}
+
 void trigger_line_opened(struct trigger *t)
 {
     t->line_sequence = 0;

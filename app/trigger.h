@@ -205,8 +205,11 @@ void trigger_camera_up(struct trigger *t, uint64_t now_ns);
 void trigger_camera_down(struct trigger *t, uint64_t now_ns);
 
 /** A software trigger. Returns its id (> 0), or -EAGAIN: TriggerMode is Off, the rule is EXTERNAL,
- * or the camera is down. Waits for its frame like any trigger. */
+ * the camera is down, or there is no room. Waits for its frame like any trigger. */
 int64_t trigger_software(struct trigger *t, uint64_t now_ns);
+/** True when the next trigger finds a place, also after another configuration or a restart of the
+ * camera. (Without one it may still join the last run.) */
+bool trigger_has_room(struct trigger *t);
 
 /** The line was (re)opened: the next edge's line sequence is expected to be 1. */
 void trigger_line_opened(struct trigger *t);

@@ -284,7 +284,11 @@ static void op_rest(void)
 
 static void op_software(void)
 {
-    EXPECT(trigger_software(&s.engine, s.now) == reference_software(&reference, s.now));
+    bool is_sure = trigger_has_room(&s.engine) && s.engine.config.on && s.engine.camera_up &&
+                   s.engine.config.rule != TRIGGER_EXTERNAL;
+    int64_t id = trigger_software(&s.engine, s.now);
+    EXPECT(id == reference_software(&reference, s.now));
+    EXPECT(!is_sure || id > 0);
 }
 
 static void op_reopen_line(void)
