@@ -89,7 +89,8 @@ struct client_position {
     uint64_t boot_id;
     uint64_t expected; /**< sequence after the last one received; 0 = not known */
     uint64_t floor;    /**< records up to here were received over an earlier link */
-    uint64_t last_frame_id, last_frame_sequence;
+    uint64_t last_frame_sequence;
+    uint64_t told;                  /**< records since that frame which came or were in a GAP */
     uint64_t lost_first, lost_last; /**< what the next frame will say is missing before it */
     bool exact;                     /**< every record is wanted: a hole is a loss */
     bool resumed;                   /**< no frame has come since the link was made again */

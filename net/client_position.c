@@ -65,14 +65,15 @@ static void start_boot(struct pinhole *p, uint64_t boot_id, uint64_t expected)
     };
 }
 
-/** The node counts `skipped` per subscription; over a new link the count goes on here. */
+/** The node counts `skipped` per subscription; over a new link the count goes on here: what was not
+ * told of since the last frame was frames, because all events are, by themselves or in a GAP. */
 static void count_skipped(struct pinhole *p, struct pinhole_frame *frame)
 {
     struct client_position *at = &p->position;
     if (at->resumed && p->wish.policy == PINHOLE_LATEST && !is_filtered(&p->wish) &&
-        at->last_frame_id != 0 && frame->frame_id > at->last_frame_id)
-        frame->skipped = (uint32_t)(frame->frame_id - at->last_frame_id - 1);
-    at->last_frame_id = frame->frame_id;
+        at->last_frame_sequence != 0 && frame->sequence > at->last_frame_sequence + at->told)
+        frame->skipped = (uint32_t)(frame->sequence - at->last_frame_sequence - at->told - 1);
+    at->told = 0;
     at->resumed = false;
 }
 
@@ -178,9 +179,6 @@ int client_position_accept(struct pinhole *p, struct client_record *record)
         first = event->first;
         last = event->last;
     }
-    // The node counts `skipped` from behind its GAP on: that alone tells of frames within.
-    if (is_gap && first == at->floor + 1)
-        at->resumed = false;
     if (at->floor != 0 && last <= at->floor) {
         client_record_give(p, record); // came over the earlier link already
         return 0;
@@ -202,6 +200,7 @@ int client_position_accept(struct pinhole *p, struct client_record *record)
         client_queue_add_frame(p, record);
         return 0;
     }
+    at->told += last - first + 1;
     client_list_append(&p->queue, record);
     return 0;
 }

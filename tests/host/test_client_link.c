@@ -258,7 +258,7 @@ static void test_latest_resumes_with_events(void **state)
     }
     struct pinhole_record *record = next(client);
     assert_int_equal(record->frame.sequence, 40);
-    assert_int_equal(record->frame.skipped, 6); // the count goes on over the new link
+    assert_int_equal(record->frame.skipped, 4); // the count goes on over the new link
     close_both(client, &peer);
     assert_int_equal(peer.subscribe.policy, WIRE_POLICY_LATEST);
     assert_int_equal(peer.subscribe.from_sequence, 34);
@@ -302,6 +302,42 @@ static void test_latest_resumes_with_a_gap(void **state)
     assert_int_equal(record->frame.lost_last, 50);
     close_both(client, &peer);
     assert_int_equal(peer.subscribe.from_sequence, 34);
+}
+
+static void play_latest_late_gap(struct peer *peer)
+{
+    peer_greet(peer, BOOT, false);
+    peer_take_subscribe(peer);
+    peer_frame(peer, BOOT, 30);
+    peer_event(peer, 33); // behind two frames that were skipped
+    peer_hang_up(peer);
+    peer_greet(peer, BOOT, true);
+    peer_event(peer, 35); // behind one
+    peer_gap(peer, BOOT, 36, 50);
+    peer_frame(peer, BOOT, 53); // behind two
+    peer_sees_end(peer);
+}
+
+/** Wherever in the log the link breaks and the GAP stands: what is in it is not skipped, the other
+ * frames are. */
+static void test_latest_resumes_and_a_gap_comes_late(void **state)
+{
+    (void)state;
+    struct peer peer;
+    struct pinhole *client =
+        open_and_subscribe(&peer, play_latest_late_gap, (struct pinhole_subscription){0});
+    expect_frame(client, BOOT, 30);
+    assert_int_equal(next(client)->event.sequence, 33);
+    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
+    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+    assert_int_equal(next(client)->event.sequence, 35);
+    expect_event(client, PINHOLE_EVENT_GAP, 36, 50);
+    struct pinhole_record *record = next(client);
+    assert_int_equal(record->frame.sequence, 53);
+    assert_int_equal(record->frame.skipped, 5);
+    assert_int_equal(record->frame.lost_first, 31);
+    assert_int_equal(record->frame.lost_last, 52);
+    close_both(client, &peer);
 }
 
 static void play_kick(struct peer *peer)
@@ -438,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_node_restart),
         cmocka_unit_test(test_latest_resumes_with_events),
         cmocka_unit_test(test_latest_resumes_with_a_gap),
+        cmocka_unit_test(test_latest_resumes_and_a_gap_comes_late),
         cmocka_unit_test(test_without_reconnecting),
         cmocka_unit_test(test_subscription_changes),
         cmocka_unit_test(test_request_mends_link),

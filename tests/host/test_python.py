@@ -4,6 +4,7 @@
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -305,6 +306,36 @@ def test_latest_is_told_of_events_that_are_gone():
         assert frame.skipped == frame.sequence - gap.last - 1
         camera.close()
         proxy.close()
+
+
+def test_latest_counts_what_is_skipped_beside_a_late_gap():
+    """Wherever in the log the link breaks and the GAP stands: what is in it is not skipped, the
+    other frames are."""
+    from pinhole import _position, _records
+
+    def record(message, read, **fields):
+        layout, names = wire.FIELDS[message]
+        values = {"fixed_bytes": struct.calcsize(layout), "format": 1, **fields}
+        return read(struct.pack(layout, *(values.get(name, 0) for name in names.split())))
+
+    def event(kind, sequence, first=0):
+        return record(wire.EVENT, _records.read_event, kind=kind, sequence=sequence, first=first,
+                      last=sequence)
+
+    def frame(sequence):
+        return record(wire.FRAME, _records.read_frame, sequence=sequence,
+                      frame_id=sequence)
+
+    position = _position.Position(_position.Wish(_position.LATEST), 0, 30)
+    log = [frame(30), event(wire.CAMERA, 33), None, event(wire.CAMERA, 35),
+           event(wire.GAP, 50, first=36), frame(53)]
+    for each in log:
+        if each is None:
+            position.resume()
+        else:
+            assert list(position.accept(each)) == [each]
+    assert log[-1].skipped == 5, log[-1].skipped  # 31, 32, 34, 51, 52
+    assert (log[-1].lost.start, log[-1].lost.stop) == (31, 53), log[-1].lost
 
 
 def test_node_says_where_a_subscription_begins():

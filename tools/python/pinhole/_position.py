@@ -38,7 +38,8 @@ class Position:
 
     def __init__(self, wish: Wish, boot_id: int, start: int) -> None:
         self.wish, self.boot_id = wish, boot_id
-        self.expected = self.floor = self.last_frame_id = self.last_frame = 0
+        self.expected = self.floor = self.last_frame = 0
+        self._told = 0  # records since the last frame which came or were in a GAP
         self.resumed = False
         self._lost: Optional[range] = None
         if wish.boot_id in (0, boot_id):
@@ -63,7 +64,7 @@ class Position:
 
     def _start_boot(self, boot_id: int, expected: int) -> None:
         self.boot_id, self.expected = boot_id, expected
-        self.floor = self.last_frame_id = self.last_frame = 0
+        self.floor = self.last_frame = self._told = 0
         self._lost = None
 
     def _lose(self, first: int, last: int) -> None:
@@ -85,9 +86,6 @@ class Position:
             self._start_boot(record.boot_id, 0)
         is_gap = isinstance(record, Event) and record.kind == EventKind.GAP
         first, last = self._span(record)
-        if is_gap and first == self.floor + 1:
-            # The node counts `skipped` from behind its GAP on: that alone tells of frames within.
-            self.resumed = False
         if self.floor and last <= self.floor:
             return  # came over the earlier link already
         if self.wish.is_exact and self.expected and first > self.expected:
@@ -100,6 +98,8 @@ class Position:
             self._lose(first, last)
         if isinstance(record, Frame):
             self._note_frame(record)
+        else:
+            self._told += last - first + 1
         yield record
 
     @staticmethod
@@ -111,14 +111,14 @@ class Position:
     def _note_frame(self, frame: Frame) -> None:
         wish = self.wish
         is_plain = not (wish.triggered_only or wish.no_events or wish.interval_us)
-        if self.resumed and wish.policy == LATEST and is_plain and self.last_frame_id and \
-                frame.frame_id > self.last_frame_id:
-            # The node counts per subscription; over a new link the count goes on here.
-            frame.skipped = frame.frame_id - self.last_frame_id - 1
+        if self.resumed and wish.policy == LATEST and is_plain and self.last_frame:
+            # The node counts per subscription; over a new link the count goes on here: what was not
+            # told of since the last frame was frames, as all events are, by themselves or in a GAP.
+            frame.skipped = max(frame.sequence - self.last_frame - self._told - 1, 0)
         if frame.skipped and self.last_frame:
             self._lose(self.last_frame + 1, frame.sequence - 1)
         frame.lost, self._lost = self._lost, None
-        self.last_frame_id, self.last_frame, self.resumed = frame.frame_id, frame.sequence, False
+        self.last_frame, self._told, self.resumed = frame.sequence, 0, False
 
 
 def pack(wish: Wish, boot_id: int, from_sequence: int) -> bytes:
