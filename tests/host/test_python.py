@@ -4,10 +4,12 @@
 
 import os
 import shutil
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 # Debian's NumPy, OpenCV and Pillow belong to Debian's Python, whichever `python3` is first.
@@ -409,6 +411,44 @@ def test_finding():
         except ConnectionError as error:
             assert "gate-9" in str(error)
         del os.environ["PINHOLE_NODES"]
+
+
+def test_a_name_server_that_does_not_answer():
+    """It holds up nobody beyond the time-out, and is asked once however many wait for it."""
+    gate, asked, usual = threading.Event(), [], socket.getaddrinfo
+
+    def stuck(host, *rest, **more):
+        if host == "node.test":
+            asked.append(host)
+            gate.wait(PATIENCE_S)
+            host = "127.0.0.1"
+        elif host == "nobody.test":
+            raise socket.gaierror(socket.EAI_NONAME, "not known")
+        return usual(host, *rest, **more)
+
+    socket.getaddrinfo = stuck
+    try:
+        with Node() as node:
+            address = "node.test:%d" % node.address[1]
+            for _ in range(2):
+                try:
+                    pinhole.Camera(address, timeout=0.1)
+                    raise AssertionError("the name was not waited for")
+                except TimeoutError as error:
+                    assert "node.test" in str(error), error
+            assert not [n for n in pinhole.enumerate_nodes([address], 0.1) if n.address == address]
+            assert len(asked) == 1 and not gate.is_set(), asked
+            gate.set()
+            with pinhole.Camera(address, timeout=PATIENCE_S) as camera:
+                assert camera.model
+            try:
+                pinhole.Camera("nobody.test", timeout=PATIENCE_S)
+                raise AssertionError("a name was found that nobody has")
+            except socket.gaierror:
+                pass
+    finally:
+        gate.set()
+        socket.getaddrinfo = usual
 
 
 def test_standard_library_alone():

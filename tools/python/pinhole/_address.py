@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import socket
-from typing import Tuple
+import threading
+from typing import Any, Dict, List, Tuple
 
 PORT = 7447
+_lookups: Dict[Tuple[str, int], "concurrent.futures.Future[List[Any]]"] = {}  # those under way
+_lookups_lock = threading.Lock()
 
 
 def split(address: str) -> Tuple[str, int]:
@@ -28,6 +32,43 @@ def split(address: str) -> Tuple[str, int]:
     return host, int(port or PORT)
 
 
+def _run_lookup(where: Tuple[str, int], future: "concurrent.futures.Future[List[Any]]") -> None:
+    try:
+        future.set_result(socket.getaddrinfo(*where, type=socket.SOCK_STREAM))
+    except Exception as why:  # pylint: disable=broad-except
+        future.set_exception(why)
+    with _lookups_lock:
+        del _lookups[where]
+
+
+def _look_up(where: Tuple[str, int], timeout: float) -> List[Any]:
+    """What getaddrinfo() says, which knows no time-out and cannot be stopped: it is called in a
+    thread of its own. Who stops waiting leaves it to end by itself, who comes meanwhile waits for
+    the same one."""
+    with _lookups_lock:
+        if where not in _lookups:
+            future: "concurrent.futures.Future[List[Any]]" = concurrent.futures.Future()
+            threading.Thread(target=_run_lookup, args=(where, future), daemon=True).start()
+            _lookups[where] = future
+        future = _lookups[where]
+    try:
+        return future.result(timeout)
+    except concurrent.futures.TimeoutError:
+        raise TimeoutError(f"{where[0]}: the name was not found in time") from None
+
+
+def _connect_to_host(where: Tuple[str, int], timeout: float) -> socket.socket:
+    """socket.create_connection(), which knows no time-out for the name: it gets numbers."""
+    failure = OSError(f"{where[0]} has no address")
+    for *_, found in _look_up(where, timeout):
+        try:
+            number, _ = socket.getnameinfo(found, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+            return socket.create_connection((number, where[1]), timeout)
+        except OSError as why:
+            failure = why
+    raise failure
+
+
 def connect(address: str, timeout: float) -> socket.socket:
     """A connected socket."""
     if address.startswith("unix:"):
@@ -39,7 +80,7 @@ def connect(address: str, timeout: float) -> socket.socket:
             link.close()
             raise
         return link
-    link = socket.create_connection(split(address), timeout)
+    link = _connect_to_host(split(address), timeout)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # A node that vanished without a word is noticed after 10 + 3 * 5 s.
     link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
