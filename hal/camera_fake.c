@@ -283,15 +283,13 @@ static int fake_fd(void)
 static int play_faults(uint64_t frame, uint64_t now_ns, uint32_t *flags, bool *torn)
 {
     struct fake_fault fault;
-    int deliver = 1;
     while (fake_script_due(&play.script, frame, &fault)) {
         switch (fault.kind) {
         case FAKE_FAULT_STALL:
         case FAKE_FAULT_FREEZE:
             pace_hold(&fake.pace,
                       fault.duration_ns == NS_NEVER ? NS_NEVER : now_ns + fault.duration_ns);
-            deliver = 0;
-            break;
+            return 0; // what else is due happens at the next frame
         case FAKE_FAULT_DROP:
             fake.drop_before = base_max_u64(fake.drop_before, frame + fault.count);
             break;
@@ -310,7 +308,7 @@ static int play_faults(uint64_t frame, uint64_t now_ns, uint32_t *flags, bool *t
                         (unsigned long long)frame);
         }
     }
-    return deliver && frame >= fake.drop_before;
+    return frame >= fake.drop_before;
 }
 
 static struct buffer *find_free(void)

@@ -335,6 +335,23 @@ static void freeze_lasts_until_restart(void **state)
         next_released();
 }
 
+static void freezes_that_are_due_together_take_turns(void **state)
+{
+    (void)state;
+    start_with("at 1 freeze\nat 2 freeze\n", &small);
+    usleep(50000); // five frames, of which nobody took any
+    struct hal_frame frame;
+    struct pollfd wait = {.fd = ops->fd(), .events = POLLIN};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(poll(&wait, 1, -1), 1);
+        assert_int_equal(ops->acquire(&frame), 0);
+        assert_int_equal(poll(&wait, 1, 100), 0);
+        ops->stop();
+        assert_int_equal(ops->start(), 0);
+    }
+    next_released();
+}
+
 static void dropped_frames_leave_a_gap(void **state)
 {
     (void)state;
@@ -566,6 +583,7 @@ int main(void)
         CASE(automatic_modes_own_their_values),
         CASE(stall_loses_frames_and_goes_on),
         CASE(freeze_lasts_until_restart),
+        CASE(freezes_that_are_due_together_take_turns),
         CASE(dropped_frames_leave_a_gap),
         CASE(torn_frames_are_flagged_and_heal),
         CASE(stream_error_ends_the_stream),
