@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #include "app/node_private.h"
+#include "hal/clock.h"
 
 #define CAMERAS_MAX     8
 #define STALL_MIN_NS    NS_PER_S
@@ -264,7 +265,8 @@ static int start_camera(struct node *node, uint64_t now_ns)
     if (status < 0)
         log_error("trigger settings do not fit this camera: %s", strerror(-status));
     trigger_camera_up(&node->trigger, now_ns);
-    supervisor_started(&node->supervisor, now_ns);
+    // Silence counts from now on, not from when the camera was asked to start.
+    supervisor_started(&node->supervisor, clock_now_ns());
     return 0;
 }
 
