@@ -284,36 +284,41 @@ def can_be_first():
                           stderr=subprocess.DEVNULL).returncode == 0
 
 
-LATENCY = ("latency_p50", "latency_p99", "beyond_p50", "beyond_p99")
-
-
 def latency():
     """Each at real-time priority, so that nothing else on the machine comes before it. The
     reference does without all that a node does: bare encode, one blocking send() a reader."""
     first = ("chrt", "-f", "10") if can_be_first() else ()
     say(f"latency, ms; medians of {ROUNDS} alternating runs of {6 * ROUND} frames" +
-        (" at real-time priority" if first else ", at normal priority: other work enters") +
-        "; reference: bare encode, then a plain send() to each of as many readers")
-    say("                        ------------- node --------------   ----------- reference -------")
-    say("                                       beyond its encode                   beyond its encode")
-    say("size       subscribers     p50    p99    p50    p99 (<= 0.50)  p50    p99    p50    p99")
+        (" at real-time priority" if first else ", at normal priority: other work enters"))
+    say("reference: bare encode, then a plain send() to each of as many readers; over: the node's "
+        "p99 less the reference's encode p99")
+    say("                        --------- reference --------   ------------ node -------------")
+    say("                        encode         beyond encode                  beyond its encode")
+    say("size       subscribers     p99    p99    p50    p99      p50    p99    p50    p99"
+        "   over (<= 0.50)")
     for width, height in SIZES[-2:]:
         node = Node(width, height, tool=first, count_heap=False)
         for count in (1, 4):
             plain = Encoder(f"send {count}", width, height, tool=first)
-            runs, references = [], []
+            found = {"reference": [], "node": []}
             for _ in range(ROUNDS):
                 node.resume()
-                runs.append(node.subscribe(count, frames=6 * ROUND, tool=first))
+                found["node"].append(node.subscribe(count, frames=6 * ROUND, tool=first))
                 node.pause()
                 plain.run(WARMUP)
-                references.append(plain.run(6 * ROUND))
+                found["reference"].append(plain.run(6 * ROUND))
             plain.stop()
+
+            def of(who, what, runs=found):
+                return median(r[what] for r in runs[who])
+
             line = f"{width}x{height:<5} {count:11} "
-            for results in (runs, references):
-                line += "".join(f" {median(r[key] for r in results):6.2f}" for key in LATENCY)
-                line += " " * 7
-            say(line.rstrip())
+            for what in ("encode_p99", "latency_p99", "beyond_p50", "beyond_p99"):
+                line += f" {of('reference', what):6.2f}"
+            line += "  "
+            for what in ("latency_p50", "latency_p99", "beyond_p50", "beyond_p99"):
+                line += f" {of('node', what):6.2f}"
+            say(f"{line} {of('node', 'latency_p99') - of('reference', 'encode_p99'):6.2f}")
         node.stop()
 
 
@@ -630,7 +635,7 @@ def main():
     for width, height in SIZES:
         for pixel in FORMATS:
             lines.append(details(width, pixel, cpu_time(width, height, pixel)))
-    say("\nms; `own` is the encode time, `late` latency p99 less each frame's own encode (<= 0.50)")
+    say("\nms; `own` is the encode time, `late` latency p99 less each frame's own encode")
     say("            -------- tcp 1 --------------  -------- tcp 4 --------------")
     say("            enc99    p50    p99   late  csw  enc99    p50    p99   late  csw  heap"
         "   bytes  /bare")
