@@ -285,7 +285,7 @@ void node_camera_close(struct node *node, uint64_t now_ns)
     loop_fd_remove(&node->loop, node->camera_token);
     node->camera->close();
     node->is_camera_open = false;
-    supervisor_closed(&node->supervisor, now_ns);
+    supervisor_closed(&node->supervisor, clock_now_ns());
 }
 
 static int configure_and_start(struct node *node, uint64_t now_ns)
@@ -334,7 +334,7 @@ static void try_open(struct node *node, uint64_t now_ns)
     if (why[0] == '\0')
         snprintf(why, sizeof why, "%s", strerror(-status));
     node_camera_close(node, now_ns);
-    supervisor_closed(&node->supervisor, now_ns);
+    supervisor_closed(&node->supervisor, clock_now_ns()); // trying may have taken seconds
     if (is_bad_setting(status) && node->metrics.frames_acquired == 0) {
         log_error("camera %s: %s", node->config.camera, why);
         node->exit_status = NODE_EXIT_START_FAILED;

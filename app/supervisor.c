@@ -68,11 +68,12 @@ void supervisor_stream_error(struct supervisor *s)
 void supervisor_frame(struct supervisor *s, uint64_t now_ns)
 {
     s->restarts = 0;
-    s->alive_ns = s->quiet_ns = now_ns;
+    supervisor_expect_silence(s, now_ns);
 }
 
 void supervisor_expect_silence(struct supervisor *s, uint64_t now_ns)
 {
-    s->quiet_ns = now_ns;
-    s->alive_ns = now_ns;
+    // A turn's time may be from before a start within the turn.
+    s->quiet_ns = base_max_u64(s->quiet_ns, now_ns);
+    s->alive_ns = base_max_u64(s->alive_ns, now_ns);
 }

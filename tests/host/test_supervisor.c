@@ -165,6 +165,18 @@ static void test_never_gives_up_when_told_so(void **state)
     assert_int_equal(supervisor_deadline(&s), 500 * MS);
 }
 
+/** What a turn still does after a slow start in it has the turn's own, older time. */
+static void test_older_news_takes_nothing_from_a_start(void **state)
+{
+    (void)state;
+    struct supervisor s;
+    supervisor_init(&s, &usual, 0);
+    supervisor_started(&s, 5000 * MS);
+    supervisor_frame(&s, 100 * MS);
+    supervisor_expect_silence(&s, 100 * MS);
+    expect(&s, 5000 * MS, 6000 * MS, SUPERVISOR_RESTART);
+}
+
 static void test_expected_silence_is_no_stall(void **state)
 {
     (void)state;
@@ -193,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_without_restarts_it_opens_anew),
         cmocka_unit_test(test_never_gives_up_when_told_so),
         cmocka_unit_test(test_expected_silence_is_no_stall),
+        cmocka_unit_test(test_older_news_takes_nothing_from_a_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
