@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import socket
 import threading
+import time
 from typing import Any, Dict, List, Tuple
 
 PORT = 7447
-_lookups: Dict[Tuple[str, int], "concurrent.futures.Future[List[Any]]"] = {}  # those under way
+_Where = Tuple[int, str, int]  # the process, as no thread outlives a fork; host and port
+_lookups: Dict[_Where, "concurrent.futures.Future[List[Any]]"] = {}  # those under way
 _lookups_lock = threading.Lock()
 
 
@@ -32,19 +35,20 @@ def split(address: str) -> Tuple[str, int]:
     return host, int(port or PORT)
 
 
-def _run_lookup(where: Tuple[str, int], future: "concurrent.futures.Future[List[Any]]") -> None:
+def _run_lookup(where: _Where, future: "concurrent.futures.Future[List[Any]]") -> None:
     try:
-        future.set_result(socket.getaddrinfo(*where, type=socket.SOCK_STREAM))
+        future.set_result(socket.getaddrinfo(*where[1:], type=socket.SOCK_STREAM))
     except Exception as why:  # pylint: disable=broad-except
         future.set_exception(why)
     with _lookups_lock:
         del _lookups[where]
 
 
-def _look_up(where: Tuple[str, int], timeout: float) -> List[Any]:
+def _look_up(host: str, port: int, timeout: float) -> List[Any]:
     """What getaddrinfo() says, which knows no time-out and cannot be stopped: it is called in a
     thread of its own. Who stops waiting leaves it to end by itself, who comes meanwhile waits for
     the same one."""
+    where = os.getpid(), host, port
     with _lookups_lock:
         if where not in _lookups:
             future: "concurrent.futures.Future[List[Any]]" = concurrent.futures.Future()
@@ -54,16 +58,23 @@ def _look_up(where: Tuple[str, int], timeout: float) -> List[Any]:
     try:
         return future.result(timeout)
     except concurrent.futures.TimeoutError:
-        raise TimeoutError(f"{where[0]}: the name was not found in time") from None
+        raise TimeoutError(f"{host}: the name was not found in time") from None
 
 
-def _connect_to_host(where: Tuple[str, int], timeout: float) -> socket.socket:
-    """socket.create_connection(), which knows no time-out for the name: it gets numbers."""
-    failure = OSError(f"{where[0]} has no address")
-    for *_, found in _look_up(where, timeout):
+def _connect_to_host(host: str, port: int, timeout: float) -> socket.socket:
+    """socket.create_connection() within one time-out for the name and all its addresses."""
+    deadline = time.monotonic() + timeout
+    failure = OSError(f"{host} has no address")
+    for family, kind, protocol, _, found in _look_up(host, port, timeout):
         try:
-            number, _ = socket.getnameinfo(found, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
-            return socket.create_connection((number, where[1]), timeout)
+            link = socket.socket(family, kind, protocol)
+            try:
+                link.settimeout(max(deadline - time.monotonic(), 0.001))
+                link.connect(found)
+                return link
+            except OSError:
+                link.close()
+                raise
         except OSError as why:
             failure = why
     raise failure
@@ -80,7 +91,7 @@ def connect(address: str, timeout: float) -> socket.socket:
             link.close()
             raise
         return link
-    link = _connect_to_host(split(address), timeout)
+    link = _connect_to_host(*split(address), timeout)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # A node that vanished without a word is noticed after 10 + 3 * 5 s.
     link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -59,9 +59,10 @@ class Link:
     # --- the link ------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        self._socket = _address.connect(self._find(self.address), self.timeout)
+        address, deadline = self._find(self.address), time.monotonic() + self.timeout
+        self._socket = _address.connect(address, self.timeout)
         try:
-            self._greet(time.monotonic() + self.timeout)
+            self._greet(deadline)
         except Exception:
             self._drop()
             raise
