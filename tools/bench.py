@@ -177,10 +177,9 @@ def planar(pixel):
 class Encoder:
     """bench_encode: encodes batches when told to; stopped in between."""
 
-    def __init__(self, kind, width, height, pixel="YUV420", chroma="420", framerate=FRAMERATE,
-                 tool=()):
+    def __init__(self, kind, width, height, pixel="YUV420", framerate=FRAMERATE, tool=()):
         command = [*tool, f"{BUILD}/tests/bench_encode", *kind.split(), photographs(width), pixel,
-                   str(width), str(height), str(framerate), chroma, str(QUALITY)]
+                   str(width), str(height), str(framerate), str(QUALITY)]
         self.stderr = open(f"{folder}/encoder-log", "w+", encoding="utf-8")
         environment = dict(os.environ) | {"BENCH_EACH": str(EACH)}
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -285,15 +284,16 @@ def can_be_first():
 
 
 def latency():
-    """Each at real-time priority, so that nothing else on the machine comes before it. The
-    reference does without all that a node does: bare encode, one blocking send() a reader."""
+    """Each at real-time priority where that may be, so that nothing else on the machine comes
+    before it. The reference does without all that a node does: bare encode, one blocking call a
+    reader."""
     first = ("chrt", "-f", "10") if can_be_first() else ()
     say(f"latency, ms; medians of {ROUNDS} alternating runs of {6 * ROUND} frames" +
         (" at real-time priority" if first else ", at normal priority: other work enters"))
     say("reference: bare encode, then a plain send() to each of as many readers; over: the node's "
         "p99 less the reference's encode p99")
     say("                        --------- reference --------   ------------ node -------------")
-    say("                        encode         beyond encode                  beyond its encode")
+    say("                        encode         beyond encode            beyond its encode (<= 0.50)")
     say("size       subscribers     p99    p99    p50    p99      p50    p99    p50    p99"
         "   over (<= 0.50)")
     for width, height in SIZES[-2:]:
@@ -586,7 +586,7 @@ def peers(width, height):
         "reader; the feed is the peer's reading of raw frames from the page cache")
     raw = f"{folder}/raw-{width}"
     os.makedirs(raw)
-    writer = Encoder(f"raw {raw}/all.raw", width, height, "YUYV", "422")
+    writer = Encoder(f"raw {raw}/all.raw", width, height, "YUYV")
     writer.run(ROUND)
     writer.stop()
     with open(f"{raw}/all.raw", "rb") as whole:
@@ -635,7 +635,7 @@ def main():
     for width, height in SIZES:
         for pixel in FORMATS:
             lines.append(details(width, pixel, cpu_time(width, height, pixel)))
-    say("\nms; `own` is the encode time, `late` latency p99 less each frame's own encode")
+    say("\nms; enc99 is the encode time's p99, `late` latency p99 less each frame's own encode")
     say("            -------- tcp 1 --------------  -------- tcp 4 --------------")
     say("            enc99    p50    p99   late  csw  enc99    p50    p99   late  csw  heap"
         "   bytes  /bare")

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The reference of `make bench`: encoders alone, on the frames that the replay camera shows.
-//   bench_encode ENCODER DIR FORMAT WIDTH HEIGHT FRAMERATE CHROMA QUALITY
+//   bench_encode ENCODER DIR FORMAT WIDTH HEIGHT FRAMERATE QUALITY
 // ENCODER is `bare` (libjpeg-turbo's raw-data API, planar or grey input, one encode after another
 // into one buffer), `send N` (the same, and each JPEG to N plain readers over TCP), `turbo`
-// (TurboJPEG's own API, planar or grey input), `own` (app/jpeg, any input) or `raw FILE` (writes
-// frames to a file, for other programs). Each line "N" on stdin encodes the next N frames, paced by
-// the camera, and prints frames, CPU nanoseconds of the encodes alone and JPEG bytes as one line of
-// JSON, with `send` the latencies, too. "0" or the end of stdin ends it.
+// (TurboJPEG's own API, planar or grey input) or `raw FILE` (writes frames to a file, for other
+// programs). Each line "N" on stdin encodes the next N frames, paced by the camera, and prints
+// frames, CPU nanoseconds of the encodes alone and JPEG bytes as one line of JSON, with `send` the
+// latencies, too. "0" or the end of stdin ends it.
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,7 +18,6 @@
 #include <turbojpeg.h>
 #endif
 
-#include "app/jpeg.h"
 #include "hal/camera.h"
 #include "hal/clock.h"
 #include "tests/host/support/plain_readers.h"
@@ -26,7 +25,7 @@
 #define OUTPUT_BYTES (8u << 20)
 
 static uint8_t output[OUTPUT_BYTES];
-static struct jpeg_options options;
+static int quality;
 static bool is_grey, is_sent;
 static FILE *raw_file;
 
@@ -64,7 +63,7 @@ static void bare_init(void)
     bare.in_color_space = is_grey ? JCS_GRAYSCALE : JCS_YCbCr;
     bare.input_components = is_grey ? 1 : 3;
     jpeg_set_defaults(&bare);
-    jpeg_set_quality(&bare, options.quality, TRUE);
+    jpeg_set_quality(&bare, quality, TRUE);
     bare.raw_data_in = TRUE;
 }
 
@@ -104,38 +103,12 @@ static uint32_t turbo_encode(const struct hal_frame *f)
     unsigned char *out = output;
     unsigned long bytes = sizeof(output);
     if (tjCompressFromYUVPlanes(turbo, planes, (int)f->width, strides, (int)f->height,
-                                is_grey ? TJSAMP_GRAY : TJSAMP_420, &out, &bytes, options.quality,
+                                is_grey ? TJSAMP_GRAY : TJSAMP_420, &out, &bytes, quality,
                                 TJFLAG_NOREALLOC))
         abort();
     return (uint32_t)bytes;
 }
 #endif
-
-// ---- app/jpeg ----
-
-static struct jpeg_encoder own;
-
-static uint8_t *own_block(void *user, uint32_t *bytes)
-{
-    uint32_t *at = user;
-    if (*at + 16384 > sizeof(output))
-        return NULL;
-    *bytes = 16384;
-    *at += 16384;
-    return output + *at - 16384;
-}
-
-static uint32_t own_encode(const struct hal_frame *f)
-{
-    uint32_t at = 0;
-    struct jpeg_sink sink = {own_block, &at};
-    int status = jpeg_encoder_begin(&own, f, &options, &sink);
-    for (status = status ? status : 1; status == 1;)
-        status = jpeg_encoder_slice(&own);
-    if (status)
-        abort();
-    return jpeg_encoder_bytes(&own);
-}
 
 // ---- the frames as they are, for other programs ----
 
@@ -173,10 +146,6 @@ static encode_fn *prepare(const char *name, const char *argument)
     if (!strcmp(name, "turbo") && (turbo = tjInitCompress()))
         return turbo_encode;
 #endif
-    if (!strcmp(name, "own")) {
-        jpeg_encoder_init(&own, NULL);
-        return own_encode;
-    }
     if (!strcmp(name, "raw") && (raw_file = fopen(argument, "wb")))
         return raw_write;
     return NULL;
@@ -252,14 +221,13 @@ static int open_camera(const struct hal_camera_ops *camera, char **argv)
 int main(int argc, char **argv)
 {
     bool has_argument = argc > 1 && (!strcmp(argv[1], "raw") || !strcmp(argv[1], "send"));
-    if (argc != 9 + has_argument) {
-        fprintf(stderr, "usage: bench_encode bare|'send N'|turbo|own|'raw FILE' DIR FORMAT WIDTH "
-                        "HEIGHT FRAMERATE 420|422 QUALITY\n");
+    if (argc != 8 + has_argument) {
+        fprintf(stderr, "usage: bench_encode bare|'send N'|turbo|'raw FILE' DIR FORMAT WIDTH "
+                        "HEIGHT FRAMERATE QUALITY\n");
         return 2;
     }
     char **settings = argv + 2 + has_argument;
-    options.chroma = atoi(settings[5]) == 422 ? JPEG_CHROMA_422 : JPEG_CHROMA_420;
-    options.quality = (uint8_t)atoi(settings[6]);
+    quality = atoi(settings[5]);
     is_grey = !strcmp(settings[1], "GREY");
     encode_fn *encode = prepare(argv[1], argv[2]);
     if (!encode)

@@ -60,14 +60,14 @@ static bool read_on(struct reader *reader, int fd)
     return reader->head.bytes == 0;
 }
 
-static void read_for_ever(const struct sockaddr_in *address)
+static void read_for_ever(int listener)
 {
     static struct reader readers[PLAIN_READERS_MAX];
     struct pollfd wait[PLAIN_READERS_MAX];
     for (unsigned i = 0; i < reader_count; i++) {
-        wait[i] = (struct pollfd){.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN};
-        require(connect(wait[i].fd, (const struct sockaddr *)address, sizeof(*address)) == 0,
-                "connect");
+        close(link_fd[i]);
+        wait[i] = (struct pollfd){.fd = accept(listener, NULL, NULL), .events = POLLIN};
+        require(wait[i].fd >= 0, "accept");
         require((readers[i].picture = malloc(PICTURE_MAX)) != NULL, "memory");
         memset(readers[i].picture, 0, PICTURE_MAX);
     }
@@ -87,6 +87,7 @@ void plain_readers_start(unsigned count)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof(address);
     int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    require(count >= 1 && count <= PLAIN_READERS_MAX, "readers");
     reader_count = count;
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     require(shared != MAP_FAILED, "mmap");
@@ -95,15 +96,17 @@ void plain_readers_start(unsigned count)
     require(listen(listener, (int)count) == 0, "listen");
     require(getsockname(listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
     require(pipe(done_pipe) == 0, "pipe");
+    for (unsigned i = 0; i < count; i++) { // the backlog takes them; the readers accept
+        link_fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+        require(connect(link_fd[i], (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
+        require(setsockopt(link_fd[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0, "nodelay");
+    }
     pid_t child = fork();
     require(child >= 0, "fork");
     if (child == 0)
-        read_for_ever(&address);
-    for (unsigned i = 0; i < count; i++) {
-        require((link_fd[i] = accept(listener, NULL, NULL)) >= 0, "accept");
-        require(setsockopt(link_fd[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0, "nodelay");
-    }
+        read_for_ever(listener);
     close(listener);
+    close(done_pipe[1]); // so that the readers' end is the pipe's
 }
 
 static void send_all(int fd, struct head *head, const void *jpeg)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What sending a frame takes at the least: one blocking call for each reader over loopback TCP, and
-// readers in a process of their own that do nothing else. Ends the program on any error.
+// What sending a frame takes without a node: one blocking call for each reader over loopback TCP,
+// and readers in a process of their own that do nothing else. Ends the program on any error.
 #ifndef PINHOLE_TESTS_PLAIN_READERS_H
 #define PINHOLE_TESTS_PLAIN_READERS_H
 
