@@ -76,7 +76,7 @@ struct hal_plane {
 
 /** How many planes of samples a picture in that format has; 0 for MJPEG and HAL_PIXEL_ANY. */
 unsigned hal_pixel_format_planes(enum hal_pixel_format format);
-/** The least stride and rows of one of them. Sets no data. */
+/** The least stride and rows of one of them, `plane` < their number. Sets no data. */
 struct hal_plane hal_pixel_format_plane(enum hal_pixel_format format, uint32_t width,
                                         uint32_t height, unsigned plane);
 

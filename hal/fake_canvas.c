@@ -49,7 +49,7 @@ static struct canvas_rect round_to_even(struct canvas_rect rect)
 
 uint32_t canvas_row_bytes(enum hal_pixel_format format, uint32_t width)
 {
-    return format == HAL_PIXEL_YUYV ? width * 2 : width;
+    return hal_pixel_format_plane(format, width, 0, 0).stride;
 }
 
 size_t canvas_layout(struct canvas *canvas, uint8_t *base, uint32_t luma_stride)

@@ -70,7 +70,8 @@ int fake_script_parse(struct fake_script *script, const char *name, const char *
                       char error[FAKE_SCRIPT_ERROR_BYTES]);
 
 /** Takes the earliest fault that is due at `frame` or was before it: true with a copy in `out`.
- * Call until it returns false. A repeating fault is due once, not once per repetition missed. */
+ * Call until it returns false, or until a fault keeps the frame back: what else is due happens at
+ * the next one. A repeating fault is due once, not once per repetition missed. */
 bool fake_script_due(struct fake_script *script, uint64_t frame, struct fake_fault *out);
 
 /** Counts one of the failures to come down: true when this call is to fail. */

@@ -446,7 +446,7 @@ static int attach(int fd)
         usleep(5000);
     }
     close(file);
-    return result == -EBUSY ? -ETIMEDOUT : result;
+    return result == -EBUSY || result == -EINVAL ? -ETIMEDOUT : result;
 }
 
 int usb_camera_plug(void)
