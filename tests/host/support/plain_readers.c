@@ -19,7 +19,8 @@
 
 /** Before each picture; `bytes` 0 ends a round. */
 struct head {
-    uint64_t ready_ns, encode_ns, bytes;
+    uint64_t ready_ns, encode_ns;
+    size_t bytes;
 };
 
 struct reader {
