@@ -55,6 +55,21 @@ static void expect_event(struct pinhole *client, enum pinhole_event_kind kind, u
     pinhole_release(client, record);
 }
 
+static void expect_new_link(struct pinhole *client)
+{
+    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
+    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+}
+
+/** An event from the node's log. */
+static void expect_logged(struct pinhole *client, uint64_t sequence)
+{
+    struct pinhole_record *record = next(client);
+    assert_int_equal(record->kind, PINHOLE_EVENT);
+    assert_int_equal(record->event.sequence, sequence);
+    pinhole_release(client, record);
+}
+
 static struct pinhole *open_and_subscribe(struct peer *peer, void (*script)(struct peer *),
                                           struct pinhole_subscription wish)
 {
@@ -142,8 +157,7 @@ static void test_every_loss_is_told_once(void **state)
     expect_event(client, PINHOLE_EVENT_GAP, 14, 15);
     expect_event(client, PINHOLE_EVENT_GAP, 16, 18);
     expect_frame(client, BOOT, 19);
-    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
-    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+    expect_new_link(client);
     expect_event(client, PINHOLE_EVENT_GAP, 20, 21);
     expect_frame(client, BOOT, 22);
     close_both(client, &peer);
@@ -170,8 +184,7 @@ static void test_filter_makes_no_gaps(void **state)
         (struct pinhole_subscription){.policy = PINHOLE_EVERY, .triggered_only = 1});
     expect_frame(client, BOOT, 5);
     expect_frame(client, BOOT, 9);
-    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
-    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+    expect_new_link(client);
     expect_frame(client, BOOT, 14);
     close_both(client, &peer);
     assert_int_equal(peer.subscribe.from_sequence, 10);
@@ -203,15 +216,13 @@ static void test_node_restart(void **state)
     struct pinhole *client = open_and_subscribe(
         &peer, play_restart, (struct pinhole_subscription){.policy = PINHOLE_EVERY});
     expect_frame(client, BOOT, 900);
-    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
-    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+    expect_new_link(client);
     assert_int_equal(pinhole_info(client)->boot_id, NEXT_BOOT);
     expect_event(client, PINHOLE_EVENT_BOOT, 901, 0); // from there on the former log is not known
     expect_event(client, PINHOLE_EVENT_GAP, 1, 3);
     expect_frame(client, NEXT_BOOT, 4);
     expect_frame(client, NEXT_BOOT, 5);
-    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
-    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+    expect_new_link(client);
     expect_frame(client, NEXT_BOOT, 6);
     close_both(client, &peer);
     assert_int_equal(peer.subscribe.from_sequence, 6);
@@ -249,13 +260,9 @@ static void test_latest_resumes_with_events(void **state)
         open_and_subscribe(&peer, play_latest, (struct pinhole_subscription){0});
     expect_frame(client, BOOT, 30);
     expect_frame(client, BOOT, 33);
-    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
-    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
-    for (uint64_t sequence = 35; sequence <= 37; sequence += 2) {
-        struct pinhole_record *event = next(client);
-        assert_int_equal(event->kind, PINHOLE_EVENT);
-        assert_int_equal(event->event.sequence, sequence);
-    }
+    expect_new_link(client);
+    expect_logged(client, 35);
+    expect_logged(client, 37);
     struct pinhole_record *record = next(client);
     assert_int_equal(record->frame.sequence, 40);
     assert_int_equal(record->frame.skipped, 4); // the count goes on over the new link
@@ -288,12 +295,10 @@ static void test_latest_resumes_with_a_gap(void **state)
     struct peer peer;
     struct pinhole *client = open_and_subscribe(
         &peer, play_latest_gap, (struct pinhole_subscription){.from_sequence = WIRE_FROM_NEXT});
-    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
-    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+    expect_new_link(client);
     expect_frame(client, BOOT, 33);
     assert_int_equal(peer.subscribe.from_sequence, 30);
-    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
-    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
+    expect_new_link(client);
     expect_event(client, PINHOLE_EVENT_GAP, 34, 50);
     struct pinhole_record *record = next(client);
     assert_int_equal(record->frame.sequence, 51);
@@ -327,10 +332,9 @@ static void test_latest_resumes_and_a_gap_comes_late(void **state)
     struct pinhole *client =
         open_and_subscribe(&peer, play_latest_late_gap, (struct pinhole_subscription){0});
     expect_frame(client, BOOT, 30);
-    assert_int_equal(next(client)->event.sequence, 33);
-    expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);
-    expect_event(client, PINHOLE_EVENT_RECONNECTED, 0, 0);
-    assert_int_equal(next(client)->event.sequence, 35);
+    expect_logged(client, 33);
+    expect_new_link(client);
+    expect_logged(client, 35);
     expect_event(client, PINHOLE_EVENT_GAP, 36, 50);
     struct pinhole_record *record = next(client);
     assert_int_equal(record->frame.sequence, 53);
