@@ -53,8 +53,8 @@ void jpeg_input_fill(struct jpeg_input *input, uint32_t row);
 // ---- output ----
 
 /** The sink's areas, cut at the cap. Who writes takes `at` and sets it behind the last byte; while
- * it is not beyond `limit` there is room for JPEG_MCU_BYTES. Near the end of an area both
- * point into `bounce`, whose bytes are handed on by the next jpeg_output_turn(). */
+ * it is not beyond `limit` there is room for JPEG_MCU_BYTES. Near the end of an area both point
+ * into `bounce`, whose bytes are handed on by the next jpeg_output_turn(). */
 struct jpeg_output {
     struct jpeg_sink sink;
     uint8_t *at, *limit;

@@ -300,25 +300,23 @@ def latency():
         node = Node(width, height, tool=first, count_heap=False)
         for count in (1, 4):
             plain = Encoder(f"send {count}", width, height, tool=first)
-            found = {"reference": [], "node": []}
+            runs, references = [], []
             for _ in range(ROUNDS):
                 node.resume()
-                found["node"].append(node.subscribe(count, frames=6 * ROUND, tool=first))
+                runs.append(node.subscribe(count, frames=6 * ROUND, tool=first))
                 node.pause()
                 plain.run(WARMUP)
-                found["reference"].append(plain.run(6 * ROUND))
+                references.append(plain.run(6 * ROUND))
             plain.stop()
-
-            def of(who, what, runs=found):
-                return median(r[what] for r in runs[who])
-
             line = f"{width}x{height:<5} {count:11} "
-            for what in ("encode_p99", "latency_p99", "beyond_p50", "beyond_p99"):
-                line += f" {of('reference', what):6.2f}"
-            line += "  "
-            for what in ("latency_p50", "latency_p99", "beyond_p50", "beyond_p99"):
-                line += f" {of('node', what):6.2f}"
-            say(f"{line} {of('node', 'latency_p99') - of('reference', 'encode_p99'):6.2f}")
+            for results, parts in ((references, ("encode_p99", "latency_p99")),
+                                   (runs, ("latency_p50", "latency_p99"))):
+                for what in (*parts, "beyond_p50", "beyond_p99"):
+                    line += f" {median(r[what] for r in results):6.2f}"
+                line += "  "
+            over = (median(r["latency_p99"] for r in runs) -
+                    median(r["encode_p99"] for r in references))
+            say(f"{line}{over:5.2f}")
         node.stop()
 
 
