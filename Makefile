@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Pinhole's build. `make help` lists targets and variables; the lines with `##` are its text.
-# Sources are found by wildcard: a new file in hal/, net/, app/ or tests/host/ needs no change here.
+# Sources are found by wildcard: a new file in any folder needs no change here.
 
 VERSION := 0.1.0
 #: V=1              show the commands
@@ -40,9 +40,9 @@ SUBMAKE = $(MAKE) --no-print-directory $(JOBS)
 # A missing library is a missing backend, said by `pinhole --version`. Each is the version found.
 PKG := $(shell command -v pkg-config 2>/dev/null)
 find_library = $(if $(and $(PKG),$(if $(filter $(1),$(WITHOUT)),,yes)),$(shell pkg-config --modversion $(2) 2>/dev/null))
-LIBCAMERA := $(if $(wildcard hal/camera_libcamera.cpp),$(if $(shell command -v $(CXX)),$(call find_library,libcamera,libcamera)))
+LIBCAMERA := $(if $(wildcard hal/libcamera/camera.cpp),$(if $(shell command -v $(CXX)),$(call find_library,libcamera,libcamera)))
 GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
-GPIOD := $(if $(wildcard hal/gpio_gpiod$(GPIOD).c),$(GPIOD))
+GPIOD := $(if $(wildcard hal/gpio/gpiod$(GPIOD).c),$(GPIOD))
 AVFORMAT := $(call find_library,avformat,libavformat libavcodec libavutil)
 TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
 AVAHI := $(call find_library,avahi,avahi-client)
@@ -71,28 +71,27 @@ LIBCAMERA_LIBS := $(if $(LIBCAMERA),$(shell pkg-config --libs libcamera))
 CLIENT_LIBS := $(if $(TURBOJPEG),-lturbojpeg) $(if $(AVAHI),-lavahi-client -lavahi-common) \
   -lpthread -lm
 
-HAL_C := $(filter-out hal/gpio_gpiod%.c,$(wildcard hal/*.c)) $(GPIOD:%=hal/gpio_gpiod%.c)
+HAL_C := $(filter-out hal/gpio/gpiod%.c,$(wildcard hal/*.c hal/*/*.c)) $(GPIOD:%=hal/gpio/gpiod%.c)
 # What else is in the libcamera backend's file: without state, so that the node may have it, too.
-BACKEND_C := $(addprefix hal/,camera_claim.c camera_pick.c clock.c dma_memory.c frame_ticks.c \
-  libcamera_features.c)
-NET_C := $(filter-out net/client%.c,$(wildcard net/*.c))
-CLIENT_C := $(wildcard net/client*.c) net/wire.c
-APP_C := $(filter-out app/main.c,$(wildcard app/*.c))
-CTL_C := $(wildcard tools/pinholectl.c tools/ctl_*.c)
-WEB_C := $(wildcard tools/pinhole-web.c tools/web_*.c)
-REC_C := $(wildcard tools/pinhole-rec.c tools/rec_*.c) tools/ctl_print.c
+BACKEND_C := $(filter-out hal/libcamera/load.c,$(wildcard hal/libcamera/*.c)) hal/os/clock.c
+NET_C := net/wire.c $(wildcard net/server/*.c)
+CLIENT_C := net/wire.c $(wildcard net/client/*.c)
+APP_C := $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c))
+CTL_C := $(wildcard tools/ctl/*.c)
+WEB_C := $(wildcard tools/web/*.c)
+REC_C := $(wildcard tools/rec/*.c) tools/ctl/print.c
 SUPPORT_C := $(wildcard tests/host/support/*.c)
-TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/test_*.c))
-BENCHES := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/bench*.c))
-FUZZ_NAMES := $(patsubst tests/host/%.c,%,$(filter-out %/fuzz_driver.c,$(wildcard tests/host/fuzz_*.c)))
-PRELOADS := $(patsubst tests/host/preload/%.c,$(BUILD)/tests/%.so,$(wildcard tests/host/preload/*.c))
+TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/*/test_*.c))
+BENCHES := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/bench/*.c))
+FUZZ_NAMES := $(patsubst tests/host/fuzz/%.c,%,$(filter-out %/fuzz_driver.c,$(wildcard tests/host/fuzz/*.c)))
+PRELOADS := $(patsubst tests/host/support/preload/%.c,$(BUILD)/tests/%.so,$(wildcard tests/host/support/preload/*.c))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_NODE := $(BUILD)/libnode.a
 LIB_SUPPORT := $(BUILD)/libsupport.a
 LIB_CLIENT := $(BUILD)/libpinhole.a
 LIB_SHARED := $(BUILD)/libpinhole.so.1
-BACKEND := $(if $(LIBCAMERA),$(BUILD)/obj/hal/camera_libcamera.o)
+BACKEND := $(if $(LIBCAMERA),$(BUILD)/obj/hal/libcamera/camera.o)
 PLUGIN := $(if $(LIBCAMERA),$(BUILD)/pinhole-libcamera.so)
 PROGRAMS := $(if $(wildcard app/main.c),$(BUILD)/pinhole) $(if $(CTL_C),$(BUILD)/pinholectl) \
   $(if $(WEB_C),$(BUILD)/pinhole-web) $(if $(filter %-rec.c,$(REC_C)),$(BUILD)/pinhole-rec)
@@ -124,33 +123,33 @@ run: ## install what is missing, build, start node and web page, print the URL
 test: ## install what is missing, build and run every test (SAN=1: under the sanitizers)
 	@tools/setup.sh test
 	+@$(SUBMAKE) programs test-programs
-	@tools/run-tests.sh
+	@tools/dev/run-tests.sh
 
 bench: ## CPU time and latency per frame, beside their references from the same run
 	@tools/setup.sh bench
 	+@$(SUBMAKE) programs bench-programs
-	@tools/bench.sh
+	@tools/dev/bench.sh
 
 lint: ## format, include rules, file sizes, clang-tidy, cppcheck, shellcheck, Python
 	@tools/setup.sh lint
-	@tools/lint.sh
+	@tools/dev/lint.sh
 
 size: ## text, data, bss and stack of the node against app/size.budget
 	@tools/setup.sh size
 	+@$(SUBMAKE) programs
-	@tools/size-check.sh $(NODE_OBJECTS)
+	@tools/dev/size-check.sh $(NODE_OBJECTS)
 
 fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one)
 	@tools/setup.sh fuzz
 	+@$(SUBMAKE) FUZZ=1 CC=clang BUILD=build/fuzz WITHOUT="libcamera gpiod" fuzzers
-	@BUILD=build/fuzz tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_NAMES)
+	@BUILD=build/fuzz tools/dev/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_NAMES)
 
 check-arm: ## the C tests and a node on 64-bit and 32-bit ARM, emulated
 check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
 check-vm: ## triggers on simulated GPIO lines, a USB camera: the kernel's drivers, in a virtual machine
 check-arm check-libcamera check-vm:
 	@tools/setup.sh $@
-	@tools/$@.sh
+	@tools/dev/$@.sh
 
 clean: ## remove everything built
 	rm -rf build $(BUILD)
@@ -186,10 +185,10 @@ $(LIB_SUPPORT): $(call obj,$(SUPPORT_C))
 %.a:
 	$(say) AR $@
 	@mkdir -p $(@D)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) qcs $@ $^
 
 # The sanitizers' run-time comes with the program that loads it: undefined symbols are no error there.
-LIB_MAP := $(wildcard net/libpinhole.map)
+LIB_MAP := $(wildcard net/client/libpinhole.map)
 $(LIB_SHARED): LDFLAGS += -shared -Wl,-soname,libpinhole.so.1 $(LIB_MAP:%=-Wl$(COMMA)--version-script=%) \
   $(if $(CHECKS),,-Wl$(COMMA)-z$(COMMA)defs)
 $(LIB_SHARED): $(call obj,$(CLIENT_C)) $(LIB_MAP)
@@ -200,8 +199,8 @@ $(LIB_SHARED): $(call obj,$(CLIENT_C)) $(LIB_MAP)
 # storage of libraries that are loaded later, so under it libcamera is there from the start.
 $(BUILD)/pinhole: $(call obj,app/main.c) $(LIB_NODE) | $(PLUGIN)
 	$(call link,$(CC) -rdynamic,$(NODE_LIBS) $(if $(SAN),-Wl$(COMMA)--no-as-needed $(LIBCAMERA_LIBS)))
-$(PLUGIN): $(BACKEND) $(call obj,$(BACKEND_C)) hal/camera_libcamera.map
-	$(call link,$(CXX) -shared -Wl$(COMMA)--version-script=hal/camera_libcamera.map,$(LIBCAMERA_LIBS))
+$(PLUGIN): $(BACKEND) $(call obj,$(BACKEND_C)) hal/libcamera/libcamera.map
+	$(call link,$(CXX) -shared -Wl$(COMMA)--version-script=hal/libcamera/libcamera.map,$(LIBCAMERA_LIBS))
 $(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS))
 $(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_CLIENT)
@@ -210,22 +209,22 @@ $(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT)
 $(BUILD)/pinhole-rec: $(call obj,$(REC_C)) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
 # The page's files are embedded by .incbin, which no compiler reports as a dependency.
-$(call obj,$(WEB_C)): $(wildcard tools/web/*)
+$(call obj,$(WEB_C)): $(wildcard tools/web/page/*)
 
 TEST_PARTS := $(LIB_SUPPORT) $(LIB_NODE) $(LIB_CLIENT)
 TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) $(if $(TURBOJPEG),-lturbojpeg) -lcmocka
-test-programs: $(TESTS) $(FUZZ_NAMES:%=$(BUILD)/tests/%) $(PRELOADS)
+test-programs: $(TESTS) $(FUZZ_NAMES:%=$(BUILD)/tests/fuzz/%) $(PRELOADS)
 bench-programs: $(BENCHES)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
 	$(call link,$(CC),$(TEST_LIBS))
-$(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/preload/%.o
+$(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/support/preload/%.o
 	$(call link,$(CC) -shared)
 
 # A fuzzer's body with a main() that plays every file of its corpus once, and with libFuzzer's.
-$(BUILD)/tests/fuzz_%: $(BUILD)/obj/tests/host/fuzz_%.o $(call obj,tests/host/fuzz_driver.c) $(TEST_PARTS)
+$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/host/fuzz/%.o $(call obj,tests/host/fuzz/fuzz_driver.c) $(TEST_PARTS)
 	$(call link,$(CC),$(TEST_LIBS))
 fuzzers: $(FUZZ_NAMES:%=$(BUILD)/fuzzers/%)
-$(BUILD)/fuzzers/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
+$(BUILD)/fuzzers/%: $(BUILD)/obj/tests/host/fuzz/%.o $(TEST_PARTS)
 	$(call link,$(CC) -fsanitize=fuzzer,$(TEST_LIBS))
 
 # Tests of the libcamera backend link it. With its fault hooks and its heap calls counted it is there
@@ -234,12 +233,12 @@ ifneq ($(LIBCAMERA),)
 $(filter %/test_camera_libcamera %/test_usb_camera %/test_usb_camera_outage,$(TESTS)): $(BUILD)/tests/%: \
   $(BUILD)/obj/tests/host/%.o $(BACKEND) $(TEST_PARTS)
 	$(call link,$(CXX),$(TEST_LIBS) $(LIBCAMERA_LIBS))
-FAULTY := $(BUILD)/obj/hal/camera_libcamera_faulty.o
-$(FAULTY): hal/camera_libcamera.cpp $(BUILD)/flags
+FAULTY := $(BUILD)/obj/hal/libcamera/camera_faulty.o
+$(FAULTY): hal/libcamera/camera.cpp $(BUILD)/flags
 	$(call compile,$(CXX) $(CPPFLAGS) -DPINHOLE_FAULT_HOOKS $(CXXFLAGS))
-RECOVERY := $(BUILD)/tests/test_camera_libcamera_recovery
+RECOVERY := $(BUILD)/tests/kernel/test_camera_libcamera_recovery
 $(RECOVERY): LDFLAGS += $(foreach name,malloc calloc realloc _Znwm _Znwj,-Wl$(COMMA)--wrap=$(name))
-$(RECOVERY): $(call obj,tests/host/test_camera_libcamera_recovery.c) $(FAULTY) $(TEST_PARTS)
+$(RECOVERY): $(call obj,tests/host/kernel/test_camera_libcamera_recovery.c) $(FAULTY) $(TEST_PARTS)
 	$(call link,$(CXX),$(TEST_LIBS) $(LIBCAMERA_LIBS))
 $(BUILD)/tests/pinhole-faulty: $(call obj,app/main.c tests/host/support/libcamera_faults.c) $(FAULTY) $(LIB_NODE)
 	$(call link,$(CXX),$(NODE_LIBS) $(LIBCAMERA_LIBS))
@@ -252,7 +251,7 @@ install: programs ## into PREFIX: programs, backend, library, header, pkg-config
 	install -d $(addprefix $(DESTDIR),$(addprefix $(PREFIX)/,bin include share/doc/pinhole) \
 	  $(LIBDIR)/pkgconfig $(UNITDIR))
 	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 net/pinhole.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 net/client/pinhole.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(LIB_CLIENT) $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
 	$(if $(PLUGIN),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pinhole $(PLUGIN))
@@ -263,6 +262,6 @@ install: programs ## into PREFIX: programs, backend, library, header, pkg-config
 	set -e; for unit in $(wildcard board/*.service board/*.socket); do \
 	  sed 's|/usr/local|$(PREFIX)|g' "$$unit" > $(DESTDIR)$(UNITDIR)/"$${unit##*/}"; done
 	install -D -m 644 board/avahi/pinhole.service $(DESTDIR)$(AVAHIDIR)/pinhole.service
-	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md tools/SDK.md) $(DESTDIR)$(PREFIX)/share/doc/pinhole
+	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md net/client/SDK.md) $(DESTDIR)$(PREFIX)/share/doc/pinhole
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

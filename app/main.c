@@ -6,14 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/config.h"
-#include "app/external_trigger.h"
-#include "app/jpeg.h"
+#include "app/config/config.h"
+#include "app/config/options.h"
+#include "app/jpeg/jpeg.h"
 #include "app/node.h"
-#include "app/options.h"
+#include "app/trigger/external_trigger.h"
 #include "hal/camera.h"
 #include "hal/gpio.h"
-#include "hal/log.h"
+#include "hal/os/log.h"
 
 #define EXIT_USAGE  2
 #define CAMERAS_MAX 8

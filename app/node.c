@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "app/node_private.h"
-#include "hal/clock.h"
-#include "hal/watchdog.h"
+#include "hal/os/clock.h"
+#include "hal/os/watchdog.h"
 
 #define DRAIN_NS (1 * NS_PER_S)
 
@@ -260,7 +260,7 @@ int node_run(const struct config *config, const struct hal_camera_ops *camera,
     run_loop(node);
     watchdog_close();
     node_camera_close(node, clock_now_ns());
-    line_trigger_close(&node->line);
+    trigger_line_close(&node->line);
     strobe_line_close(&node->strobe, clock_now_ns());
     server_close(&node->server);
     log_info("ended");

@@ -3,7 +3,7 @@
 #ifndef PINHOLE_APP_NODE_H
 #define PINHOLE_APP_NODE_H
 
-#include "app/config.h"
+#include "app/config/config.h"
 #include "hal/camera.h"
 
 /** Runs until SIGTERM or SIGINT. `camera` and `camera_id` are what config->camera was resolved to.

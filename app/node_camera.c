@@ -8,7 +8,7 @@
 #include <sys/epoll.h>
 
 #include "app/node_private.h"
-#include "hal/clock.h"
+#include "hal/os/clock.h"
 
 #define CAMERAS_MAX     8
 #define STALL_MIN_NS    NS_PER_S
@@ -87,7 +87,7 @@ int node_apply_trigger(struct node *node, uint64_t now_ns)
     }
     // Without its light the camera still works; the reason is logged.
     strobe_line_configure(&node->strobe, config, &node->loop, wish.readout_ns, period_ns, now_ns);
-    return line_trigger_configure(&node->line, config, &node->loop, &node->trigger, now_ns);
+    return trigger_line_configure(&node->line, config, &node->loop, &node->trigger, now_ns);
 }
 
 static void on_camera_event(void *user, uint32_t events, uint64_t now_ns)

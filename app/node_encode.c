@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/mjpeg.h"
+#include "app/jpeg/mjpeg.h"
 #include "app/node_private.h"
-#include "hal/clock.h"
+#include "hal/os/clock.h"
 
 static uint8_t *next_block(void *user, uint32_t *bytes)
 {

@@ -177,7 +177,7 @@ static void take_frame(struct node *node, const struct hal_frame *frame, uint64_
 
 void node_take_frames(struct node *node, uint64_t now_ns)
 {
-    line_trigger_poll(&node->line, now_ns);
+    trigger_line_poll(&node->line, now_ns);
     struct hal_frame frame;
     int status = 0;
     while (node->is_camera_open && (status = node->camera->acquire(&frame)) > 0) {

@@ -3,19 +3,19 @@
 #ifndef PINHOLE_APP_NODE_PRIVATE_H
 #define PINHOLE_APP_NODE_PRIVATE_H
 
-#include "app/config.h"
-#include "app/jpeg.h"
-#include "app/line_trigger.h"
+#include "app/config/config.h"
+#include "app/jpeg/jpeg.h"
 #include "app/metrics.h"
 #include "app/rate.h"
 #include "app/serial.h"
-#include "app/strobe_line.h"
 #include "app/supervisor.h"
-#include "app/trigger.h"
+#include "app/trigger/strobe_line.h"
+#include "app/trigger/trigger.h"
+#include "app/trigger/trigger_line.h"
 #include "hal/camera.h"
-#include "hal/loop.h"
-#include "net/server.h"
-#include "net/store.h"
+#include "hal/os/loop.h"
+#include "net/server/server.h"
+#include "net/server/store.h"
 
 #define NODE_EXIT_START_FAILED  1
 #define NODE_EXIT_CAMERA_FAILED 3
@@ -68,7 +68,7 @@ struct node {
     struct rate rate;
     struct jpeg_encoder encoder;
     struct trigger trigger;
-    struct line_trigger line;
+    struct trigger_line line;
     struct strobe_line strobe;
     struct metrics metrics;
     uint64_t boot_id;

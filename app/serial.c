@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/root_file.h"
+#include "hal/os/root_file.h"
 
 #define BOARD            "/proc/device-tree/serial-number"
 #define MACHINE          "/etc/machine-id"

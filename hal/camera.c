@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hal/camera_load.h"
-#include "hal/libcamera_features.h"
+#include "hal/libcamera/features.h"
+#include "hal/libcamera/load.h"
 
 static const struct {
     const char *name;

@@ -183,7 +183,7 @@ bool hal_camera_knows_feature(const char *name);
 
 extern const struct hal_camera_ops hal_camera_fake;
 extern const struct hal_camera_ops hal_camera_replay;
-/** Only when HAVE_LIBCAMERA, and not in the program itself: hal/camera_load.h. */
+/** Only when HAVE_LIBCAMERA, and not in the program itself: hal/libcamera/load.h. */
 BASE_EXPORT extern const struct hal_camera_ops hal_camera_libcamera;
 
 /** The index-th backend of this build, best first: libcamera if built, then fake, replay; NULL past

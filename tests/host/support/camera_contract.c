@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "hal/clock.h"
+#include "hal/os/clock.h"
 
 #define PATIENCE_MS 10000
 

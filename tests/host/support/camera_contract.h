@@ -3,8 +3,8 @@
 //
 //   static struct camera_contract contract = {.ops = &hal_camera_fake, .id = "", ...};
 //   const struct CMUnitTest tests[] = {CAMERA_CONTRACT_TESTS(&contract) ...};
-#ifndef PINHOLE_TESTS_CAMERA_CONTRACT_H
-#define PINHOLE_TESTS_CAMERA_CONTRACT_H
+#ifndef PINHOLE_TEST_SUPPORT_CAMERA_CONTRACT_H
+#define PINHOLE_TEST_SUPPORT_CAMERA_CONTRACT_H
 
 #include <setjmp.h>
 #include <stdarg.h>

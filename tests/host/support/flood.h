@@ -2,8 +2,8 @@
 // A node that echoes PING, answers every other request with an empty reply and, to who subscribes,
 // sends frames as fast as they are taken: for tests that start, stop and close a client in the
 // midst of them.
-#ifndef PINHOLE_TESTS_FLOOD_H
-#define PINHOLE_TESTS_FLOOD_H
+#ifndef PINHOLE_TEST_SUPPORT_FLOOD_H
+#define PINHOLE_TEST_SUPPORT_FLOOD_H
 
 #include <pthread.h>
 #include <stdatomic.h>

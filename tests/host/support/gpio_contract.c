@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "hal/clock.h"
+#include "hal/os/clock.h"
 
 #define PATIENCE_MS 5000
 

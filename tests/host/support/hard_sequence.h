@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A sequence that is hard on rate control: photographs (or drawn landscapes) panned and cut, grain,
 // noise, black, white, text, flicker, fades. The same frames on every run of one machine.
-#ifndef PINHOLE_TESTS_SUPPORT_HARD_SEQUENCE_H
-#define PINHOLE_TESTS_SUPPORT_HARD_SEQUENCE_H
+#ifndef PINHOLE_TEST_SUPPORT_HARD_SEQUENCE_H
+#define PINHOLE_TEST_SUPPORT_HARD_SEQUENCE_H
 
 #include "tests/host/support/picture.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // JPEG files for tests, made and read in memory with plain libjpeg: independent of the encoder that
 // is being tested.
-#ifndef PINHOLE_TESTS_JPEG_FILE_H
-#define PINHOLE_TESTS_JPEG_FILE_H
+#ifndef PINHOLE_TEST_SUPPORT_JPEG_FILE_H
+#define PINHOLE_TEST_SUPPORT_JPEG_FILE_H
 
 #include "hal/camera.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How late frames are at their receivers, for `make bench`.
-#ifndef PINHOLE_TESTS_LATENCY_H
-#define PINHOLE_TESTS_LATENCY_H
+#ifndef PINHOLE_TEST_SUPPORT_LATENCY_H
+#define PINHOLE_TEST_SUPPORT_LATENCY_H
 
 #include <stdint.h>
 

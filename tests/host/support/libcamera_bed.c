@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hal/camera_claim.h"
+#include "hal/libcamera/claim.h"
 #include "tests/host/support/libcamera_faults.h"
 
 const struct hal_camera_ops *const bed_ops = &hal_camera_libcamera;

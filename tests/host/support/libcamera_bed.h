@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What the tests of the libcamera backend share: the cameras of tests/host/virtual.yaml, waiting
-// for frames, and a turn each, because one camera serves one program.
-#ifndef PINHOLE_TESTS_LIBCAMERA_BED_H
-#define PINHOLE_TESTS_LIBCAMERA_BED_H
+// What the tests of the libcamera backend share: the cameras of tests/host/kernel/virtual.yaml,
+// waiting for frames, and a turn each, because one camera serves one program.
+#ifndef PINHOLE_TEST_SUPPORT_LIBCAMERA_BED_H
+#define PINHOLE_TEST_SUPPORT_LIBCAMERA_BED_H
 
 #include "tests/host/support/camera_contract.h"
 

@@ -8,7 +8,7 @@
 
 // The declarations that the backend sees when it is built with hooks.
 #define PINHOLE_FAULT_HOOKS
-#include "hal/libcamera_faults.h"
+#include "hal/libcamera/faults.h"
 
 static const char *const names[FAULTS] = {
     [FAULT_ABSENT] = "absent", [FAULT_START] = "start",     [FAULT_ALLOCATOR] = "allocator",

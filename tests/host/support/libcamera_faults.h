@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Answers the fault hooks of the libcamera backend (hal/libcamera_faults.h) from a script, in
+// Answers the fault hooks of the libcamera backend (hal/libcamera/faults.h) from a script, in
 // programs that link the backend built with PINHOLE_FAULT_HOOKS.
-#ifndef PINHOLE_TESTS_LIBCAMERA_FAULTS_H
-#define PINHOLE_TESTS_LIBCAMERA_FAULTS_H
+#ifndef PINHOLE_TEST_SUPPORT_LIBCAMERA_FAULTS_H
+#define PINHOLE_TEST_SUPPORT_LIBCAMERA_FAULTS_H
 
 #include "hal/base.h"
 

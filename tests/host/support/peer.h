@@ -2,8 +2,8 @@
 // A scripted node for the client's tests: messages built here field by field, sent by a thread that
 // plays a script over a real loopback connection. A script that meets something else than it
 // expects says so and aborts the test program.
-#ifndef PINHOLE_TESTS_PEER_H
-#define PINHOLE_TESTS_PEER_H
+#ifndef PINHOLE_TEST_SUPPORT_PEER_H
+#define PINHOLE_TEST_SUPPORT_PEER_H
 
 #include "net/wire.h"
 

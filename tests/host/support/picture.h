@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Pictures for tests: procedural scenes and photographs, laid out as a camera frame in any format.
-#ifndef PINHOLE_TESTS_SUPPORT_PICTURE_H
-#define PINHOLE_TESTS_SUPPORT_PICTURE_H
+#ifndef PINHOLE_TEST_SUPPORT_PICTURE_H
+#define PINHOLE_TEST_SUPPORT_PICTURE_H
 
 #include "hal/camera.h"
 

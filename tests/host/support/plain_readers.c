@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "hal/clock.h"
+#include "hal/os/clock.h"
 
 #define PICTURE_MAX (8u << 20)
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What sending a frame takes without a node: one blocking call for each reader over loopback TCP,
 // and readers in a process of their own that do nothing else. Ends the program on any error.
-#ifndef PINHOLE_TESTS_PLAIN_READERS_H
-#define PINHOLE_TESTS_PLAIN_READERS_H
+#ifndef PINHOLE_TEST_SUPPORT_PLAIN_READERS_H
+#define PINHOLE_TEST_SUPPORT_PLAIN_READERS_H
 
 #include "tests/host/support/latency.h"
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Store, loop and server in the test's own process, with clients on real sockets. Nothing runs by
 // itself: the test publishes, turns the loop and reads.
-#ifndef PINHOLE_TESTS_SERVER_BENCH_H
-#define PINHOLE_TESTS_SERVER_BENCH_H
+#ifndef PINHOLE_TEST_SUPPORT_SERVER_BENCH_H
+#define PINHOLE_TEST_SUPPORT_SERVER_BENCH_H
 
-#include "net/server.h"
+#include "net/server/server.h"
 
 #define BENCH_BOOT_ID 0xB007
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "net/pinhole.h"
+#include "net/client/pinhole.h"
 
 #define TRIGGER_BENCH_PATIENCE_MS 60000
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The trigger engine's contract (app/trigger.h) once more, as slowly and plainly as possible: every
-// trigger of a schedule is kept in one list for ever and each question is answered by walking it.
-// Shares no code with the engine. Schedules of more than REFERENCE_TRIGGERS triggers abort.
+// The trigger engine's contract (app/trigger/trigger.h) once more, as slowly and plainly as
+// possible: every trigger of a schedule is kept in one list for ever and each question is answered
+// by walking it. Shares no code with the engine. Schedules of more than REFERENCE_TRIGGERS triggers
+// abort.
 #ifndef TESTS_SUPPORT_TRIGGER_REFERENCE_H
 #define TESTS_SUPPORT_TRIGGER_REFERENCE_H
 
-#include "app/trigger.h"
+#include "app/trigger/trigger.h"
 
 #define REFERENCE_TRIGGERS 4096
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "hal/clock.h"
+#include "hal/os/clock.h"
 
 #define PATIENCE_MS 60000
 #define RECORDS_MAX 500 // until something that is waited for

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "hal/camera.h"
-#include "net/pinhole.h"
+#include "net/client/pinhole.h"
 #include "net/wire.h"
 #include "tests/host/support/trigger_bench.h"
 #include "tests/host/support/usb_camera.h"

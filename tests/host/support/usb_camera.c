@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "hal/clock.h"
+#include "hal/os/clock.h"
 #include "tests/host/support/usb_camera_descriptors.h"
 
 #define VHCI          "/sys/devices/platform/vhci_hcd.0/"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// hal/clock.h for a test program whose time stands still until the test moves it. Defines the
+// hal/os/clock.h for a test program whose time stands still until the test moves it. Defines the
 // functions, which then take the place of those in libnode.a: include it in one file of a program.
-#ifndef PINHOLE_TESTS_VIRTUAL_CLOCK_H
-#define PINHOLE_TESTS_VIRTUAL_CLOCK_H
+#ifndef PINHOLE_TEST_SUPPORT_VIRTUAL_CLOCK_H
+#define PINHOLE_TEST_SUPPORT_VIRTUAL_CLOCK_H
 
-#include "hal/clock.h"
+#include "hal/os/clock.h"
 
 static uint64_t virtual_now_ns = 1000 * NS_PER_S;
 

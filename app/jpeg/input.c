@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+// Row pointers for the transform, which reads whole 8x8 blocks: rows below the picture repeat the
+// last row (the same pointer again), and where a plane's width is no multiple of 8 the row is
+// copied so that its last sample can be repeated, exactly as libjpeg pads its own input.
+#include "app/jpeg/private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "app/jpeg/unpack.h"
+
+#define CHROMA_ROWS 8u
+
+static uint32_t blocks8(uint32_t samples)
+{
+    return (samples + 7u) & ~7u;
+}
+
+// Cache lines, so that vector stores of neighbouring rows do not share one.
+static uint32_t lines64(uint32_t bytes)
+{
+    return (bytes + 63u) & ~63u;
+}
+
+static bool has_planes(const struct hal_frame *frame)
+{
+    unsigned count = hal_pixel_format_planes(frame->format);
+    for (unsigned i = 0; i < count; i++) {
+        const struct hal_plane *plane = &frame->plane[i];
+        struct hal_plane least =
+            hal_pixel_format_plane(frame->format, frame->width, frame->height, i);
+        if (!plane->data || plane->stride < least.stride || plane->rows < least.rows)
+            return false;
+    }
+    return count > 0;
+}
+
+int jpeg_input_init(struct jpeg_input *input, const struct hal_frame *frame,
+                    enum jpeg_chroma chroma, uint8_t *scratch)
+{
+    uint32_t w = frame->width, h = frame->height;
+    if (w < 2 || h < 2 || w % 2 || h % 2 || w > HAL_CAMERA_DIMENSION_MAX ||
+        h > HAL_CAMERA_DIMENSION_MAX || !has_planes(frame))
+        return -EINVAL;
+    bool is_422 = frame->format == HAL_PIXEL_YUYV && chroma == JPEG_CHROMA_422;
+    bool is_grey = frame->format == HAL_PIXEL_GREY;
+    input->format = frame->format;
+    input->width = w;
+    input->height = h;
+    memcpy(input->plane, frame->plane, sizeof(input->plane));
+    input->mcu_rows = is_422 || is_grey ? 8 : 16;
+    input->chroma_rows = is_grey ? 0 : CHROMA_ROWS;
+    input->luma_stride = lines64(w);
+    input->chroma_stride = lines64(w / 2);
+    input->scratch = scratch;
+    return 0;
+}
+
+static uint8_t *scratch_luma(const struct jpeg_input *input, uint32_t i)
+{
+    return input->scratch + (size_t)i * input->luma_stride;
+}
+
+// Chroma follows luma, so a narrow picture touches few pages. 8 rows of U, then 8 of V.
+static uint8_t *scratch_chroma(const struct jpeg_input *input, uint32_t plane, uint32_t i)
+{
+    return input->scratch + 16 * (size_t)input->luma_stride +
+           (size_t)(plane * CHROMA_ROWS + i) * input->chroma_stride;
+}
+
+static const uint8_t *plane_row(const struct hal_plane *plane, uint32_t row)
+{
+    return plane->data + (size_t)row * plane->stride;
+}
+
+static void repeat_last(uint8_t *row, uint32_t samples)
+{
+    if (samples % 8)
+        memset(row + samples, row[samples - 1], blocks8(samples) - samples);
+}
+
+static const uint8_t *padded_row(const struct hal_plane *plane, uint32_t row, uint32_t samples,
+                                 uint8_t *scratch)
+{
+    const uint8_t *in = plane_row(plane, row);
+    if (samples % 8 == 0)
+        return in;
+    memcpy(scratch, in, samples);
+    repeat_last(scratch, samples);
+    return scratch;
+}
+
+static void fill_luma(struct jpeg_input *input, uint32_t row, uint32_t rows)
+{
+    for (uint32_t i = 0; i < rows; i++)
+        input->luma[i] =
+            padded_row(&input->plane[0], row + i, input->width, scratch_luma(input, i));
+}
+
+static void fill_planes(struct jpeg_input *input, uint32_t row, uint32_t rows)
+{
+    for (uint32_t i = 0; i < rows; i++) {
+        uint32_t w = input->width / 2;
+        input->u[i] = padded_row(&input->plane[1], row + i, w, scratch_chroma(input, 0, i));
+        input->v[i] = padded_row(&input->plane[2], row + i, w, scratch_chroma(input, 1, i));
+    }
+}
+
+static void use_scratch_chroma(struct jpeg_input *input, uint32_t rows)
+{
+    for (uint32_t i = 0; i < rows; i++) {
+        input->u[i] = scratch_chroma(input, 0, i);
+        input->v[i] = scratch_chroma(input, 1, i);
+    }
+}
+
+static void pad_chroma(struct jpeg_input *input, uint32_t rows)
+{
+    for (uint32_t i = 0; i < rows; i++) {
+        repeat_last(scratch_chroma(input, 0, i), input->width / 2);
+        repeat_last(scratch_chroma(input, 1, i), input->width / 2);
+    }
+}
+
+static void use_scratch_luma(struct jpeg_input *input, uint32_t rows)
+{
+    for (uint32_t i = 0; i < rows; i++) {
+        input->luma[i] = scratch_luma(input, i);
+        repeat_last(scratch_luma(input, i), input->width);
+    }
+}
+
+static void fill_nv12_chroma(struct jpeg_input *input, uint32_t row, uint32_t rows)
+{
+    for (uint32_t i = 0; i < rows; i++)
+        jpeg_unpack_uv(plane_row(&input->plane[1], row + i), scratch_chroma(input, 0, i),
+                       scratch_chroma(input, 1, i), input->width / 2);
+    use_scratch_chroma(input, rows);
+    pad_chroma(input, rows);
+}
+
+static void fill_yuyv_422(struct jpeg_input *input, uint32_t row, uint32_t rows)
+{
+    for (uint32_t i = 0; i < rows; i++)
+        jpeg_unpack_yuyv(plane_row(&input->plane[0], row + i), scratch_luma(input, i),
+                         scratch_chroma(input, 0, i), scratch_chroma(input, 1, i),
+                         input->width / 2);
+    use_scratch_luma(input, rows);
+    use_scratch_chroma(input, rows);
+    pad_chroma(input, rows);
+}
+
+// libjpeg repeats samples before it averages two rows, so the halves round alternately here as
+// well.
+static void pad_averaged_chroma(struct jpeg_input *input, const uint8_t *const in[2], uint32_t i)
+{
+    uint32_t samples = input->width / 2;
+    if (samples % 8 == 0)
+        return;
+    const uint8_t *a = in[0] + 4 * (samples - 1), *b = in[1] + 4 * (samples - 1);
+    for (uint32_t x = samples; x < blocks8(samples); x++) {
+        scratch_chroma(input, 0, i)[x] = jpeg_unpack_mean(a[1], b[1], x);
+        scratch_chroma(input, 1, i)[x] = jpeg_unpack_mean(a[3], b[3], x);
+    }
+}
+
+static void fill_yuyv_420(struct jpeg_input *input, uint32_t row, uint32_t rows)
+{
+    use_scratch_chroma(input, rows / 2);
+    for (uint32_t i = 0; i < rows; i += 2) {
+        const uint8_t *in[2] = {plane_row(&input->plane[0], row + i),
+                                plane_row(&input->plane[0], row + i + 1)};
+        uint8_t *luma[2] = {scratch_luma(input, i), scratch_luma(input, i + 1)};
+        jpeg_unpack_yuyv2(in, luma, scratch_chroma(input, 0, i / 2),
+                          scratch_chroma(input, 1, i / 2), input->width / 2);
+        pad_averaged_chroma(input, in, i / 2);
+    }
+    use_scratch_luma(input, rows);
+}
+
+static void repeat_rows(const uint8_t **rows, uint32_t have, uint32_t want)
+{
+    for (uint32_t i = have; i < want; i++)
+        rows[i] = rows[have - 1];
+}
+
+// A camera's frame is always cold, and no hardware prefetcher follows sixteen rows at once. While
+// an MCU row is coded, the next one's cache lines are asked for, some with each MCU.
+static void set_ahead(struct jpeg_input *input, uint32_t row)
+{
+    uint32_t rows = base_min_u32(input->mcu_rows, input->height - row);
+    bool is_halved = input->mcu_rows == 16;
+    input->ahead_count = rows > 0 ? hal_pixel_format_planes(input->format) : 0;
+    for (unsigned i = 0; i < input->ahead_count; i++) {
+        const struct hal_plane *plane = &input->plane[i];
+        uint32_t plane_rows = i > 0 && is_halved ? rows / 2 : rows;
+        uint32_t at = i > 0 && is_halved ? row / 2 : row;
+        // An MCU is 16 bytes wide; 32 of YUYV, 8 of a chroma plane that is not interleaved.
+        uint32_t shift = input->format == HAL_PIXEL_YUYV              ? 1
+                         : i > 0 && input->format == HAL_PIXEL_YUV420 ? 3
+                                                                      : 2;
+        input->ahead[i] = (struct jpeg_ahead){
+            .first = plane_row(plane, at),
+            .stride = plane->stride,
+            .line_shift = shift,
+            .lines_per_mcu = plane_rows >> shift,
+        };
+    }
+}
+
+void jpeg_input_fill(struct jpeg_input *input, uint32_t row)
+{
+    uint32_t rows = base_min_u32(input->mcu_rows, input->height - row);
+    uint32_t chroma_rows = input->mcu_rows == 16 ? rows / 2 : rows;
+    set_ahead(input, row + rows);
+    switch (input->format) {
+    case HAL_PIXEL_YUV420:
+        fill_luma(input, row, rows);
+        fill_planes(input, row / 2, chroma_rows);
+        break;
+    case HAL_PIXEL_NV12:
+        fill_luma(input, row, rows);
+        fill_nv12_chroma(input, row / 2, chroma_rows);
+        break;
+    case HAL_PIXEL_YUYV:
+        if (input->mcu_rows == 16)
+            fill_yuyv_420(input, row, rows);
+        else
+            fill_yuyv_422(input, row, rows);
+        break;
+    default: fill_luma(input, row, rows); break;
+    }
+    repeat_rows(input->luma, rows, input->mcu_rows);
+    if (input->chroma_rows) {
+        repeat_rows(input->u, chroma_rows, CHROMA_ROWS);
+        repeat_rows(input->v, chroma_rows, CHROMA_ROWS);
+    }
+}

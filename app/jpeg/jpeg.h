@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// The JPEG encoder: a resumable job over mapped planes, in memory that never grows.
+//
+// One encoder makes one picture at a time: begin -> slice until it returns 0 or an error. A slice
+// is 16 luma rows, so that the loop's turn stays short. YUV420 and GREY are read where the camera
+// left them; chroma of NV12 and all of YUYV are parted into a scratch of one slice. The JPEG bytes
+// are written into areas that the sink hands out. Baseline Huffman coding, JFIF marker, the
+// standard's tables scaled by quality as libjpeg does: the output is, byte for byte, that of
+// libjpeg's plain encode of the same planes.
+// No function allocates, prints or exits. Not thread-safe; encoders are independent of each other.
+#ifndef PINHOLE_APP_JPEG_JPEG_H
+#define PINHOLE_APP_JPEG_JPEG_H
+
+#include "hal/base.h"
+#include "hal/camera.h"
+
+/** Everything an encoder needs: its tables and the scratch of one slice. */
+#define JPEG_ENCODER_BYTES (220u * 1024u)
+
+/** Luma rows per call of jpeg_encoder_slice(). */
+#define JPEG_SLICE_ROWS 16u
+
+/** A DHT segment with two tables of 12 and two of 162 values: marker, length, then for each table
+ * its class and id, 16 counts and the values. */
+#define JPEG_TABLES_BYTES (4u + 4u * 17u + 2u * (12u + 162u))
+
+/** Storage for an encoder, to be placed in static memory. Its content is the module's own. Pages
+ * that a picture's width does not need are never touched. */
+struct jpeg_encoder {
+    _Alignas(64) uint8_t storage[JPEG_ENCODER_BYTES];
+};
+
+/** Chroma subsampling of the output. Only YUYV has the choice; YUV420 and NV12 give 4:2:0. */
+enum jpeg_chroma { JPEG_CHROMA_420, JPEG_CHROMA_422 };
+
+/** What the EXIF block (APP1, about 500 bytes) says. Fields that are 0 are left out. */
+struct jpeg_exif {
+    uint64_t realtime_ns; /**< capture time, nanoseconds since 1970-01-01 UTC */
+    uint32_t exposure_us;
+    uint32_t gain_milli;    /**< total gain x 1000; written as ISO speed, 1.0 being ISO 100 */
+    uint64_t frame_id;      /**< written as ImageUniqueID, together with boot_id */
+    const uint8_t *boot_id; /**< 16 bytes or NULL */
+    const char *model;      /**< at most 63 bytes are written; NULL for none */
+};
+
+/** How to encode one picture. */
+struct jpeg_options {
+    uint8_t quality; /**< 1..100, libjpeg's scale */
+    enum jpeg_chroma chroma;
+    uint16_t restart_rows; /**< a restart marker after each N MCU rows, so that a receiver can show
+                                early rows and survive damage; 0 for none */
+    uint32_t bytes_max;    /**< not one byte more is written; 0 for no cap */
+    const struct jpeg_exif *exif; /**< NULL for none; read during begin only */
+};
+
+/** Where the JPEG goes. `next_block` returns the next area to fill and its length (> 0) in *bytes,
+ * or NULL to refuse. Areas are filled in order, each to its end except the last. */
+struct jpeg_sink {
+    uint8_t *(*next_block)(void *user, uint32_t *bytes);
+    void *user;
+};
+
+/** One of the instruction sets that the encoder knows (app/jpeg/private.h). */
+struct jpeg_scan_variant;
+
+/** Prepares the encoder. Once. `variant` is NULL for the machine's best; tests choose. */
+void jpeg_encoder_init(struct jpeg_encoder *encoder, const struct jpeg_scan_variant *variant);
+
+/** Starts a picture and writes its headers. A picture under way is abandoned first, so calling this
+ * again for the same frame with a lower quality is how one restarts. `frame` and what `options` and
+ * `sink` point at may go after the call, but the planes must stay valid, and sink->user usable,
+ * until slice() has returned something other than 1 or the job is abandoned.
+ * 0; -EINVAL (format, size or options nobody can encode); -EFBIG, -ENOBUFS as for slice(). */
+int jpeg_encoder_begin(struct jpeg_encoder *encoder, const struct hal_frame *frame,
+                       const struct jpeg_options *options, const struct jpeg_sink *sink);
+
+/** Encodes the next 16 luma rows. 1: more to do. 0: the picture is complete, jpeg_encoder_bytes()
+ * long, and the planes are no longer needed. -EFBIG: the picture would exceed bytes_max. -ENOBUFS:
+ * the sink refused. -EINVAL: no picture under way. After any of these the job is over and the
+ * encoder is ready for begin(). */
+int jpeg_encoder_slice(struct jpeg_encoder *encoder);
+
+/** Abandons a picture under way. Harmless otherwise. */
+void jpeg_encoder_abort(struct jpeg_encoder *encoder);
+
+/** Bytes written so far for the current picture, or those of the last one once it is over. */
+uint32_t jpeg_encoder_bytes(const struct jpeg_encoder *encoder);
+/** Luma rows encoded so far, and those of the whole picture. */
+uint32_t jpeg_encoder_rows_done(const struct jpeg_encoder *encoder);
+uint32_t jpeg_encoder_rows_total(const struct jpeg_encoder *encoder);
+
+/** A sentence about the last failure; "" if none. Lives in the encoder. */
+const char *jpeg_encoder_error(const struct jpeg_encoder *encoder);
+
+/** The standard Huffman tables (ITU T.81 Annex K.3) as one DHT segment of JPEG_TABLES_BYTES, for
+ * JPEGs of others that lack it. */
+const uint8_t *jpeg_encoder_tables(void);
+
+/** The vector instructions in use, for --version: "AVX2", "NEON" or "portable". */
+const char *jpeg_encoder_variant(void);
+
+#endif

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// What the encoder's own files share. Nobody else includes this.
+//
+// The way of a picture: jpeg_input gives pointers to the rows of one MCU row; jpeg_scan transforms,
+// quantises and codes them, in one pass over the pixels and with nothing kept but 64 bits; the
+// bytes go into jpeg_output's current area. jpeg_header writes what stands before and after.
+#ifndef PINHOLE_APP_JPEG_PRIVATE_H
+#define PINHOLE_APP_JPEG_PRIVATE_H
+
+#include "app/jpeg/jpeg.h"
+
+#define JPEG_EXIF_BYTES 512u
+/** The header of a picture with three components, EXIF apart. */
+#define JPEG_HEADER_BYTES 640u
+/** 16 rows of luma and twice 8 of chroma, at the greatest width. */
+#define JPEG_SCRATCH_BYTES (HAL_CAMERA_DIMENSION_MAX * 24u)
+/** The most bytes of one MCU: six blocks of 64 coefficients of 16 + 10 bits, each byte 0xff and
+ * followed by a stuffed zero, a restart marker and what was left in the bit buffer. */
+#define JPEG_MCU_BYTES 2560u
+
+// ---- input ----
+
+/** A plane's part in the MCU row after the one at hand: which of its cache lines to ask for when.
+ * MCU m asks for lines_per_mcu lines, one below the other. */
+struct jpeg_ahead {
+    const uint8_t *first;
+    uint32_t stride;
+    uint32_t line_shift; // 1 << line_shift MCUs lie beside each other in one line
+    uint32_t lines_per_mcu;
+};
+
+/** The picture's planes and the scratch for rows that cannot be read where they are. */
+struct jpeg_input {
+    enum hal_pixel_format format;
+    uint32_t width, height;
+    struct hal_plane plane[HAL_CAMERA_PLANES_MAX];
+    uint32_t mcu_rows;                     // luma rows per MCU row: 16 for 4:2:0, else 8
+    uint32_t chroma_rows;                  // chroma rows per MCU row; 0 for GREY
+    uint32_t luma_stride;                  // of the scratch
+    uint32_t chroma_stride;                // of the scratch
+    uint8_t *scratch;                      // JPEG_SCRATCH_BYTES
+    const uint8_t *luma[16], *u[8], *v[8]; // readable up to the next multiple of 8 samples
+    struct jpeg_ahead ahead[HAL_CAMERA_PLANES_MAX];
+    uint32_t ahead_count;
+};
+
+/** Takes over the frame. -EINVAL when format, size, strides or planes cannot be encoded. */
+int jpeg_input_init(struct jpeg_input *input, const struct hal_frame *frame,
+                    enum jpeg_chroma chroma, uint8_t *scratch);
+/** Points luma, u and v at the MCU row that begins at luma row `row`. */
+void jpeg_input_fill(struct jpeg_input *input, uint32_t row);
+
+// ---- output ----
+
+/** The sink's areas, cut at the cap. Who writes takes `at` and sets it behind the last byte; while
+ * it is not beyond `limit` there is room for JPEG_MCU_BYTES. Near the end of an area both point
+ * into `bounce`, whose bytes are handed on by the next jpeg_output_turn(). */
+struct jpeg_output {
+    struct jpeg_sink sink;
+    uint8_t *at, *limit;
+    uint8_t *area, *area_end; // what is free of the current area
+    uint32_t bytes;           // in areas; exact after a turn
+    uint32_t bytes_left;      // of the cap, beyond the current area
+    uint8_t bounce[JPEG_MCU_BYTES];
+};
+
+void jpeg_output_init(struct jpeg_output *output, const struct jpeg_sink *sink, uint32_t bytes_max);
+/** Makes room for JPEG_MCU_BYTES at `at`. -EFBIG: beyond the cap. -ENOBUFS: the sink refused. After
+ * either, the output takes no more, and counts what it took. */
+int jpeg_output_turn(struct jpeg_output *output);
+/** Copies bytes in, right after a turn. Errors as of turn(). */
+int jpeg_output_put(struct jpeg_output *output, const uint8_t *bytes, uint32_t count);
+
+// ---- header ----
+
+/** One component class's quantisation table: libjpeg's standard one (T.81 Annex K.1), scaled. */
+void jpeg_header_quantisers(uint8_t luma[64], uint8_t chroma[64], unsigned quality);
+/** T.81 Annex K.3 as one DHT segment: DC and AC for luma, then both for chroma. */
+extern const uint8_t jpeg_header_tables[JPEG_TABLES_BYTES];
+/** One of the four in it: class and id in one byte, 16 counts, the values. Sets their bytes. */
+const uint8_t *jpeg_header_table(unsigned index, uint32_t *bytes);
+/** Natural index of the coefficient at each place of the zigzag. */
+extern const uint8_t jpeg_header_zigzag[64];
+/** SOI and the JFIF marker. Returns the bytes written to `out`. */
+uint32_t jpeg_header_start(uint8_t *out);
+/** APP1 with the EXIF block; at most JPEG_EXIF_BYTES + 4. */
+uint32_t jpeg_header_exif(uint8_t *out, const struct jpeg_exif *exif);
+/** DQT, SOF0, DHT, DRI unless restart_interval is 0, SOS; at most JPEG_HEADER_BYTES. The quantiser
+ * tables are in natural order. */
+uint32_t jpeg_header_scan(uint8_t *out, const struct jpeg_input *input, const uint8_t luma[64],
+                          const uint8_t chroma[64], uint32_t restart_interval);
+
+/** Writes the payload of an APP1 marker into `out` (JPEG_EXIF_BYTES). Returns its length. */
+uint32_t jpeg_exif_build(uint8_t *out, const struct jpeg_exif *exif);
+
+// ---- scan ----
+
+/** Division by 8 x the quantiser (the transform's output is scaled by 8), rounded to nearest, as
+ * (x + half) * reciprocal >> 16 >> shift: exact for all x + half < 32768. Natural order. */
+struct jpeg_divisors {
+    _Alignas(32) uint16_t half[64];
+    _Alignas(32) uint16_t reciprocal[64];
+    _Alignas(32) uint16_t power[64]; // 1 << (16 - shift)
+};
+
+/** A code with room for the bits that follow it: (code << size) << 5 | length of both. */
+struct jpeg_codes {
+    uint32_t dc[16];  // by size
+    uint32_t ac[256]; // by run << 4 | size
+};
+
+/** What follows a code for a value: its low bits, those of value - 1 when it is negative. */
+struct jpeg_value {
+    uint16_t bits, size;
+};
+
+/** Differences of DC values reach that far; AC values half of it. */
+#define JPEG_VALUE_MAX 2047
+
+/** The entropy-coded segment under way. Component class 0 is luma, 1 is chroma. */
+struct jpeg_scan {
+    struct jpeg_input input;
+    struct jpeg_output output;
+    struct jpeg_divisors divisors[2];
+    struct jpeg_codes codes[2];
+    struct jpeg_value values[2 * JPEG_VALUE_MAX + 1]; // of -JPEG_VALUE_MAX first
+    uint32_t luma_blocks;                             // per row of blocks
+    uint32_t mcus;                                    // per MCU row
+    uint32_t luma_rows; // of the MCU row at hand that belong to the picture
+    bool is_last_row;
+    uint32_t restart_interval;  // in MCUs; 0 for none
+    uint32_t restart_countdown; // MCUs until the next marker
+    uint32_t restart_next;      // 0..7
+    int32_t last_dc[3];
+    uint64_t bits;     // the newest bits are the lowest
+    int32_t bits_free; // of the 64
+};
+
+/** Codes the MCU row that `input` points at. 0, or jpeg_output_turn()'s errors. */
+typedef int jpeg_scan_row(struct jpeg_scan *scan);
+
+/** One per instruction set; all give the same bytes. */
+struct jpeg_scan_variant {
+    const char *name;
+    jpeg_scan_row *row; // NULL where the compiler has it not
+    bool (*is_supported)(void);
+};
+
+extern const struct jpeg_scan_variant jpeg_scan_avx2, jpeg_scan_neon, jpeg_scan_portable;
+
+/** Builds the code tables. Once. */
+void jpeg_scan_init(struct jpeg_scan *scan);
+void jpeg_scan_set_divisors(struct jpeg_divisors *divisors, const uint8_t quantiser[64]);
+/** Before the first row; `input` and `output` are set. */
+void jpeg_scan_begin(struct jpeg_scan *scan, uint32_t restart_rows);
+/** The machine's best variant. */
+const struct jpeg_scan_variant *jpeg_scan_best(void);
+
+#endif

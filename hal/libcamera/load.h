@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The libcamera backend is a file of its own, pinhole-libcamera.so, which is loaded when it is
+// first asked for: libcamera brings two dozen libraries, and a node that does not use it need not
+// carry what they write to and allocate as they are loaded.
+#ifndef PINHOLE_HAL_LIBCAMERA_LOAD_H
+#define PINHOLE_HAL_LIBCAMERA_LOAD_H
+
+#include "hal/camera.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The libcamera backend, loaded by the first call from the program's own folder (a build) or from
+ * ../lib/pinhole/ beside that (an installation), and never unloaded. When it cannot be loaded, a
+ * backend whose every call fails with -ENOENT and says why in last_error(). Not NULL. Call before
+ * the loop: loading takes memory. In programs that link the backend itself nothing is loaded. */
+const struct hal_camera_ops *camera_load_libcamera(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

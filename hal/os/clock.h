@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// The clocks of the node. Only the loop and backends read them; everything else is given `now_ns`.
+#ifndef PINHOLE_HAL_OS_CLOCK_H
+#define PINHOLE_HAL_OS_CLOCK_H
+
+#include "hal/base.h"
+
+/** CLOCK_MONOTONIC in nanoseconds: the time base of frames, edges, timers and deadlines. Any
+ * thread. */
+uint64_t clock_now_ns(void);
+
+/** CLOCK_REALTIME in nanoseconds since 1970-01-01 UTC. Any thread. */
+uint64_t clock_realtime_ns(void);
+
+/** CPU time of the calling thread in nanoseconds (CLOCK_THREAD_CPUTIME_ID). */
+uint64_t clock_thread_cpu_ns(void);
+
+/** True when the kernel says that CLOCK_REALTIME is disciplined by NTP or PTP
+ * (adjtimex without STA_UNSYNC). Costs a system call: ask once a second, not once a frame. */
+bool clock_is_synchronized(void);
+
+#endif

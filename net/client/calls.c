@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// Requests that are no features: software trigger, counters, ping.
+#include "net/client/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BURST "AcquisitionBurstFrameCount"
+
+int client_trigger(struct pinhole *p, uint64_t *id)
+{
+    int error = client_request(p, WIRE_TYPE_TRIGGER, NULL, 0);
+    if (error < 0)
+        return error;
+    if (p->message_length < sizeof(uint64_t))
+        return client_fail(p, EPROTO, "%.160s: the reply to TRIGGER has %zu bytes", p->address,
+                           p->message_length);
+    if (id != NULL)
+        *id = wire_load_u64(p->message);
+    return 0;
+}
+
+int pinhole_trigger(struct pinhole *p, uint64_t *id)
+{
+    client_enter(p);
+    return client_leave(p, client_trigger(p, id));
+}
+
+int pinhole_trigger_burst(struct pinhole *p, unsigned frames, uint64_t *id)
+{
+    char wanted[16], value[32];
+    snprintf(wanted, sizeof wanted, "%u", frames);
+    client_enter(p);
+    int result = client_get(p, BURST, value, sizeof value);
+    if (result == 0 && strcmp(value, wanted) != 0)
+        result = client_set(p, BURST, wanted);
+    if (result == 0)
+        result = client_trigger(p, id);
+    return client_leave(p, result);
+}
+
+int pinhole_stats(struct pinhole *p, char *text, size_t size)
+{
+    client_enter(p);
+    int error = client_request(p, WIRE_TYPE_STATS, NULL, 0);
+    if (error < 0)
+        return client_leave(p, error);
+    if (size > 0) {
+        size_t kept = p->message_length < size ? p->message_length : size - 1;
+        memcpy(text, p->message, kept);
+        text[kept] = '\0';
+    }
+    return client_leave(p, (int)p->message_length);
+}
+
+static int64_t ping(struct pinhole *p)
+{
+    uint8_t payload[8];
+    uint64_t start_ns = client_now_ns();
+    wire_store_u64(payload, start_ns);
+    int error = client_request(p, WIRE_TYPE_PING, payload, sizeof payload);
+    if (error < 0)
+        return error;
+    if (p->message_length != sizeof payload || memcmp(p->message, payload, sizeof payload) != 0)
+        return client_fail(p, EPROTO, "%.160s: the reply to PING is not what was sent", p->address);
+    return (int64_t)(client_now_ns() - start_ns);
+}
+
+int64_t pinhole_ping(struct pinhole *p)
+{
+    client_enter(p);
+    int64_t result = ping(p);
+    client_leave(p, result < 0 ? (int)result : 0);
+    return result;
+}

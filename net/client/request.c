@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// Sending, and waiting for the answer to a request.
+#include "net/client/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *type_name(uint8_t type)
+{
+    static const char *const names[] = {[WIRE_TYPE_SUBSCRIBE] = "SUBSCRIBE",
+                                        [WIRE_TYPE_FEATURES] = "FEATURES",
+                                        [WIRE_TYPE_GET] = "GET",
+                                        [WIRE_TYPE_SET] = "SET",
+                                        [WIRE_TYPE_TRIGGER] = "TRIGGER",
+                                        [WIRE_TYPE_STATS] = "STATS",
+                                        [WIRE_TYPE_PING] = "PING"};
+    return type < ARRAY_SIZE(names) && names[type] != NULL ? names[type] : "request";
+}
+
+int client_errno_of(unsigned code)
+{
+    switch (code) {
+    case WIRE_ERROR_MALFORMED: return EPROTO;
+    case WIRE_ERROR_VERSION: return EPROTONOSUPPORT;
+    case WIRE_ERROR_TOO_LARGE: return EMSGSIZE;
+    case WIRE_ERROR_FULL: return EBUSY;
+    case WIRE_ERROR_TIMEOUT: return ETIMEDOUT;
+    case WIRE_ERROR_UNKNOWN_TYPE: return ENOSYS;
+    case WIRE_ERROR_UNKNOWN_FEATURE: return ENOENT;
+    case WIRE_ERROR_READ_ONLY: return EACCES;
+    case WIRE_ERROR_BAD_VALUE: return ERANGE;
+    case WIRE_ERROR_UNAVAILABLE: return EAGAIN;
+    case WIRE_ERROR_SLOW: return ECONNABORTED;
+    default: return EIO;
+    }
+}
+
+uint32_t client_next_tag(struct pinhole *p)
+{
+    if (++p->tag == 0)
+        p->tag = 1;
+    return p->tag;
+}
+
+/** What has arrived already is received before anything is sent, so that a link that broke while
+ * nobody looked is noticed first; but not for ever. */
+void client_drain(struct pinhole *p)
+{
+    for (unsigned reads = 0; reads < 64 && p->state == CLIENT_UP; reads++)
+        if (client_advance(p, true) <= 0)
+            return;
+}
+
+static int wait_until_up(struct pinhole *p, uint64_t deadline_ns)
+{
+    client_drain(p);
+    while (p->state != CLIENT_UP) {
+        int result = client_advance(p, true);
+        if (result < 0)
+            return result;
+        if (result > 0)
+            continue;
+        if (client_now_ns() >= deadline_ns)
+            return client_fail(p, ENOTCONN, "%.200s: the link is down; reconnecting", p->address);
+        client_poll(p, deadline_ns, false);
+    }
+    return 0;
+}
+
+/** What the link was broken by stands in p->error already. */
+static int lost(const struct pinhole *p)
+{
+    return p->state == CLIENT_BROKEN ? -p->broken_error : -ENOTCONN;
+}
+
+int client_send(struct pinhole *p, uint8_t type, uint32_t tag, const void *payload, size_t bytes,
+                uint64_t deadline_ns)
+{
+    uint8_t message[WIRE_HEADER_BYTES + WIRE_REQUEST_BYTES_MAX];
+    const struct wire_header header = {
+        .version = WIRE_VERSION, .type = type, .length = (uint32_t)bytes, .tag = tag};
+    const int fd = p->fd;
+    if (bytes > WIRE_REQUEST_BYTES_MAX)
+        return client_fail(p, EMSGSIZE, "%s: %zu bytes are more than the %d a node takes",
+                           type_name(type), bytes, WIRE_REQUEST_BYTES_MAX);
+    wire_put_header(message, &header);
+    if (bytes > 0)
+        memcpy(message + WIRE_HEADER_BYTES, payload, bytes);
+
+    for (size_t at = 0, end = WIRE_HEADER_BYTES + bytes; at < end;) {
+        ssize_t sent = send(p->fd, message + at, end - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent >= 0) {
+            at += (size_t)sent;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN)
+            return client_link_down(p, errno, "cannot send %s: %s", type_name(type),
+                                    strerror(errno));
+        if (client_now_ns() >= deadline_ns)
+            return client_link_down(p, ETIMEDOUT, "the node does not read: cannot send %s",
+                                    type_name(type));
+        // A node that waits for us to read its records does not read either.
+        client_poll(p, deadline_ns, true);
+        if (client_advance(p, true) < 0 || p->fd != fd || p->state != CLIENT_UP)
+            return lost(p);
+    }
+    return 1;
+}
+
+static int await_answer(struct pinhole *p, uint8_t type, uint64_t deadline_ns)
+{
+    const uint64_t up_since_ns = p->up_since_ns;
+    for (unsigned late_reads = 0; !p->is_answered;) {
+        const bool is_late = client_now_ns() >= deadline_ns;
+        if (is_late)
+            late_reads++;
+        int result = client_advance(p, late_reads < CLIENT_LATE_READS);
+        if (result < 0 || p->state != CLIENT_UP || p->up_since_ns != up_since_ns) {
+            char why[sizeof p->error];
+            memcpy(why, p->error, sizeof why);
+            client_fail(p, ENOTCONN, "%.220s; whether %s was carried out is not known", why,
+                        type_name(type));
+            return result < 0 ? result : -ENOTCONN;
+        }
+        if (result > 0)
+            continue;
+        if (is_late)
+            return client_fail(p, ETIMEDOUT,
+                               "%.160s: no reply to %s within %d ms; it may have been carried out",
+                               p->address, type_name(type), p->options.request_timeout_ms);
+        client_poll(p, deadline_ns, false);
+    }
+    return 0;
+}
+
+int client_request(struct pinhole *p, uint8_t type, const void *payload, size_t bytes)
+{
+    uint64_t deadline_ns = client_deadline_ns(p->options.request_timeout_ms);
+    int result = wait_until_up(p, deadline_ns);
+    if (result < 0)
+        return result;
+    p->is_answered = false;
+    p->awaited_tag = client_next_tag(p);
+    result = client_send(p, type, p->awaited_tag, payload, bytes, deadline_ns);
+    if (result >= 0)
+        result = await_answer(p, type, deadline_ns);
+    p->awaited_tag = 0;
+    if (result < 0)
+        return result;
+    return p->answer_error != 0 ? -client_errno_of(p->answer_error) : 0;
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "net/server/private.h"
+
+#define BACKLOG 64
+
+int server_parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || colon == text || (size_t)(colon - text) >= INET6_ADDRSTRLEN + 2)
+        return -EINVAL;
+    char *end;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (end == colon + 1 || *end != '\0' || colon[1] == '-' || port > 65535)
+        return -EINVAL;
+    char host[INET6_ADDRSTRLEN + 2];
+    snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
+    memset(out, 0, sizeof *out);
+    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+    size_t length = strlen(host);
+    if (host[0] == '[' && host[length - 1] == ']') {
+        host[length - 1] = '\0';
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons((uint16_t)port);
+        *size = sizeof *v6;
+        return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1 ? 0 : -EINVAL;
+    }
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons((uint16_t)port);
+    *size = sizeof *v4;
+    const char *numeric = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
+    return inet_pton(AF_INET, numeric, &v4->sin_addr) == 1 ? 0 : -EINVAL;
+}
+
+static void format_address(const struct sockaddr_storage *address, char *out, size_t size)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
+        snprintf(out, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+    } else {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
+        snprintf(out, size, "%s:%u", host, ntohs(v4->sin_port));
+    }
+}
+
+void server_format_peer(const struct sockaddr_storage *address, int fd, char *out, size_t size)
+{
+    struct ucred who;
+    socklen_t length = sizeof who;
+    if (address->ss_family != AF_UNIX)
+        format_address(address, out, size);
+    else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0)
+        snprintf(out, size, "pid %d uid %u", (int)who.pid, (unsigned)who.uid);
+    else
+        snprintf(out, size, "unix");
+}
+
+/** Hands a bound socket to the server, or closes it. */
+static int finish(struct server *server, int fd, const char *path)
+{
+    int status = listen(fd, BACKLOG) < 0 ? -errno : server_add_listener(server, fd, path);
+    if (status < 0)
+        close(fd);
+    return status;
+}
+
+int server_listen_tcp(struct server *server, const char *address)
+{
+    struct sockaddr_storage storage;
+    socklen_t size;
+    int status = server_parse_address(address, &storage, &size);
+    if (status < 0) {
+        log_error("cannot listen on tcp %s: not a numeric ADDRESS:PORT", address);
+        return status;
+    }
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+        bind(fd, (struct sockaddr *)&storage, size) < 0) {
+        status = -errno;
+        if (fd >= 0)
+            close(fd);
+    } else {
+        status = finish(server, fd, "");
+    }
+    if (status < 0) {
+        log_error("cannot listen on tcp %s: %s", address, strerror(-status));
+        return status;
+    }
+    char bound[80];
+    getsockname(fd, (struct sockaddr *)&storage, &size);
+    format_address(&storage, bound, sizeof bound);
+    log_info("listening on tcp %s", bound);
+    return 0;
+}
+
+/** A socket file on which nobody answers was left by a node that died: removed. -EADDRINUSE when
+ * somebody does, -ENOTSOCK when the file is something else, which is not ours to remove. */
+static int remove_dead_socket(const struct sockaddr_un *address)
+{
+    struct stat found;
+    if (lstat(address->sun_path, &found) < 0)
+        return -errno;
+    if (!S_ISSOCK(found.st_mode))
+        return -ENOTSOCK;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int status = 0;
+    // Anything but a refusal (a success, or a full backlog) is a live listener.
+    if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+        errno != ECONNREFUSED)
+        status = -EADDRINUSE;
+    else if (unlink(address->sun_path) < 0)
+        status = -errno;
+    close(fd);
+    return status;
+}
+
+int server_listen_unix(struct server *server, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        log_error("cannot listen on %s: longer than %zu bytes", path, sizeof address.sun_path - 1);
+        return -ENAMETOOLONG;
+    }
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int status = 0;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        status = -errno;
+        if (status == -EADDRINUSE)
+            status = remove_dead_socket(&address);
+        if (status == 0 && bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+            status = -errno;
+    }
+    if (status == 0)
+        status = finish(server, fd, path);
+    else
+        close(fd);
+    if (status == -EADDRINUSE)
+        log_error("cannot listen on %s: a running node uses it", path);
+    else if (status < 0)
+        log_error("cannot listen on %s: %s", path, strerror(-status));
+    else
+        log_info("listening on unix %s", path);
+    return status;
+}

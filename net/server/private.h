@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// What the server's files share among themselves. Included by net/server*.c only.
+#ifndef PINHOLE_NET_SERVER_PRIVATE_H
+#define PINHOLE_NET_SERVER_PRIVATE_H
+
+#include <sys/socket.h>
+
+#include "net/server/server.h"
+
+/** "ADDRESS:PORT" to a socket address. Numeric only: name resolution may block and allocates.
+ * 0 or -EINVAL. */
+int server_parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size);
+/** Takes over a listening socket. `path` is the Unix socket's, or "". 0 or -errno. */
+int server_add_listener(struct server *server, int fd, const char *path);
+/** Writes who is at the other end: "192.168.0.7:51234", "pid 1234 uid 1000". */
+void server_format_peer(const struct sockaddr_storage *address, int fd, char *out, size_t size);
+
+/** Puts one message into the empty reply buffer. */
+void server_conn_reply(struct server_conn *conn, uint8_t type, uint32_t tag, size_t payload_bytes);
+/** Payload area of the reply buffer, and its room. */
+static inline char *server_conn_reply_payload(struct server_conn *conn)
+{
+    return (char *)conn->reply + WIRE_HEADER_BYTES;
+}
+#define SERVER_REPLY_ROOM (SERVER_REPLY_BYTES - WIRE_HEADER_BYTES)
+
+/** Puts an ERROR into the reply buffer; with `closing` the connection ends once it is sent. */
+void server_conn_error(struct server_conn *conn, enum wire_error_code code, uint32_t tag,
+                       bool closing, const char *format, ...) BASE_PRINTF(5, 6);
+/** Puts HELLO into the reply buffer. */
+void server_conn_hello(struct server_conn *conn, uint64_t now_ns);
+
+/** Takes over a connected socket and greets the peer. NULL when there is no place (the socket is
+ * closed then) or the peer is gone already. */
+struct server_conn *server_conn_open(struct server *server, int fd, const char *peer, bool is_tcp,
+                                     uint64_t now_ns);
+/** The uplink's connection has ended: it is to be made again. */
+void server_uplink_lost(struct server *server, uint64_t now_ns);
+/** Ends a connection at once and frees its slot. `why` is logged (rate-limited). */
+void server_conn_drop(struct server_conn *conn, uint64_t now_ns, const char *why);
+
+/** Reads and answers what has arrived. */
+void server_conn_receive(struct server_conn *conn, uint64_t now_ns);
+/** Answers a few of the requests that are buffered, as far as the reply buffer and the rate allow;
+ * `has_backlog` says that more could be answered in the next turn. */
+void server_conn_process(struct server_conn *conn, uint64_t now_ns);
+
+/** Sends as much as the socket takes, at most a few records. True when more could go at once. */
+bool server_conn_send(struct server_conn *conn, uint64_t now_ns);
+/** Forgets the record being sent. */
+void server_conn_release_record(struct server_conn *conn);
+/** True when something is waiting to be sent. */
+bool server_conn_has_output(const struct server_conn *conn);
+
+/** Watches for input and output as the connection's state wants. */
+void server_conn_update_events(struct server_conn *conn);
+
+#endif

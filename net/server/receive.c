@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "hal/os/clock.h"
+#include "net/server/private.h"
+
+#define DISCARDS_PER_EVENT 16
+#define PING_BYTES_MAX     64
+#define CREDIT_MAX_NS      NS_PER_S
+#define REQUESTS_PER_TURN  4
+
+void server_conn_reply(struct server_conn *conn, uint8_t type, uint32_t tag, size_t payload_bytes)
+{
+    struct wire_header header = {.version = WIRE_VERSION,
+                                 .type = type,
+                                 .flags = tag != 0 || type != WIRE_TYPE_HELLO ? WIRE_FLAG_REPLY : 0,
+                                 .length = (uint32_t)payload_bytes,
+                                 .tag = tag};
+    wire_put_header(conn->reply, &header);
+    conn->reply_bytes = (uint32_t)(WIRE_HEADER_BYTES + payload_bytes);
+    conn->reply_sent = 0;
+}
+
+void server_conn_error(struct server_conn *conn, enum wire_error_code code, uint32_t tag,
+                       bool closing, const char *format, ...)
+{
+    struct wire_error error = {.code = (uint16_t)code, .flags = closing ? WIRE_ERROR_CLOSING : 0};
+    char *payload = server_conn_reply_payload(conn);
+    size_t fixed = wire_put_error((uint8_t *)payload, &error);
+    va_list arguments;
+    va_start(arguments, format);
+    int text = vsnprintf(payload + fixed, 512, format, arguments);
+    va_end(arguments);
+    size_t text_bytes = text < 0 ? 0 : base_min_u32((uint32_t)text, 511);
+    server_conn_reply(conn, WIRE_TYPE_ERROR, tag, fixed + text_bytes);
+    if (closing)
+        conn->state = SERVER_CONN_CLOSING;
+}
+
+void server_conn_hello(struct server_conn *conn, uint64_t now_ns)
+{
+    const struct server *server = conn->server;
+    struct wire_hello hello = {
+        .version_min = WIRE_VERSION,
+        .version_max = WIRE_VERSION,
+        .message_bytes_max = WIRE_REQUEST_BYTES_MAX,
+        .boot_id = server->config.boot_id,
+        .frame_bytes_max = server->config.frame_bytes_max,
+        .clients_max = (uint16_t)server->config.clients_max,
+        .command_rate_max = (uint16_t)server->config.command_rate,
+        .sequence_oldest = server->store->oldest,
+        .sequence_next = server->store->next_sequence,
+        .monotonic_ns = now_ns,
+        .realtime_ns = clock_realtime_ns(),
+        .flags = server->clock_flags,
+        .send_deadline_ms = (uint32_t)(server->config.send_deadline_ns / NS_PER_MS),
+    };
+    char *payload = server_conn_reply_payload(conn);
+    size_t fixed = wire_put_hello((uint8_t *)payload, &hello);
+    size_t text_bytes = strlen(server->identity);
+    memcpy(payload + fixed, server->identity, text_bytes);
+    server_conn_reply(conn, WIRE_TYPE_HELLO, 0, fixed + text_bytes);
+}
+
+static void subscribe(struct server_conn *conn, const struct wire_header *header,
+                      const uint8_t *payload)
+{
+    const struct server *server = conn->server;
+    const struct store *store = server->store;
+    struct wire_subscribe wish;
+    if (wire_get_subscribe(payload, header->length, &wish) < 0 || wish.policy > WIRE_POLICY_EVERY) {
+        server_conn_error(conn, WIRE_ERROR_MALFORMED, header->tag, true,
+                          "SUBSCRIBE: policy %u or length %u is not one of this protocol",
+                          wish.policy, header->length);
+        return;
+    }
+    bool other_boot = wish.boot_id != 0 && wish.boot_id != server->config.boot_id;
+    conn->policy = (enum wire_policy)wish.policy;
+    conn->filter = wish.filter;
+    conn->interval_ns = wish.interval_us * NS_PER_US;
+    conn->position.has_baseline = false;
+    conn->position.last_timestamp_ns = 0;
+    conn->position.announce_boot = other_boot && conn->policy != WIRE_POLICY_NONE;
+    if (other_boot && conn->policy == WIRE_POLICY_EVERY)
+        conn->position.cursor = store->oldest;
+    else if (wish.from_sequence == WIRE_FROM_NEXT)
+        conn->position.cursor = store->next_sequence;
+    else if (wish.from_sequence == WIRE_FROM_NEWEST || other_boot)
+        conn->position.cursor =
+            store->newest != NULL ? store->newest->sequence : store->next_sequence;
+    else
+        conn->position.cursor = wish.from_sequence;
+    // A newest frame that events have pushed out of the log goes to policy `latest` only.
+    if (conn->policy == WIRE_POLICY_EVERY && wish.from_sequence == WIRE_FROM_NEWEST &&
+        conn->position.cursor < store->oldest)
+        conn->position.cursor = store->oldest;
+    // So a subscriber whose link breaks before its first record knows where to resume.
+    wire_store_u64((uint8_t *)server_conn_reply_payload(conn), conn->position.cursor);
+    server_conn_reply(conn, WIRE_TYPE_SUBSCRIBE, header->tag, sizeof conn->position.cursor);
+}
+
+static void ask_application(struct server_conn *conn, const struct wire_header *header, char *text,
+                            uint64_t now_ns)
+{
+    const struct server_config *config = &conn->server->config;
+    char *reply = server_conn_reply_payload(conn);
+    int status = config->request(config->user, header->type, text, header->length, reply,
+                                 SERVER_REPLY_ROOM, now_ns);
+    if (status >= 0) {
+        server_conn_reply(conn, header->type, header->tag, (size_t)status);
+        return;
+    }
+    char sentence[512];
+    snprintf(sentence, sizeof sentence, "%s", reply);
+    server_conn_error(conn, (enum wire_error_code) - status, header->tag, false, "%s", sentence);
+}
+
+static void answer(struct server_conn *conn, const struct wire_header *header, uint8_t *payload,
+                   uint64_t now_ns)
+{
+    conn->server->stats.requests++;
+    switch (header->type) {
+    case WIRE_TYPE_SUBSCRIBE: subscribe(conn, header, payload); break;
+    case WIRE_TYPE_PING:
+        if (header->length > PING_BYTES_MAX) {
+            server_conn_error(conn, WIRE_ERROR_MALFORMED, header->tag, true,
+                              "PING of %u bytes, %u are allowed", header->length, PING_BYTES_MAX);
+            break;
+        }
+        memcpy(server_conn_reply_payload(conn), payload, header->length);
+        server_conn_reply(conn, WIRE_TYPE_PING, header->tag, header->length);
+        break;
+    case WIRE_TYPE_FEATURES:
+    case WIRE_TYPE_GET:
+    case WIRE_TYPE_SET:
+    case WIRE_TYPE_TRIGGER:
+    case WIRE_TYPE_STATS: {
+        uint8_t saved = payload[header->length];
+        payload[header->length] = '\0'; // the buffer has one byte more than any message
+        ask_application(conn, header, (char *)payload, now_ns);
+        payload[header->length] = saved;
+        break;
+    }
+    default:
+        server_conn_error(conn, WIRE_ERROR_UNKNOWN_TYPE, header->tag, false,
+                          "message type %u is not known here", header->type);
+    }
+}
+
+/** Checks the header at the start of the buffer. 1: a whole message is there; 0: not yet; -1: the
+ * connection is beyond repair and an ERROR is in the reply buffer. */
+static int check_header(struct server_conn *conn, struct wire_header *header)
+{
+    static const uint8_t magic[4] = {'P', 'I', 'N', 'H'};
+    uint32_t have = conn->received_bytes;
+    if (memcmp(conn->received, magic, base_min_u32(have, sizeof magic)) != 0) {
+        server_conn_error(conn, WIRE_ERROR_MALFORMED, 0, true,
+                          "this is no Pinhole message: it does not start with PINH");
+        return -1;
+    }
+    if (have < WIRE_HEADER_BYTES)
+        return 0;
+    if (wire_get_header(conn->received, header) < 0) {
+        server_conn_error(conn, WIRE_ERROR_VERSION, header->tag, true,
+                          "protocol version %u, this node speaks %u", header->version,
+                          WIRE_VERSION);
+        return -1;
+    }
+    if (header->length > WIRE_REQUEST_BYTES_MAX) {
+        server_conn_error(conn, WIRE_ERROR_TOO_LARGE, header->tag, true,
+                          "message of %u bytes, %u are allowed", header->length,
+                          WIRE_REQUEST_BYTES_MAX);
+        return -1;
+    }
+    return have - WIRE_HEADER_BYTES >= header->length;
+}
+
+/** What a request costs of a connection's credit: a SET writes to everybody's log, STATS and
+ * FEATURES write tens of kilobytes; they count as ten. */
+static uint64_t price_of(const struct server_conn *conn, uint8_t type)
+{
+    uint64_t price_ns = NS_PER_S / conn->server->config.command_rate;
+    bool is_dear = type == WIRE_TYPE_SET || type == WIRE_TYPE_STATS || type == WIRE_TYPE_FEATURES;
+    return base_min_u64(is_dear ? 10 * price_ns : price_ns, CREDIT_MAX_NS);
+}
+
+/** True when one more request fits into the connection's rate; takes it from the credit. */
+static bool take_credit(struct server_conn *conn, uint8_t type, uint64_t now_ns)
+{
+    uint64_t price_ns = price_of(conn, type);
+    uint64_t earned_ns = now_ns > conn->credit_at_ns ? now_ns - conn->credit_at_ns : 0;
+    if (!conn->valid_seen)
+        conn->credit_ns = CREDIT_MAX_NS;
+    conn->credit_ns = base_min_u64(conn->credit_ns + earned_ns, CREDIT_MAX_NS);
+    conn->credit_at_ns = now_ns;
+    if (conn->credit_ns < price_ns)
+        return false;
+    conn->credit_ns -= price_ns;
+    return true;
+}
+
+void server_conn_process(struct server_conn *conn, uint64_t now_ns)
+{
+    conn->input_paused = conn->has_backlog = false;
+    for (int i = 0; conn->state == SERVER_CONN_OPEN && conn->received_bytes > 0; i++) {
+        if (i == REQUESTS_PER_TURN) {
+            conn->input_paused = conn->has_backlog = true;
+            return;
+        }
+        if (conn->reply_bytes > 0) {
+            conn->input_paused = true; // one reply at a time: the rest waits in the socket
+            return;
+        }
+        struct wire_header header;
+        int status = check_header(conn, &header);
+        if (status < 0)
+            conn->server->stats.dropped_malformed++;
+        if (status <= 0)
+            return;
+        if (!take_credit(conn, header.type, now_ns)) {
+            conn->input_paused = true;
+            return;
+        }
+        conn->valid_seen = true;
+        answer(conn, &header, conn->received + WIRE_HEADER_BYTES, now_ns);
+        if (conn->state == SERVER_CONN_CLOSING)
+            conn->server->stats.dropped_malformed++;
+        uint32_t used = WIRE_HEADER_BYTES + header.length;
+        conn->received_bytes -= used;
+        memmove(conn->received, conn->received + used, conn->received_bytes);
+        server_conn_send(conn, now_ns);
+    }
+}
+
+/** After an ERROR that closes: reads on for a moment, because closing with unread input would make
+ * TCP throw the ERROR away. */
+static void discard(struct server_conn *conn, uint64_t now_ns)
+{
+    for (int i = 0; i < DISCARDS_PER_EVENT; i++) {
+        ssize_t got = recv(conn->fd, conn->received, sizeof conn->received, MSG_DONTWAIT);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+            server_conn_drop(conn, now_ns, "closed");
+            return;
+        }
+        if (got < 0)
+            return;
+    }
+}
+
+void server_conn_receive(struct server_conn *conn, uint64_t now_ns)
+{
+    if (conn->state != SERVER_CONN_OPEN) {
+        discard(conn, now_ns);
+        return;
+    }
+    size_t room = sizeof conn->received - 1 - conn->received_bytes;
+    ssize_t got = recv(conn->fd, conn->received + conn->received_bytes, room, MSG_DONTWAIT);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+        server_conn_drop(conn, now_ns, got == 0 ? "disconnected" : strerror(errno));
+        return;
+    }
+    if (got < 0)
+        return;
+    conn->received_bytes += (uint32_t)got;
+    server_conn_process(conn, now_ns);
+    if (conn->state != SERVER_CONN_FREE)
+        server_conn_send(conn, now_ns);
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+// pinholectl get, set, features.
+#include "tools/ctl/ctl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SETTINGS_BYTES = 4096 };
+
+/** All features in memory of its own; the caller frees. Returns how many, or -errno. */
+static int fetch(struct pinhole *p, struct pinhole_feature **out)
+{
+    int room = 128;
+    for (;;) {
+        *out = calloc((size_t)room, sizeof **out);
+        if (*out == NULL)
+            return -ENOMEM;
+        int count = pinhole_features(p, *out, room);
+        if (count >= 0 && count <= room)
+            return count;
+        free(*out);
+        *out = NULL;
+        if (count < 0)
+            return count;
+        room = count * 2;
+    }
+}
+
+static void json_member(const char *before, const char *name, const char *value)
+{
+    printf("%s\"%s\":", before, name);
+    ctl_json(stdout, value);
+}
+
+static void print_json(const struct pinhole_feature *f)
+{
+    json_member("{", "name", f->name);
+    json_member(",", "value", f->value);
+    json_member(",", "type", f->type);
+    json_member(",", "unit", f->unit);
+    json_member(",", "min", f->min);
+    json_member(",", "max", f->max);
+    json_member(",", "increment", f->increment);
+    json_member(",", "choices", f->choices);
+    printf(",\"writable\":%s", f->writable ? "true" : "false");
+    json_member(",", "help", f->help);
+    puts("}");
+}
+
+struct columns {
+    int name, value, unit, range;
+};
+
+static void describe_range(const struct pinhole_feature *f, char *out, size_t size)
+{
+    out[0] = '\0';
+    if (f->choices[0] != '\0')
+        snprintf(out, size, "%s", f->choices);
+    else if (f->min[0] != '\0' || f->max[0] != '\0')
+        snprintf(out, size, "%s..%s%s%s", f->min, f->max, f->increment[0] != '\0' ? " step " : "",
+                 f->increment);
+}
+
+static void widen(int *width, const char *text)
+{
+    const int most = 40; // one long value does not move all the others
+    int length = (int)strlen(text);
+    if (length > *width)
+        *width = length < most ? length : most;
+}
+
+static void print_table(const struct pinhole_feature *features, int count)
+{
+    struct columns c = {0};
+    char range[256], row[1024];
+    for (int i = 0; i < count; i++) {
+        describe_range(&features[i], range, sizeof range);
+        widen(&c.name, features[i].name);
+        widen(&c.value, features[i].value);
+        widen(&c.unit, features[i].unit);
+        widen(&c.range, range);
+    }
+    for (int i = 0; i < count; i++) {
+        const struct pinhole_feature *f = &features[i];
+        describe_range(f, range, sizeof range);
+        snprintf(row, sizeof row, "%-*s  %-*s %-*s  %s  %-*s  %s", c.name, f->name, c.value,
+                 f->value, c.unit, f->unit, f->writable ? "rw" : "ro", c.range, range, f->help);
+        ctl_print(stdout, row);
+        putchar('\n');
+    }
+}
+
+static int print_all(struct pinhole *p, bool json, bool as_lines)
+{
+    struct pinhole_feature *features;
+    int count = fetch(p, &features);
+    if (count < 0)
+        return ctl_failed(p, count);
+    if (!json && !as_lines)
+        print_table(features, count);
+    for (int i = 0; i < count; i++) {
+        if (json) {
+            print_json(&features[i]);
+        } else if (as_lines) {
+            ctl_print(stdout, features[i].name);
+            putchar('=');
+            ctl_print(stdout, features[i].value);
+            putchar('\n');
+        }
+    }
+    free(features);
+    pinhole_close(p);
+    return CTL_OK;
+}
+
+static int run_features(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct option options[] = {CTL_LONG};
+    int letter = ctl_option(ctl, argc, argv, CTL_SHORT, options);
+    if (letter < 0)
+        return ctl_option_exit(letter);
+    if (optind < argc)
+        return ctl_usage_error("features takes no argument '%s'; `get %s` prints one", argv[optind],
+                               argv[optind]);
+    struct pinhole *p;
+    int code = ctl_open(ctl, &p, -1);
+    return code != CTL_OK ? code : print_all(p, ctl->json, false);
+}
+
+const struct ctl_command ctl_features = {
+    "features", run_features, "", "Lists all features with value, unit, access, range and meaning",
+    "Names follow the GenICam SFNC where it has one. With --json one object a feature.\n"};
+
+static int run_get(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct option options[] = {CTL_LONG};
+    int letter = ctl_option(ctl, argc, argv, CTL_SHORT, options);
+    if (letter < 0)
+        return ctl_option_exit(letter);
+    struct pinhole *p;
+    int code = ctl_open(ctl, &p, -1);
+    if (code != CTL_OK)
+        return code;
+    if (optind == argc)
+        return print_all(p, ctl->json, true);
+    for (int i = optind; i < argc; i++) {
+        char value[1024];
+        int error = pinhole_get(p, argv[i], value, sizeof value);
+        if (error < 0)
+            return ctl_failed(p, error);
+        if (ctl->json) {
+            json_member("{", "name", argv[i]);
+            json_member(",", "value", value);
+            putchar('}');
+        } else {
+            if (argc - optind > 1)
+                printf("%s=", argv[i]);
+            ctl_print(stdout, value);
+        }
+        putchar('\n');
+    }
+    pinhole_close(p);
+    return CTL_OK;
+}
+
+const struct ctl_command ctl_get = {
+    "get", run_get, "[NAME]...", "Prints values of features",
+    "One NAME: its value alone. Several: a line NAME=VALUE each. None: all features.\n"};
+
+static int run_set(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct option options[] = {CTL_LONG};
+    char lines[SETTINGS_BYTES];
+    size_t used = 0;
+    int letter = ctl_option(ctl, argc, argv, CTL_SHORT, options);
+    if (letter < 0)
+        return ctl_option_exit(letter);
+    if (optind == argc)
+        return ctl_usage_error("set what? `pinholectl set NAME=VALUE...`");
+    for (int i = optind; i < argc; i++) {
+        const char *equals = strchr(argv[i], '=');
+        if (equals == NULL || equals == argv[i] || strchr(argv[i], '\n') != NULL)
+            return ctl_usage_error("'%s' is not NAME=VALUE", argv[i]);
+        int length = snprintf(lines + used, sizeof lines - used, "%s\n", argv[i]);
+        if ((size_t)length >= sizeof lines - used)
+            return ctl_usage_error("more than %d bytes of settings", SETTINGS_BYTES);
+        used += (size_t)length;
+    }
+    struct pinhole *p;
+    int code = ctl_open(ctl, &p, -1);
+    if (code != CTL_OK)
+        return code;
+    int error = pinhole_set_lines(p, lines);
+    if (error < 0)
+        return ctl_failed(p, error);
+    pinhole_close(p);
+    return CTL_OK;
+}
+
+const struct ctl_command ctl_set = {
+    "set", run_set, "NAME=VALUE...", "Sets features: all of them, or none if one is refused",
+    "Prints nothing when it worked. What was refused, and why, is the node's own sentence.\n"
+    "Settings last until the node restarts; its configuration file is what it starts with.\n"};

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+// pinholectl's small commands: trigger, stats, ping, and list, which asks several nodes.
+#include "tools/ctl/ctl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/** Sleeps; false when a signal wants us to end. */
+static bool pause_ms(unsigned long long ms)
+{
+    struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    if (!ctl_interrupted)
+        nanosleep(&time, NULL);
+    return !ctl_interrupted;
+}
+
+static int run_trigger(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct option options[] = {{"count", required_argument, NULL, 'c'},
+                                            {"interval", required_argument, NULL, 'i'},
+                                            CTL_LONG};
+    unsigned long long count = 1;
+    int interval_ms = 0, letter;
+    while ((letter = ctl_option(ctl, argc, argv, "c:i:" CTL_SHORT, options)) > 0) {
+        if (letter == 'c' && !ctl_number("--count", optarg, 1, UINT32_MAX, &count))
+            return CTL_USAGE;
+        if (letter == 'i' && !ctl_seconds("--interval", optarg, &interval_ms))
+            return CTL_USAGE;
+    }
+    if (letter < 0)
+        return ctl_option_exit(letter);
+    if (optind < argc)
+        return ctl_usage_error("trigger takes no argument '%s'", argv[optind]);
+    struct pinhole *p;
+    int code = ctl_open(ctl, &p, -1);
+    if (code != CTL_OK)
+        return code;
+    for (unsigned long long i = 0; i < count && !ctl_interrupted; i++) {
+        uint64_t id;
+        if (i > 0 && interval_ms > 0 && !pause_ms((unsigned long long)interval_ms))
+            break;
+        int error = pinhole_trigger(p, &id);
+        if (error < 0)
+            return ctl_failed(p, error);
+        printf(ctl->json ? "{\"trigger_id\":%" PRIu64 "}\n" : "%" PRIu64 "\n", id);
+        fflush(stdout);
+    }
+    pinhole_close(p);
+    return CTL_OK;
+}
+
+const struct ctl_command ctl_trigger = {
+    "trigger", run_trigger, "[-c COUNT] [-i SECONDS]",
+    "Triggers by software and prints each trigger's id",
+    "  -c, --count N          so many triggers (default 1)\n"
+    "  -i, --interval SECONDS between them (default: at once)\n\n"
+    "The node must have TriggerMode=On and TriggerSource=Software. Which frame answered is in the\n"
+    "frame's header: `pinholectl watch --triggers` shows it.\n"};
+
+int ctl_stats_text(struct pinhole *p, char **out)
+{
+    size_t size = 65536;
+    for (;;) {
+        *out = malloc(size);
+        if (*out == NULL)
+            return -ENOMEM;
+        int length = pinhole_stats(p, *out, size);
+        if (length >= 0 && (size_t)length < size)
+            return length;
+        free(*out);
+        *out = NULL;
+        if (length < 0)
+            return length;
+        size = (size_t)length * 2;
+    }
+}
+
+/** One Prometheus sample `name{labels} value` as a JSON object. */
+static void json_sample(char *line)
+{
+    char *value = strrchr(line, ' ');
+    if (value == NULL || *line == '#')
+        return;
+    *value++ = '\0';
+    char *labels = strchr(line, '{'), *end = strrchr(line, '}');
+    if (labels != NULL && end != NULL && end > labels)
+        *labels++ = *end = '\0';
+    fputs("{\"name\":", stdout);
+    ctl_json(stdout, line);
+    if (labels != NULL) {
+        fputs(",\"labels\":", stdout);
+        ctl_json(stdout, labels);
+    }
+    fputs(",\"value\":", stdout);
+    char *rest;
+    strtod(value, &rest);
+    const bool is_number = *rest == '\0' && rest != value && strpbrk(value, "iIaANxX") == NULL;
+    if (is_number && *value != '+' && *value != '.')
+        fputs(value, stdout);
+    else
+        ctl_json(stdout, value); // +Inf and NaN are no JSON numbers
+    fputs("}\n", stdout);
+}
+
+static int run_stats(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct option options[] = {CTL_LONG};
+    int letter = ctl_option(ctl, argc, argv, CTL_SHORT, options);
+    if (letter < 0)
+        return ctl_option_exit(letter);
+    struct pinhole *p;
+    char *text;
+    int code = ctl_open(ctl, &p, -1);
+    if (code != CTL_OK)
+        return code;
+    int length = ctl_stats_text(p, &text);
+    if (length < 0)
+        return ctl_failed(p, length);
+    if (!ctl->json)
+        fwrite(text, 1, (size_t)length, stdout);
+    else
+        for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL;)
+            json_sample(line);
+    free(text);
+    pinhole_close(p);
+    return CTL_OK;
+}
+
+const struct ctl_command ctl_stats = {
+    "stats", run_stats, "[--json]", "Prints the node's counters",
+    "Prometheus text exposition format; with --json one object a sample: name, labels, value.\n"};
+
+static int run_ping(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct option options[] = {{"count", required_argument, NULL, 'c'},
+                                            {"interval", required_argument, NULL, 'i'},
+                                            CTL_LONG};
+    unsigned long long count = 4;
+    int interval_ms = 1000, letter;
+    while ((letter = ctl_option(ctl, argc, argv, "c:i:" CTL_SHORT, options)) > 0) {
+        if (letter == 'c' && !ctl_number("--count", optarg, 1, UINT32_MAX, &count))
+            return CTL_USAGE;
+        if (letter == 'i' && !ctl_seconds("--interval", optarg, &interval_ms))
+            return CTL_USAGE;
+    }
+    if (letter < 0)
+        return ctl_option_exit(letter);
+    struct pinhole *p;
+    int code = ctl_open(ctl, &p, -1);
+    if (code != CTL_OK)
+        return code;
+    for (unsigned long long i = 0; i < count && !ctl_interrupted; i++) {
+        if (i > 0 && !pause_ms((unsigned long long)interval_ms))
+            break;
+        int64_t ns = pinhole_ping(p);
+        if (ns < 0)
+            return ctl_failed(p, (int)ns);
+        if (ctl->json)
+            printf("{\"round_trip_ns\":%" PRId64 "}\n", ns);
+        else
+            printf("%s: %.3f ms\n", pinhole_info(p)->address, (double)ns / 1e6);
+        fflush(stdout);
+    }
+    pinhole_close(p);
+    return CTL_OK;
+}
+
+const struct ctl_command ctl_ping = {"ping", run_ping, "[-c COUNT] [-i SECONDS]",
+                                     "Measures the round trip to the node",
+                                     "  -c, --count N          so many pings (default 4)\n"
+                                     "  -i, --interval SECONDS between them (default 1)\n"};
+
+struct overview {
+    const struct pinhole_info *info;
+    char width[16], height[16], rate[32];
+    const char *state;
+};
+
+static int look(struct pinhole *p, struct overview *out)
+{
+    char *stats = NULL;
+    out->info = pinhole_info(p);
+    int error = pinhole_get(p, "Width", out->width, sizeof out->width);
+    if (error == 0)
+        error = pinhole_get(p, "Height", out->height, sizeof out->height);
+    if (error == 0)
+        error = pinhole_get(p, "AcquisitionFrameRate", out->rate, sizeof out->rate);
+    if (error == 0)
+        error = ctl_stats_text(p, &stats);
+    if (error < 0 || stats == NULL)
+        return error;
+    const char *zero = strstr(stats, "\npinhole_camera_streaming 0\n");
+    out->state = zero != NULL ? "not streaming" : "streaming";
+    free(stats);
+    return 0;
+}
+
+static void print_overview(const struct overview *o, bool json)
+{
+    if (!json) {
+        printf("%-22s ", o->info->address);
+        ctl_print(stdout, o->info->name);
+        fputs("  ", stdout);
+        ctl_print(stdout, o->info->model);
+        printf("  pinhole ");
+        ctl_print(stdout, o->info->version);
+        printf("  %sx%s@%s  %s\n", o->width, o->height, o->rate, o->state);
+        return;
+    }
+    const char *const members[][2] = {{"address", o->info->address},
+                                      {"name", o->info->name},
+                                      {"model", o->info->model},
+                                      {"version", o->info->version},
+                                      {"width", o->width},
+                                      {"height", o->height},
+                                      {"rate", o->rate},
+                                      {"state", o->state}};
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        printf("%s\"%s\":", i == 0 ? "{" : ",", members[i][0]);
+        ctl_json(stdout, members[i][1]);
+    }
+    printf(",\"boot_id\":\"%016" PRIx64 "\"}\n", o->info->boot_id);
+}
+
+static int list_one(struct ctl *ctl)
+{
+    struct pinhole *p;
+    struct overview overview;
+    int code = ctl_open(ctl, &p, -1);
+    if (code != CTL_OK)
+        return code;
+    int error = look(p, &overview);
+    if (error < 0)
+        return ctl_failed(p, error);
+    print_overview(&overview, ctl->json);
+    pinhole_close(p);
+    return CTL_OK;
+}
+
+static int run_list(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct option options[] = {CTL_LONG};
+    int letter = ctl_option(ctl, argc, argv, CTL_SHORT, options);
+    if (letter < 0)
+        return ctl_option_exit(letter);
+    if (optind == argc)
+        return list_one(ctl);
+    int worst = CTL_OK;
+    for (int i = optind; i < argc && !ctl_interrupted; i++) {
+        ctl->node = argv[i];
+        int code = list_one(ctl);
+        worst = code > worst ? code : worst;
+    }
+    return worst;
+}
+
+const struct ctl_command ctl_list = {
+    "list", run_list, "[ADDRESS]...",
+    "Shows one line for each node: address, name, camera, version, size, state",
+    "Without an ADDRESS it is the default node. A node that cannot be reached is named on stderr,\n"
+    "the others are listed all the same, and the exit code is the worst of all.\n"};

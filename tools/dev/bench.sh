@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# `make bench`: what a frame costs, beside references measured in the same run. PEERS=1 installs
+# GStreamer and ffmpeg to compare with; QUICK=1 looks at 1080p alone.
+set -euo pipefail
+build=${BUILD:-build/release}
+missing=""
+have() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
+want() {
+    for package in "$@"; do
+        have "$package" || missing="$missing $package"
+    done
+}
+want lomiri-wallpapers-16.04 libjpeg-turbo-progs valgrind
+if [ -n "${PEERS:-}" ]; then
+    want gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+        gstreamer1.0-plugins-bad ffmpeg
+fi
+if [ -n "$missing" ] && [ "${PINHOLE_SETUP:-}" != skip ]; then
+    echo "bench: installing$missing"
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+make --no-print-directory BUILD="$build" "$build/tests/bench/bench_encode" "$build/tests/bench/bench_client" \
+    "$build/tests/bench/bench_throughput" "$build/tests/kernel/test_camera_libcamera_recovery" \
+    "$build/tests/count_heap.so" "$build/pinhole" "$build/pinholectl"
+BUILD=$build python3 tests/host/bench/bench_throughput.py
+BUILD=$build exec python3 tools/dev/bench.py

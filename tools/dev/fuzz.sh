@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Runs the fuzzers in $BUILD/fuzzers:  fuzz.sh SECONDS NAME...   F=NAME runs only that one.
+# Two at a time; each starts from tests/host/fuzz/corpus/NAME and grows a copy of it in $BUILD/corpus, so
+# that the checked-in corpus stays small. Findings end up in $BUILD/findings. Last line:
+# "N passed, N failed".
+set -uo pipefail
+build=${BUILD:-build/fuzz}
+seconds=$1
+shift
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:${ASAN_OPTIONS:-}
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+
+mkdir -p "$build/corpus" "$build/findings"
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+
+fuzz_one() {
+    local name=$1 short=${1#fuzz_} seeds status=0
+    seeds=tests/host/fuzz/corpus/$short
+    [ -d "$seeds" ] || seeds=tests/host/fuzz/corpus/$name
+    mkdir -p "$build/corpus/$short"
+    local log=$results/$name.log folders=("$build/corpus/$short")
+    [ -d "$seeds" ] && folders+=("$seeds")
+    # One input may take 10 s at most and 1 GiB: more is a finding as well.
+    "$build/fuzzers/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
+        -print_final_stats=1 -artifact_prefix="$build/findings/$name-" "${folders[@]}" \
+        >"$log" 2>&1 </dev/null || status=$?
+    local runs
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    if [ "$status" = 0 ] && [ "${runs:-0}" -gt 0 ]; then
+        echo "ok      $name: $runs inputs in $seconds s"
+        touch "$results/$name.ok"
+    else
+        echo "FAILED  $name: exit status $status; its output ends:"
+        grep -av '^#' "$log" | tail -n 60 | sed 's/^/  | /'
+    fi
+}
+
+names=()
+for name in "$@"; do
+    [[ -z ${F:-} || $name == "$F" || $name == "fuzz_$F" ]] && names+=("$name")
+done
+running=0
+for name in "${names[@]}"; do
+    if [ "$running" -ge 2 ]; then
+        wait -n
+        running=$((running - 1))
+    fi
+    fuzz_one "$name" &
+    running=$((running + 1))
+done
+wait
+passed=$(find "$results" -name '*.ok' | wc -l)
+echo "$passed passed, $((${#names[@]} - passed)) failed"
+[ "$passed" -gt 0 ] && [ "$passed" = ${#names[@]} ]

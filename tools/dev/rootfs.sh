@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Makes a Debian root filesystem from the package mirror, once, and prints its directory:
+#   tools/dev/rootfs.sh SUITE "package package ..."        SUITE: bookworm, trixie, testing
+# The packages are unpacked, not configured (no maintainer script runs): enough to boot a test
+# script, to chroot and to compile. Cached below ${XDG_CACHE_HOME:-~/.cache}/pinhole/rootfs by
+# suite, package list and this script; treat the printed tree as read-only. A package of another
+# architecture is named with it (libc6-dev:arm64); apt knows that architecture in the tree alone.
+#   MIRROR=URL    default: the one of the host's apt sources, else http://deb.debian.org/debian
+set -euo pipefail
+
+suite=${1:?usage: tools/dev/rootfs.sh SUITE \"packages\"}
+# A shell and the usual commands come with every tree.
+base="base-files base-passwd bash coreutils dash diffutils findutils grep gzip hostname libc-bin mawk mount procps sed tar util-linux"
+# shellcheck disable=SC2086 # a list of words
+packages=$(printf "%s\n" $base ${2:-} | sort -u | paste -sd, -)
+architectures=$({ dpkg --print-architecture && grep -o ':[^,]*' <<<"$packages" | tr -d :; } |
+    awk '!seen[$0]++' | paste -sd, - || true)
+
+host_mirror() {
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources \
+        2>/dev/null | grep -oE '^(URIs:|deb( \[[^]]*\])?) *https?://[^ ]*/debian/?( |$)' |
+        grep -oE 'https?://[^ ]*' | head -n 1 || true
+}
+
+mirror=${MIRROR:-$(host_mirror)}
+mirror=${mirror:-http://deb.debian.org/debian}
+mirror=${mirror%/}
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/pinhole/rootfs
+key=$(printf '%s\n' "$suite" "$packages" | cat - "$0" | sha256sum | cut -c1-16)
+tree=$cache/$suite-$key
+mkdir -p "$cache"
+
+# One at a time for each tree; whoever waited finds it made.
+exec 9>"$tree.lock"
+flock 9
+if [ ! -e "$tree.made" ]; then
+    echo "rootfs: making $suite from $mirror ($(wc -w <<<"${packages//,/ }") packages and what they need)" >&2
+    rm -rf "$tree"
+    log=$tree.log
+    # Debian testing's Release file lapses a week after it was made, and mirrors may be older.
+    # Before Debian 13 the /bin, /lib links were made by a maintainer script.
+    if ! mmdebstrap --quiet --variant=extract --include="$packages" \
+        --architectures="$architectures" \
+        --hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr \
+        --aptopt='Acquire::Check-Valid-Until "false"' \
+        --aptopt='Acquire::Retries "3"' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        "$suite" "$tree" "deb $mirror $suite main" >"$log" 2>&1; then
+        cat "$log" >&2
+        echo "rootfs: mmdebstrap could not make $suite from $mirror" >&2
+        rm -rf "$tree"
+        exit 1
+    fi
+    # What the maintainer scripts would have done and everything needs.
+    cp "$tree/usr/share/base-passwd/passwd.master" "$tree/etc/passwd"
+    cp "$tree/usr/share/base-passwd/group.master" "$tree/etc/group"
+    mkdir -p "$tree"/{boot,dev,mnt,proc,root,run,sys,tmp}
+    ldconfig -r "$tree"
+    for modules in "$tree"/usr/lib/modules/*/; do
+        [ ! -d "$modules" ] || depmod -b "$tree" "$(basename "$modules")"
+    done
+    ln -sf mawk "$tree/usr/bin/awk"
+    [ ! -x "$tree/usr/bin/gcc" ] || ln -sf gcc "$tree/usr/bin/cc"
+    [ ! -x "$tree/usr/bin/g++" ] || ln -sf g++ "$tree/usr/bin/c++"
+    : >"$tree.made"
+fi
+printf '%s\n' "$tree"

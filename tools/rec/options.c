@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+// The command line.
+#include "tools/rec/media.h"
+#include "tools/rec/rec.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEGMENT_S = 60, SYNC_S = 10 };
+
+static const char help[] =
+    "Usage: pinhole-rec [OPTION]... [NAME=]ADDRESS...\n"
+    "       pinhole-rec [OPTION]... --listen ADDRESS:PORT\n"
+    "Records every frame of Pinhole cameras, each into a folder of its own, with a sidecar of\n"
+    "JSON lines that tells of each frame and of everything that is missing. Goes on where it\n"
+    "stopped: after a broken link, a restart of the node, or its own.\n\n"
+    "Where from and where to:\n"
+    "  ADDRESS                  host, host:port, [v6]:port or unix:/path; NAME= names its folder\n"
+    "  -l, --listen ADDR:PORT   nodes dial in (uplink in their configuration); their\n"
+    "                           DeviceUserID names the folder\n"
+    "  -o, --output DIR         folder of the folders (default: recordings)\n"
+    "  -c, --container WHAT     matroska, mp4 (fragmented), or jpeg: a folder of files\n"
+    "                           (default: matroska, or jpeg in a build without libavformat)\n"
+    "Segments:\n"
+    "  -s, --segment-seconds S  a new one after so long (default 60; 0: no bound)\n"
+    "  -b, --segment-bytes N    or after so many bytes\n"
+    "      --discard-unfinished SIGINT and SIGTERM remove the unfinished segment (default:\n"
+    "                           complete it)\n"
+    "      --sync-seconds S     hands the unfinished segment to the disk so often (default 10;\n"
+    "                           0: only when complete): what a power cut can cost\n"
+    "What to keep; the oldest segments of all cameras are deleted first (default: all is kept):\n"
+    "  -q, --quota-bytes N      so much altogether\n"
+    "  -a, --max-age AGE        nothing older: 90, 90s, 15m, 12h, 30d\n"
+    "  -f, --free-bytes N       so much stays free on the disk\n"
+    "Other:\n"
+    "      --seconds S          ends after so long\n"
+    "      --quiet              no progress line on a terminal\n"
+    "  -h, --help, -V, --version\n\n"
+    "N may end in K, M, G or T (1024 each). Exit codes: 0 all was recorded; 1 the folder cannot "
+    "be\n"
+    "written, or records were dropped because it could not; 2 wrong usage; 3 a camera was never\n"
+    "reached; 4 a node no longer had some records, see `missing` in the sidecars.\n"
+    "The files are described in REC.md.\n";
+
+static int usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int usage(const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    rec_say("%s; `pinhole-rec --help` tells more", text);
+    return REC_USAGE;
+}
+
+/** Reads a whole number and a suffix of `suffixes`, whose n-th letter stands for units[n]. */
+static bool read_scaled(const char *text, const char *suffixes, const uint64_t *units,
+                        uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    const unsigned long long value = strtoull(text, &end, 10);
+    uint64_t unit = 1;
+    if (!isdigit((unsigned char)text[0]) || errno != 0)
+        return false;
+    if (*end != '\0') {
+        const char *at = strchr(suffixes, toupper((unsigned char)*end));
+        if (at == NULL || end[1] != '\0')
+            return false;
+        unit = units[at - suffixes];
+    }
+    if (value > UINT64_MAX / 2 / unit)
+        return false;
+    *out = value * unit;
+    return true;
+}
+
+static bool read_bytes(const char *text, uint64_t *out)
+{
+    static const uint64_t units[] = {1ull << 10, 1ull << 20, 1ull << 30, 1ull << 40};
+    return read_scaled(text, "KMGT", units, out);
+}
+
+static bool read_age(const char *text, uint64_t *out_ns)
+{
+    static const uint64_t units[] = {1, 60, 3600, 86400};
+    uint64_t seconds;
+    if (!read_scaled(text, "SMHD", units, &seconds) || seconds > UINT64_MAX / 4 / REC_NS_PER_S)
+        return false;
+    *out_ns = seconds * REC_NS_PER_S;
+    return true;
+}
+
+/** Seconds, with a fraction if wanted. */
+static bool read_seconds(const char *text, uint64_t *out_ns)
+{
+    char *end;
+    const double seconds = strtod(text, &end);
+    if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= 1e9))
+        return false;
+    *out_ns = (uint64_t)(seconds * 1e9);
+    return true;
+}
+
+static bool read_container(const char *text, enum rec_container *out)
+{
+    static const char *const names[] = {"matroska", "mp4", "jpeg"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum rec_container)i;
+            return true;
+        }
+    return false;
+}
+
+void rec_name_clean(char out[REC_NAME_SIZE], const char *text)
+{
+    size_t length = 0;
+    for (; *text != '\0' && length < REC_NAME_SIZE - 1; text++) {
+        const bool is_plain = isalnum((unsigned char)*text) || strchr("-_.", *text) != NULL;
+        out[length] = is_plain && (length > 0 || *text != '.') ? *text : '_';
+        length++;
+    }
+    out[length] = '\0';
+    if (length == 0)
+        snprintf(out, REC_NAME_SIZE, "camera");
+}
+
+static int add_camera(struct rec_options *options, const char *text)
+{
+    char wanted[REC_NAME_SIZE];
+    const char *equals = strchr(text, '=');
+    const char *address = equals != NULL ? equals + 1 : text;
+    const unsigned count = options->cameras_count;
+    if (count == REC_CAMERAS_MAX)
+        return usage("more than %d cameras", REC_CAMERAS_MAX);
+    if (*address == '\0')
+        return usage("'%s' has no address", text);
+    char *name = options->cameras[count].name;
+    rec_name_clean(name, address);
+    if (equals != NULL) {
+        snprintf(wanted, sizeof wanted, "%.*s", (int)(equals - text), text);
+        rec_name_clean(name, wanted);
+        if ((size_t)(equals - text) >= sizeof wanted || strcmp(name, wanted) != 0)
+            return usage("'%.*s' is no name: letters, digits, - _ . and at most %d of them",
+                         (int)(equals - text), text, REC_NAME_SIZE - 1);
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(options->cameras[i].name, name) == 0)
+            return usage("two cameras are named '%s'; NAME=ADDRESS names them", name);
+    options->cameras[count].address = address;
+    options->cameras_count++;
+    return REC_OK;
+}
+
+enum { DISCARD = 256, SYNC, SECONDS, QUIET };
+static const struct option long_options[] = {
+    {"listen", required_argument, NULL, 'l'},
+    {"output", required_argument, NULL, 'o'},
+    {"container", required_argument, NULL, 'c'},
+    {"segment-seconds", required_argument, NULL, 's'},
+    {"segment-bytes", required_argument, NULL, 'b'},
+    {"discard-unfinished", no_argument, NULL, DISCARD},
+    {"sync-seconds", required_argument, NULL, SYNC},
+    {"quota-bytes", required_argument, NULL, 'q'},
+    {"max-age", required_argument, NULL, 'a'},
+    {"free-bytes", required_argument, NULL, 'f'},
+    {"seconds", required_argument, NULL, SECONDS},
+    {"quiet", no_argument, NULL, QUIET},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+/** False: the value is not what the option wants. */
+static bool take_option(struct rec_options *out, int letter)
+{
+    switch (letter) {
+    case 'l': out->listen = optarg; return true;
+    case 'o': out->directory = optarg; return *optarg != '\0';
+    case 'c': return read_container(optarg, &out->container);
+    case 's': return read_seconds(optarg, &out->segment_ns);
+    case 'b': return read_bytes(optarg, &out->segment_bytes);
+    case 'q': return read_bytes(optarg, &out->quota_bytes);
+    case 'a': return read_age(optarg, &out->max_age_ns);
+    case 'f': return read_bytes(optarg, &out->free_bytes);
+    case SYNC: return read_seconds(optarg, &out->sync_ns);
+    case SECONDS: return read_seconds(optarg, &out->run_ns);
+    case DISCARD: out->discard_unfinished = true; return true;
+    default: out->quiet = true; return true;
+    }
+}
+
+static int check(const struct rec_options *options)
+{
+    if (options->listen == NULL && options->cameras_count == 0)
+        return usage("which camera? Name addresses, or --listen");
+    if (rec_media_of(options->container) == NULL)
+        return usage("this build has no libavformat: only --container jpeg");
+    if (strlen(options->directory) > REC_PATH_SIZE - 256)
+        return usage("the name of the output folder is too long");
+    return REC_OK;
+}
+
+int rec_options_read(struct rec_options *out, int argc, char **argv)
+{
+    *out = (struct rec_options){
+        .directory = "recordings",
+        .container = rec_media_matroska != NULL ? REC_MATROSKA : REC_JPEG,
+        .segment_ns = SEGMENT_S * REC_NS_PER_S,
+        .sync_ns = SYNC_S * REC_NS_PER_S,
+    };
+    int letter, index = 0;
+    while ((letter = getopt_long(argc, argv, "l:o:c:s:b:q:a:f:hV", long_options, &index)) != -1) {
+        if (letter == '?')
+            return usage("wrong option");
+        if (letter == 'h') {
+            fputs(help, stdout);
+            return -1;
+        }
+        if (letter == 'V') {
+            const char *library = rec_media_library();
+            printf("pinhole-rec %s, %s%s\n", pinhole_version(),
+                   *library != '\0' ? "libavformat " : "without libavformat", library);
+            return -1;
+        }
+        if (!take_option(out, letter))
+            return usage("the value '%s' does not fit its option", optarg);
+    }
+    for (; optind < argc; optind++)
+        if (add_camera(out, argv[optind]) != REC_OK)
+            return REC_USAGE;
+    return check(out);
+}

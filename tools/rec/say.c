@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// Messages, the progress line, clocks.
+#include "tools/rec/rec.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { SLICE_MS = 50 };
+
+atomic_bool rec_is_stopping;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char line[256]; // the progress line that stands on the terminal
+
+uint64_t rec_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * REC_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+uint64_t rec_realtime_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * REC_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+void rec_sleep_ms(int ms)
+{
+    const struct timespec slice = {.tv_nsec = SLICE_MS * 1000000L};
+    for (; ms > 0 && !atomic_load(&rec_is_stopping); ms -= SLICE_MS)
+        nanosleep(&slice, NULL);
+}
+
+void rec_say(const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    // What a node says of itself may be in it: control characters could drive the terminal.
+    for (char *at = text; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = ' ';
+    pthread_mutex_lock(&lock);
+    fprintf(stderr, "%spinhole-rec: %s\n%s", line[0] != '\0' ? "\r\033[K" : "", text, line);
+    pthread_mutex_unlock(&lock);
+}
+
+void rec_show_progress(const char *text)
+{
+    pthread_mutex_lock(&lock);
+    if (line[0] != '\0' || text[0] != '\0')
+        fprintf(stderr, "\r\033[K%s", text);
+    snprintf(line, sizeof line, "%s", text);
+    pthread_mutex_unlock(&lock);
+}

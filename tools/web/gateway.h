@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// The gateway as a whole, and its three threads:
+//
+//   receiver  owns a connection to the node, takes frames and events, wakes the streams
+//   caller    owns a second one, for what the node is asked (features, trigger, counters), so that
+//             no question ever delays a frame
+//   HTTP      libmicrohttpd's own, serves all connections; it never waits for the other two: a
+//             request that has to wait sleeps (its connection is suspended) until it is woken
+//
+// The main thread waits for signals and wakes sleepers whose time has come.
+// One lock guards what they share; it is held for microseconds, never while anything blocks.
+#ifndef PINHOLE_TOOLS_WEB_GATEWAY_H
+#define PINHOLE_TOOLS_WEB_GATEWAY_H
+
+#include "tools/web/call.h"
+#include "tools/web/frame.h"
+#include "tools/web/http.h"
+#include "tools/web/options.h"
+#include "tools/web/view.h"
+
+#include <pthread.h>
+
+struct web {
+    struct web_options options;   /**< constant once threads run */
+    uint64_t started_ns;          /**< constant */
+    struct web_frame_pool frames; /**< has its own lock, taken after this one */
+    pthread_mutex_t lock;         /**< guards all below */
+    bool stopping;
+    int fatal; /**< set by the receiver: ends the program with this exit status */
+    struct web_view view;
+    struct web_calls calls;
+    struct web_http http;
+};
+
+/** Starts the receiver. 0 or -errno. */
+int web_receiver_start(struct web *web, pthread_t *thread);
+
+#endif

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+#include "tools/web/http.h"
+
+#include "tools/web/log.h"
+#include "tools/web/request.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+// Little waits in the kernel, so that what a slow client gets next is a new frame.
+enum { SEND_BUFFER_BYTES = 131072, NOT_SENT_BYTES = 32768, POOL_BYTES = 32768 };
+
+struct web_connection {
+    struct web_connection *previous, *next;
+    int fd;
+    uint64_t since_ns; /**< accepted, or its last answer was complete */
+    bool is_answering; /**< its request is complete */
+    bool is_surplus;   /**< there was no place for it */
+};
+
+static const struct web_route routes[] = {
+    {"/", WEB_GET, web_asset_answer},
+    {"/style.css", WEB_GET, web_asset_answer},
+    {"/app.js", WEB_GET, web_asset_answer},
+    {"/triggers.js", WEB_GET, web_asset_answer},
+    {"/favicon.svg", WEB_GET, web_asset_answer},
+    {"/favicon.ico", WEB_GET, web_asset_answer},
+    {"/stream", WEB_GET, web_stream_answer},
+    {"/snapshot", WEB_GET, web_snapshot_answer},
+    {"/snapshot.jpg", WEB_GET, web_snapshot_answer},
+    {"/state", WEB_GET, web_state_answer},
+    {"/metrics", WEB_GET, web_metrics_answer},
+    {"/healthz", WEB_GET, web_health_answer},
+    {"/features", WEB_POST, web_features_answer},
+    {"/trigger", WEB_POST, web_trigger_answer},
+};
+
+static const struct web_route *find_route(const char *path)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (strcmp(path, routes[i].path) == 0)
+            return &routes[i];
+    return NULL;
+}
+
+static enum web_method method_of(const char *name)
+{
+    if (strcmp(name, "GET") == 0)
+        return WEB_GET;
+    if (strcmp(name, "HEAD") == 0)
+        return WEB_HEAD;
+    if (strcmp(name, "POST") == 0)
+        return WEB_POST;
+    return strcmp(name, "OPTIONS") == 0 ? WEB_OPTIONS : WEB_OTHER;
+}
+
+static struct web_connection *connection_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info == NULL ? NULL : info->socket_context;
+}
+
+// --- a request's way -------------------------------------------------------------------------
+
+static struct web_request *begin(struct web *web, struct MHD_Connection *connection,
+                                 const char *path, const char *method)
+{
+    struct web_request *request = calloc(1, sizeof *request);
+    if (request == NULL)
+        return NULL;
+    request->web = web;
+    request->connection = connection;
+    request->sleeper.connection = connection;
+    request->method = method_of(method);
+    request->route = find_route(path);
+    // The URLs of mjpg-streamer and its heirs.
+    const char *action = web_request_query(request, "action");
+    if (action != NULL && strcmp(path, "/") == 0) {
+        if (strcmp(action, "stream") == 0)
+            request->route = find_route("/stream");
+        else if (strcmp(action, "snapshot") == 0)
+            request->route = find_route("/snapshot");
+        else
+            request->route = NULL;
+    }
+    return request;
+}
+
+static enum MHD_Result take_body(struct web_request *request, const char *bytes, size_t *size)
+{
+    size_t length = *size;
+    *size = 0;
+    if (request->body_bytes + length > WEB_BODY_BYTES_MAX)
+        request->body_is_too_large = true;
+    if (request->body_is_too_large)
+        return MHD_YES;
+    if (request->body == NULL)
+        request->body = malloc(WEB_BODY_BYTES_MAX + 1);
+    if (request->body == NULL)
+        return MHD_NO;
+    memcpy(request->body + request->body_bytes, bytes, length);
+    request->body_bytes += length;
+    request->body[request->body_bytes] = '\0';
+    return MHD_YES;
+}
+
+// True when the connection has no place.
+static bool complete(struct web_request *request)
+{
+    request->is_complete = true;
+    request->started_ns = web_clock_now_ns();
+    struct web_connection *link = connection_of(request->connection);
+    if (link == NULL)
+        return false;
+    pthread_mutex_lock(&request->web->lock);
+    link->is_answering = true;
+    if (link->is_surplus &&
+        request->web->http.connection_count <= (unsigned)request->web->options.max_clients)
+        link->is_surplus = false; // a place has become free meanwhile
+    if (link->is_surplus)
+        request->web->http.refused_full++;
+    pthread_mutex_unlock(&request->web->lock);
+    return link->is_surplus;
+}
+
+static enum MHD_Result reply_options(struct web_request *request)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(0, (void *)(uintptr_t)"", MHD_RESPMEM_PERSISTENT);
+    if (response == NULL)
+        return MHD_NO;
+    char methods[64];
+    web_route_methods(request->route, methods, sizeof methods);
+    MHD_add_response_header(response, "Allow", methods);
+    return web_reply(request, MHD_HTTP_NO_CONTENT, response);
+}
+
+static enum MHD_Result dispatch(struct web_request *request, const char *path)
+{
+    if (request->method == WEB_OPTIONS && (request->route != NULL || strcmp(path, "*") == 0))
+        return reply_options(request);
+    if (request->route == NULL)
+        return web_reply_error(request, MHD_HTTP_NOT_FOUND, "there is nothing at %.200s", path);
+    unsigned allowed = request->route->methods;
+    if (allowed & WEB_GET)
+        allowed |= WEB_HEAD;
+    if (!(allowed & request->method))
+        return web_reply_error(request, MHD_HTTP_METHOD_NOT_ALLOWED,
+                               "%.100s does not take this method", path);
+    if (request->body_is_too_large)
+        return web_reply_error(request, MHD_HTTP_CONTENT_TOO_LARGE,
+                               "the request's body is over %u bytes", WEB_BODY_BYTES_MAX);
+    return request->route->answer(request);
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+                                  const char *path, const char *method, const char *version,
+                                  const char *upload, size_t *upload_size, void **state)
+{
+    (void)version;
+    struct web_request *request = *state;
+    if (request == NULL) {
+        request = begin(context, connection, path, method);
+        *state = request;
+        return request == NULL ? MHD_NO : MHD_YES;
+    }
+    if (*upload_size > 0)
+        return take_body(request, upload, upload_size);
+    if (!request->is_complete) {
+        web_log(WEB_DEBUG, "%.10s %.200s", method, path);
+        if (complete(request))
+            return web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+                                   "all %d connections are taken; see --max-clients",
+                                   request->web->options.max_clients);
+    }
+    return dispatch(request, path);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode why)
+{
+    struct web *web = context;
+    struct web_request *request = *state;
+    struct web_connection *link = connection_of(connection);
+    pthread_mutex_lock(&web->lock);
+    if (link != NULL) {
+        link->is_answering = false;
+        link->since_ns = web_clock_now_ns();
+    }
+    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED)
+        web->http.closed_slow++;
+    if (request != NULL)
+        web_call_end(request->call);
+    pthread_mutex_unlock(&web->lock);
+    if (request != NULL)
+        free(request->body);
+    free(request);
+    *state = NULL;
+}
+
+// --- connections -----------------------------------------------------------------------------
+
+static void tune(int fd)
+{
+    int on = 1, buffer = SEND_BUFFER_BYTES, not_sent = NOT_SENT_BYTES;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &not_sent, sizeof not_sent);
+}
+
+static void add_connection(struct web *web, struct MHD_Connection *connection, void **state)
+{
+    struct web_connection *link = calloc(1, sizeof *link);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *state = link;
+    if (link == NULL || info == NULL)
+        return;
+    link->fd = info->connect_fd;
+    link->since_ns = web_clock_now_ns();
+    tune(link->fd);
+    struct web_http *http = &web->http;
+    pthread_mutex_lock(&web->lock);
+    http->accepted++;
+    http->connection_count++;
+    link->is_surplus = http->connection_count > (unsigned)web->options.max_clients;
+    link->next = http->connections;
+    if (http->connections != NULL)
+        http->connections->previous = link;
+    http->connections = link;
+    pthread_mutex_unlock(&web->lock);
+}
+
+static void remove_connection(struct web *web, struct web_connection *link)
+{
+    pthread_mutex_lock(&web->lock);
+    if (link->previous != NULL)
+        link->previous->next = link->next;
+    else
+        web->http.connections = link->next;
+    if (link->next != NULL)
+        link->next->previous = link->previous;
+    web->http.connection_count--;
+    pthread_mutex_unlock(&web->lock);
+    free(link);
+}
+
+// Called before the descriptor is closed, so the table never names one that is somebody else's.
+static void on_connection(void *context, struct MHD_Connection *connection, void **state,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        add_connection(context, connection, state);
+    else if (*state != NULL)
+        remove_connection(context, *state);
+}
+
+void web_http_reap(struct web *web, uint64_t now_ns)
+{
+    bool is_full = web->http.connection_count >= (unsigned)web->options.max_clients;
+    uint64_t patience_s = is_full ? WEB_BUSY_DEADLINE_S : WEB_REQUEST_DEADLINE_S;
+    for (struct web_connection *link = web->http.connections; link != NULL; link = link->next) {
+        if (link->is_answering || now_ns - link->since_ns < patience_s * 1000000000u)
+            continue;
+        // libmicrohttpd sees the end of the stream and closes it.
+        shutdown(link->fd, SHUT_RDWR);
+        link->since_ns = now_ns;
+        web->http.closed_idle++;
+    }
+}
+
+// --- the daemon ------------------------------------------------------------------------------
+
+static void on_log(void *context, const char *format, va_list arguments)
+{
+    (void)context;
+    char line[256];
+    vsnprintf(line, sizeof line, format, arguments);
+    line[strcspn(line, "\n")] = '\0';
+    web_log(WEB_DEBUG, "libmicrohttpd: %s", line);
+}
+
+int web_http_start(struct web *web, int socket)
+{
+    unsigned limit = (unsigned)web->options.max_clients + WEB_SURPLUS;
+    web->http.daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
+        (MHD_socket)socket, MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT,
+        WEB_SEND_DEADLINE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, web, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        web, MHD_OPTION_END);
+    return web->http.daemon == NULL ? -1 : 0;
+}
+
+void web_http_stop(struct web *web)
+{
+    // libmicrohttpd must not be stopped while a connection is suspended. None falls asleep any
+    // more, because `stopping` is set.
+    pthread_mutex_lock(&web->lock);
+    web_sleep_wake_due(&web->http.sleepers, UINT64_MAX);
+    pthread_mutex_unlock(&web->lock);
+    MHD_stop_daemon(web->http.daemon);
+}

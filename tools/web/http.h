@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// HTTP: the daemon, its connections and their limits.
+//
+// Limits: max_clients connections are served; the next few get 503 at once, further ones wait in
+// the kernel's backlog. A connection that does not complete its request within
+// WEB_REQUEST_DEADLINE_S (WEB_BUSY_DEADLINE_S while all places are taken) is closed, and so is a
+// client that takes no byte of its answer for WEB_SEND_DEADLINE_S.
+#ifndef PINHOLE_TOOLS_WEB_HTTP_H
+#define PINHOLE_TOOLS_WEB_HTTP_H
+
+#include "tools/web/sleep.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WEB_REQUEST_DEADLINE_S 10u
+#define WEB_BUSY_DEADLINE_S    2u
+#define WEB_SEND_DEADLINE_S    10u
+#define WEB_SURPLUS            8u /**< connections beyond max_clients that are told so */
+#define WEB_BODY_BYTES_MAX     4096u
+
+struct web;
+struct web_connection;
+struct web_stream;
+
+/** Guarded by the gateway's lock. */
+struct web_http {
+    struct MHD_Daemon *daemon; /**< constant */
+    struct web_sleepers sleepers;
+    struct web_connection *connections;
+    struct web_stream *streams;
+    unsigned connection_count, stream_count;
+    uint64_t requests[6]; /**< answers, by hundreds of their status */
+    uint64_t accepted, refused_full, closed_idle, closed_slow;
+    uint64_t stream_frames, stream_repeated, stream_skipped, stream_bytes;
+};
+
+/** Opens the listening socket of "ADDR:PORT", "[V6]:PORT" or ":PORT". The descriptor, with the
+ * address as a URL in `url`, or -1 with a sentence in `why`. */
+int web_listen(const char *address, char *url, size_t url_size, char *why, size_t why_size);
+/** Starts serving on that socket, which is the daemon's from now on. 0 or -1. */
+int web_http_start(struct web *web, int socket);
+/** Closes connections that are over their deadline. The lock is held. */
+void web_http_reap(struct web *web, uint64_t now_ns);
+/** Ends all connections and the daemon. The lock is not held; `stopping` is set. */
+void web_http_stop(struct web *web);
+
+#endif

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// The listening socket.
+#include "tools/web/http.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BACKLOG = 128 };
+
+// Takes "ADDR:PORT" apart; `host` is empty for ":PORT".
+static bool split(const char *address, char *host, size_t host_size, const char **port)
+{
+    const char *colon = strrchr(address, ':');
+    if (colon == NULL)
+        return false;
+    size_t length = (size_t)(colon - address);
+    if (address[0] == '[') {
+        if (length < 2 || address[length - 1] != ']')
+            return false;
+        address++;
+        length -= 2;
+    } else if (memchr(address, ':', length) != NULL) {
+        return false;
+    }
+    char *end;
+    errno = 0;
+    unsigned long number = strtoul(colon + 1, &end, 10);
+    if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || errno != 0 || number > 65535 ||
+        length >= host_size)
+        return false;
+    memcpy(host, address, length);
+    host[length] = '\0';
+    *port = colon + 1;
+    return true;
+}
+
+static void write_url(int fd, char *url, size_t size)
+{
+    struct sockaddr_storage own;
+    socklen_t length = sizeof own;
+    char host[64] = "?", port[8] = "?";
+    if (getsockname(fd, (struct sockaddr *)&own, &length) == 0)
+        getnameinfo((struct sockaddr *)&own, length, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV);
+    snprintf(url, size, strchr(host, ':') != NULL ? "http://[%s]:%s/" : "http://%s:%s/", host,
+             port);
+}
+
+static int open_socket(const struct addrinfo *at)
+{
+    int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    // A restart must not wait for old connections; a port in real use stays refused.
+    int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, at->ai_addr, at->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+int web_listen(const char *address, char *url, size_t url_size, char *why, size_t why_size)
+{
+    char host[256];
+    const char *port;
+    if (!split(address, host, sizeof host, &port)) {
+        snprintf(why, why_size, "--listen %s: not ADDR:PORT, as in 127.0.0.1:8080 or [::1]:8080",
+                 address);
+        return -1;
+    }
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found;
+    int error = getaddrinfo(*host == '\0' ? "0.0.0.0" : host, port, &hints, &found);
+    if (error != 0) {
+        snprintf(why, why_size, "--listen %s: %s", address, gai_strerror(error));
+        return -1;
+    }
+    int fd = open_socket(found);
+    if (fd < 0 && errno == EADDRINUSE)
+        snprintf(why, why_size, "%s is in use by another program; choose another with --listen",
+                 address);
+    else if (fd < 0)
+        snprintf(why, why_size, "cannot listen on %s: %s", address, strerror(errno));
+    else
+        write_url(fd, url, url_size);
+    freeaddrinfo(found);
+    return fd;
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#include "tools/web/options.h"
+
+#include "net/client/pinhole.h"
+
+#include <microhttpd.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char help_text[] =
+    "Usage: pinhole-web [OPTION]...\n"
+    "Shows the pictures of a Pinhole node by HTTP: live page, stream, snapshots, state, metrics.\n"
+    "\n"
+    "  -n, --node ADDRESS      the node: HOST, HOST:PORT, [V6]:PORT or unix:PATH\n"
+    "                          (default: $PINHOLE_NODE, else 127.0.0.1)\n"
+    "  -l, --listen ADDR:PORT  where to serve (default 127.0.0.1:8080; port 0 picks a free one;\n"
+    "                          0.0.0.0:8080 opens it to the network)\n"
+    "      --max-clients N     HTTP connections served at a time, 1 to 1000 (default 64)\n"
+    "      --read-only         nobody can change features or trigger\n"
+    "      --allow-origin URL  web pages of this origin may read what GET gives (* for any)\n"
+    "      --allow-host NAME   a name under which browsers may change features, besides "
+    "addresses,\n"
+    "                          localhost and this machine's host name (may be repeated)\n"
+    "  -v, --verbose           log every request\n"
+    "      --version, --help\n";
+
+enum { OPT_MAX_CLIENTS = 256, OPT_READ_ONLY, OPT_ALLOW_ORIGIN, OPT_ALLOW_HOST, OPT_VERSION };
+
+static const struct option long_options[] = {
+    {"node", required_argument, NULL, 'n'},
+    {"listen", required_argument, NULL, 'l'},
+    {"max-clients", required_argument, NULL, OPT_MAX_CLIENTS},
+    {"read-only", no_argument, NULL, OPT_READ_ONLY},
+    {"allow-origin", required_argument, NULL, OPT_ALLOW_ORIGIN},
+    {"allow-host", required_argument, NULL, OPT_ALLOW_HOST},
+    {"verbose", no_argument, NULL, 'v'},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static int read_max_clients(struct web_options *options, const char *text)
+{
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value < 1 || value > 1000) {
+        fprintf(stderr, "pinhole-web: --max-clients takes a number from 1 to 1000, not '%s'\n",
+                text);
+        return 2;
+    }
+    options->max_clients = (int)value;
+    return -1;
+}
+
+static int take_option(struct web_options *options, int option)
+{
+    switch (option) {
+    case 'n': options->node = optarg; return -1;
+    case 'l': options->listen = optarg; return -1;
+    case 'v': options->verbose = true; return -1;
+    case OPT_MAX_CLIENTS: return read_max_clients(options, optarg);
+    case OPT_READ_ONLY: options->read_only = true; return -1;
+    case OPT_ALLOW_ORIGIN: options->allow_origin = optarg; return -1;
+    case OPT_ALLOW_HOST:
+        if (options->allow_hosts_count == WEB_ALLOWED_HOSTS_MAX) {
+            fprintf(stderr, "pinhole-web: at most %d times --allow-host\n", WEB_ALLOWED_HOSTS_MAX);
+            return 2;
+        }
+        options->allow_hosts[options->allow_hosts_count++] = optarg;
+        return -1;
+    case OPT_VERSION:
+        printf("pinhole-web %s (libmicrohttpd %s)\n", pinhole_version(), MHD_get_version());
+        return 0;
+    case 'h': fputs(help_text, stdout); return 0;
+    default: fputs("Try: pinhole-web --help\n", stderr); return 2;
+    }
+}
+
+int web_options_read(struct web_options *options, int argc, char **argv)
+{
+    *options = (struct web_options){.listen = "127.0.0.1:8080", .max_clients = 64};
+    int option;
+    while ((option = getopt_long(argc, argv, "n:l:vh", long_options, NULL)) != -1) {
+        int status = take_option(options, option);
+        if (status >= 0)
+            return status;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "pinhole-web: unexpected argument '%s'\nTry: pinhole-web --help\n",
+                argv[optind]);
+        return 2;
+    }
+    return -1;
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// The command line.
+#ifndef PINHOLE_TOOLS_WEB_OPTIONS_H
+#define PINHOLE_TOOLS_WEB_OPTIONS_H
+
+#include <stdbool.h>
+
+#define WEB_ALLOWED_HOSTS_MAX 8
+
+struct web_options {
+    const char *node; /**< NULL: libpinhole's default */
+    const char *listen;
+    int max_clients;
+    bool read_only;
+    bool verbose;
+    const char *allow_origin; /**< NULL: none */
+    const char *allow_hosts[WEB_ALLOWED_HOSTS_MAX];
+    int allow_hosts_count;
+};
+
+/** Reads the command line. -1: go on. Otherwise the program's exit status: 0 after --help and
+ * --version, 2 after a wrong option, which has been named on stderr. */
+int web_options_read(struct web_options *options, int argc, char **argv);
+
+#endif

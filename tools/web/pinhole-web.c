@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// pinhole-web: an HTTP gateway to a Pinhole node. tools/web/README.md says what it serves.
+#include "tools/web/gateway.h"
+#include "tools/web/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TICK_NS = 50000000 };
+
+static void set_up(struct web *web)
+{
+    web->started_ns = web_clock_now_ns();
+    web->view.camera_state = -1;
+    web->view.clock.may_be_same = web_clock_is_local(web->options.node);
+    snprintf(web->view.away, sizeof web->view.away, "not connected yet");
+    pthread_mutex_init(&web->lock, NULL);
+    pthread_cond_init(&web->calls.wanted, NULL);
+    web_frame_pool_init(&web->frames);
+}
+
+// Wakes sleepers and closes what is over its deadline, until a signal comes.
+static void run(struct web *web, const sigset_t *signals)
+{
+    const struct timespec tick = {.tv_nsec = TICK_NS};
+    while (sigtimedwait(signals, NULL, &tick) < 0) {
+        uint64_t now_ns = web_clock_now_ns();
+        pthread_mutex_lock(&web->lock);
+        web_sleep_wake_due(&web->http.sleepers, now_ns);
+        web_http_reap(web, now_ns);
+        pthread_mutex_unlock(&web->lock);
+    }
+}
+
+static void stop(struct web *web, pthread_t receiver, pthread_t caller)
+{
+    pthread_mutex_lock(&web->lock);
+    web->stopping = true;
+    pthread_cond_signal(&web->calls.wanted);
+    pthread_mutex_unlock(&web->lock);
+    web_http_stop(web);
+    pthread_join(receiver, NULL);
+    pthread_join(caller, NULL);
+    web_frame_unref(web->view.newest);
+    web_frame_pool_destroy(&web->frames);
+    pthread_cond_destroy(&web->calls.wanted);
+    pthread_mutex_destroy(&web->lock);
+}
+
+// Threads inherit the mask: only the main thread takes signals.
+static void block_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int main(int argc, char **argv)
+{
+    static struct web web;
+    int status = web_options_read(&web.options, argc, argv);
+    if (status >= 0)
+        return status;
+    if (web.options.verbose)
+        web_log_set_level(WEB_DEBUG);
+
+    char url[128], why[512];
+    int socket = web_listen(web.options.listen, url, sizeof url, why, sizeof why);
+    if (socket < 0) {
+        web_log(WEB_ERROR, "%s", why);
+        return 1;
+    }
+    sigset_t signals;
+    block_signals(&signals);
+    set_up(&web);
+    pthread_t receiver, caller;
+    int error = web_calls_start(&web, &caller);
+    if (error == 0)
+        error = web_receiver_start(&web, &receiver);
+    if (error != 0) {
+        web_log(WEB_ERROR, "cannot start a thread: %s", strerror(-error));
+        return 1;
+    }
+    if (web_http_start(&web, socket) < 0) {
+        web_log(WEB_ERROR, "libmicrohttpd does not start");
+        return 1;
+    }
+    printf("%s\n", url);
+    fflush(stdout);
+    run(&web, &signals);
+    stop(&web, receiver, caller);
+    return web.fatal;
+}

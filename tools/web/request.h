@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// One HTTP request: what its handler gets, and how it answers.
+//
+// A handler is called when the request is complete. It replies once, or sleeps and is called again
+// when it is woken. Only libmicrohttpd's thread runs handlers.
+#ifndef PINHOLE_TOOLS_WEB_REQUEST_H
+#define PINHOLE_TOOLS_WEB_REQUEST_H
+
+#include "tools/web/gateway.h"
+#include "tools/web/text.h"
+
+enum web_method {
+    WEB_GET = 1,
+    WEB_HEAD = 2,
+    WEB_POST = 4,
+    WEB_OPTIONS = 8,
+    WEB_OTHER = 16,
+};
+
+struct web_request;
+
+struct web_route {
+    const char *path;
+    unsigned methods; /**< without HEAD and OPTIONS, which come by themselves */
+    enum MHD_Result (*answer)(struct web_request *request);
+};
+
+struct web_request {
+    struct web *web;
+    struct MHD_Connection *connection;
+    const struct web_route *route; /**< NULL: no such path */
+    enum web_method method;
+    bool is_complete;
+    struct web_sleeper sleeper;
+    struct web_call *call; /**< under way, or done and not yet answered */
+    uint64_t started_ns;   /**< when the request was complete */
+    uint64_t deadline_ns;
+    char *body; /**< POST; 0-terminated */
+    size_t body_bytes;
+    bool body_is_too_large;
+};
+
+/** A query argument, or NULL. */
+const char *web_request_query(const struct web_request *request, const char *name);
+/** A request header, or NULL. */
+const char *web_request_header(const struct web_request *request, const char *name);
+
+/** Starts a call of the node and sleeps until it is done; false: it is done, look at
+ * request->call. When it could not be started, request->call is NULL. */
+bool web_request_calls(struct web_request *request, enum web_call_kind kind, const char *lines);
+
+/** Answers with a prepared response, adding the headers that all answers have; frees it. */
+enum MHD_Result web_reply(struct web_request *request, unsigned status,
+                          struct MHD_Response *response);
+/** Answers with a text, which it takes over. */
+enum MHD_Result web_reply_text(struct web_request *request, unsigned status, const char *type,
+                               struct web_text *text);
+/** Answers {"error":"..."}: a sentence for people. */
+enum MHD_Result web_reply_error(struct web_request *request, unsigned status, const char *format,
+                                ...) __attribute__((format(printf, 3, 4)));
+/** Answers for a call that did not succeed (or, NULL, did not start). */
+enum MHD_Result web_reply_call_error(struct web_request *request, const struct web_call *call);
+/** The methods of a path, as in "GET, HEAD, OPTIONS". */
+void web_route_methods(const struct web_route *route, char *out, size_t size);
+
+/** The handlers. */
+enum MHD_Result web_asset_answer(struct web_request *request);
+enum MHD_Result web_stream_answer(struct web_request *request);
+enum MHD_Result web_snapshot_answer(struct web_request *request);
+enum MHD_Result web_state_answer(struct web_request *request);
+enum MHD_Result web_metrics_answer(struct web_request *request);
+enum MHD_Result web_health_answer(struct web_request *request);
+enum MHD_Result web_features_answer(struct web_request *request);
+enum MHD_Result web_trigger_answer(struct web_request *request);
+
+/** Why a request may not change anything, or NULL when it may. */
+const char *web_guard_refuses(const struct web_request *request, char *why, size_t size);
+
+#endif

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+// GET /stream: multipart/x-mixed-replace, one JPEG a part.
+//
+// A part is chosen only when the one before has been handed to libmicrohttpd, and it is the newest
+// frame there is then: a slow reader gets fewer frames, never old ones, and nobody waits for it.
+// The boundary follows each part at once, since browsers show a picture when they see its end.
+// Those made from Chromium show it only when they see the headers of the next: for them there is
+// ?advance_headers=1, where these follow at once too and therefore say nothing but the type.
+#include "tools/web/stream.h"
+
+#include "tools/web/headers.h"
+#include "tools/web/request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BOUNDARY    "--boundarydonotcross\r\n"
+#define ADVANCE     BOUNDARY "Content-Type: image/jpeg\r\n\r\n"
+#define BLOCK_BYTES 65536u
+#define REPEAT_NS   UINT64_C(1000000000)
+
+// What stands before the first part, and with an end of line before it, after each.
+static const char *separator(const struct web_stream *stream)
+{
+    return stream->advance_headers ? "\r\n" ADVANCE : "\r\n" BOUNDARY;
+}
+
+const struct web_stream *web_stream_find(const struct web *web, const char *key)
+{
+    for (const struct web_stream *stream = web->http.streams; stream != NULL; stream = stream->next)
+        if (*key != '\0' && strcmp(stream->key, key) == 0)
+            return stream;
+    return NULL;
+}
+
+static void add_head(void *context, const char *name, const char *value)
+{
+    struct web_stream *stream = context;
+    size_t room = sizeof stream->head - stream->head_bytes;
+    int wanted = snprintf(stream->head + stream->head_bytes, room, "%s: %s\r\n", name, value);
+    // Two bytes stay for the empty line that ends them.
+    if (wanted > 0 && (size_t)wanted + 2 < room)
+        stream->head_bytes += (size_t)wanted;
+}
+
+static void write_head(struct web_stream *stream, const struct web_frame *frame, bool is_repeated)
+{
+    stream->head_bytes = 0;
+    if (stream->advance_headers)
+        return;
+    char number[32];
+    snprintf(number, sizeof number, "%zu", frame->meta.jpeg_bytes);
+    add_head(stream, "Content-Type", "image/jpeg");
+    add_head(stream, "Content-Length", number);
+    web_headers_each(frame, add_head, stream);
+    if (is_repeated)
+        add_head(stream, "X-Repeated", "1");
+    if (!stream->web->view.connected)
+        add_head(stream, "X-Node-Connected", "0");
+    memcpy(stream->head + stream->head_bytes, "\r\n", 2);
+    stream->head_bytes += 2;
+}
+
+static void begin_part(struct web_stream *stream, struct web_frame *newest, bool is_repeated,
+                       uint64_t now_ns)
+{
+    struct web_http *http = &stream->web->http;
+    if (is_repeated) {
+        stream->repeated++;
+        http->stream_repeated++;
+    } else {
+        uint64_t skipped = stream->serial == 0 ? 0 : newest->serial - stream->serial - 1;
+        stream->skipped += skipped;
+        http->stream_skipped += skipped;
+        stream->frames++;
+        http->stream_frames++;
+    }
+    stream->frame = web_frame_ref(newest);
+    stream->serial = newest->serial;
+    stream->frame_id = newest->meta.frame_id;
+    stream->part_ns = now_ns;
+    stream->at = 0;
+    write_head(stream, newest, is_repeated);
+}
+
+// 1: a part has begun. 0: asleep until there is one. MHD_CONTENT_READER_END_OF_STREAM: the end.
+static ssize_t next_part(struct web_stream *stream)
+{
+    struct web *web = stream->web;
+    ssize_t result = 1;
+    pthread_mutex_lock(&web->lock);
+    uint64_t now_ns = web_clock_now_ns();
+    struct web_frame *newest = web->view.newest;
+    bool is_new = newest != NULL && newest->serial != stream->serial;
+    bool is_idle = newest != NULL && now_ns - stream->part_ns >= REPEAT_NS;
+    if (web->stopping) {
+        result = MHD_CONTENT_READER_END_OF_STREAM;
+    } else if (is_new || is_idle) {
+        begin_part(stream, newest, !is_new, now_ns);
+    } else {
+        // Woken at least each second, when a client that has gone is noticed.
+        uint64_t wake_ns = (newest == NULL ? now_ns : stream->part_ns) + REPEAT_NS;
+        web_sleep(&web->http.sleepers, &stream->sleeper, true, wake_ns);
+        result = 0;
+    }
+    pthread_mutex_unlock(&web->lock);
+    return result;
+}
+
+// Copies what is left of source[from..from+length) at position `at`, as far as it goes.
+static size_t copy_piece(char *out, size_t room, size_t at, size_t from, const void *source,
+                         size_t length)
+{
+    if (at < from || at >= from + length)
+        return 0;
+    size_t piece = from + length - at;
+    if (piece > room)
+        piece = room;
+    memcpy(out, (const char *)source + (at - from), piece);
+    return piece;
+}
+
+static ssize_t copy_part(struct web_stream *stream, char *out, size_t room)
+{
+    const struct pinhole_frame *meta = &stream->frame->meta;
+    const char *end = separator(stream);
+    size_t end_bytes = strlen(end);
+    size_t body_at = stream->head_bytes, end_at = body_at + meta->jpeg_bytes, filled = 0;
+    filled += copy_piece(out, room, stream->at, 0, stream->head, stream->head_bytes);
+    filled += copy_piece(out + filled, room - filled, stream->at + filled, body_at, meta->jpeg,
+                         meta->jpeg_bytes);
+    filled += copy_piece(out + filled, room - filled, stream->at + filled, end_at, end, end_bytes);
+    stream->at += filled;
+    if (stream->at == end_at + end_bytes) {
+        web_frame_unref(stream->frame);
+        stream->frame = NULL;
+    }
+    return (ssize_t)filled;
+}
+
+static ssize_t read_stream(void *context, uint64_t position, char *out, size_t room)
+{
+    struct web_stream *stream = context;
+    const char *start = separator(stream) + 2; // without the end of line
+    if (position < strlen(start))
+        return (ssize_t)copy_piece(out, room, (size_t)position, 0, start, strlen(start));
+    if (stream->frame == NULL) {
+        ssize_t result = next_part(stream);
+        if (result <= 0)
+            return result;
+    }
+    return copy_part(stream, out, room);
+}
+
+static void end_stream(void *context)
+{
+    struct web_stream *stream = context;
+    struct web_http *http = &stream->web->http;
+    pthread_mutex_lock(&stream->web->lock);
+    if (stream->previous != NULL)
+        stream->previous->next = stream->next;
+    else
+        http->streams = stream->next;
+    if (stream->next != NULL)
+        stream->next->previous = stream->previous;
+    http->stream_count--;
+    pthread_mutex_unlock(&stream->web->lock);
+    web_frame_unref(stream->frame);
+    free(stream);
+}
+
+static struct web_stream *begin_stream(struct web_request *request)
+{
+    struct web_stream *stream = calloc(1, sizeof *stream);
+    if (stream == NULL)
+        return NULL;
+    const char *key = web_request_query(request, "key");
+    struct web_http *http = &request->web->http;
+    stream->web = request->web;
+    stream->sleeper.connection = request->connection;
+    const char *advance = web_request_query(request, "advance_headers");
+    stream->advance_headers = advance != NULL && strcmp(advance, "0") != 0;
+    snprintf(stream->key, sizeof stream->key, "%s", key == NULL ? "" : key);
+    pthread_mutex_lock(&request->web->lock);
+    stream->next = http->streams;
+    if (http->streams != NULL)
+        http->streams->previous = stream;
+    http->streams = stream;
+    http->stream_count++;
+    pthread_mutex_unlock(&request->web->lock);
+    return stream;
+}
+
+static bool is_hopeless(struct web *web, char *why, size_t size)
+{
+    pthread_mutex_lock(&web->lock);
+    bool result = web->view.newest == NULL && !web->view.connected;
+    snprintf(why, size, "%s", web->view.away);
+    pthread_mutex_unlock(&web->lock);
+    return result;
+}
+
+enum MHD_Result web_stream_answer(struct web_request *request)
+{
+    char why[384];
+    if (is_hopeless(request->web, why, sizeof why))
+        return web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the node is away: %s", why);
+    struct web_stream *stream = begin_stream(request);
+    if (stream == NULL)
+        return MHD_NO;
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, stream, end_stream);
+    if (response == NULL) {
+        end_stream(stream);
+        return MHD_NO;
+    }
+    // Not chunked: the readers of such streams often know HTTP/1.0 only, whatever they say.
+    MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    MHD_add_response_header(response, "Content-Type",
+                            "multipart/x-mixed-replace;boundary=boundarydonotcross");
+    MHD_add_response_header(response, "Cache-Control",
+                            "no-store, no-cache, must-revalidate, max-age=0");
+    MHD_add_response_header(response, "Pragma", "no-cache");
+    return web_reply(request, MHD_HTTP_OK, response);
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// The streams being served, for those who report about them.
+#ifndef PINHOLE_TOOLS_WEB_STREAM_H
+#define PINHOLE_TOOLS_WEB_STREAM_H
+
+#include "tools/web/gateway.h"
+
+#define WEB_STREAM_KEY_BYTES 40u
+
+/** One client of /stream. Guarded by the gateway's lock, except what only its reader uses. */
+struct web_stream {
+    struct web_stream *previous, *next;
+    struct web *web;
+    struct web_sleeper sleeper;
+    char key[WEB_STREAM_KEY_BYTES]; /**< ?key=...: how its client calls it; "" without */
+    uint64_t frames, repeated, skipped;
+    uint64_t serial, frame_id; /**< of the last frame begun; 0: none yet */
+    uint64_t part_ns;          /**< when it was begun */
+    bool advance_headers;      /**< see web_stream.c; constant */
+    // The reader's own: the part being written.
+    struct web_frame *frame; /**< NULL: none */
+    char head[1024];
+    size_t head_bytes, at;
+};
+
+/** The stream that its client calls so, or NULL. */
+const struct web_stream *web_stream_find(const struct web *web, const char *key);
+
+#endif
