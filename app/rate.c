@@ -208,7 +208,7 @@ static void start_attempt(struct rate *r, unsigned quality)
     r->attempts++;
     r->encodes++;
     r->predicted = predict(r, &r->sample[r->lag], fineness_of(quality));
-    memset(r->drawing, 0, sizeof(r->drawing));
+    memset(r->drawing, 0, sizeof r->drawing);
 }
 
 unsigned rate_begin(struct rate *r, uint64_t timestamp_ns)
@@ -284,7 +284,7 @@ static void judge_lags(struct rate *r, double log_bytes)
 
 static void remember(struct rate *r, double fineness, double log_bytes)
 {
-    memmove(&r->sample[1], &r->sample[0], sizeof(r->sample) - sizeof(r->sample[0]));
+    memmove(&r->sample[1], &r->sample[0], sizeof r->sample - sizeof r->sample[0]);
     r->sample[0] = (struct rate_sample){.fineness = fineness, .log_bytes = log_bytes};
     if (r->samples < RATE_LAGS)
         r->samples++;

@@ -250,7 +250,7 @@ int wire_get_error(const uint8_t *in, size_t bytes, struct wire_error *m)
 }
 
 #define NAME_OF(names, value)                                                                      \
-    ((value) < sizeof(names) / sizeof((names)[0]) && (names)[value] != NULL ? (names)[value] : "?")
+    ((value) < sizeof names / sizeof((names)[0]) && (names)[value] != NULL ? (names)[value] : "?")
 
 const char *wire_outcome_name(unsigned outcome)
 {

@@ -18,7 +18,7 @@
 int config_roi(const struct config *config, double roi[4])
 {
     static const double whole[4] = {0, 0, 1, 1};
-    memcpy(roi, whole, sizeof(whole));
+    memcpy(roi, whole, sizeof whole);
     const char *text = config->roi;
     if (text[0] == '\0')
         return 0;
@@ -37,7 +37,7 @@ int config_roi(const struct config *config, double roi[4])
     if (parsed[2] <= 0 || parsed[3] <= 0 || parsed[0] + parsed[2] > 1 + 1e-9 ||
         parsed[1] + parsed[3] > 1 + 1e-9)
         return -EINVAL;
-    memcpy(roi, parsed, sizeof(parsed));
+    memcpy(roi, parsed, sizeof parsed);
     return 0;
 }
 
@@ -102,7 +102,7 @@ static bool address_is_valid(const char *text)
     char host[64];
     const char *colon = strrchr(text, ':');
     size_t length = colon != NULL ? (size_t)(colon - text) : 0;
-    if (length == 0 || length >= sizeof(host))
+    if (length == 0 || length >= sizeof host)
         return false;
     memcpy(host, text, length);
     host[length] = '\0';

@@ -52,7 +52,7 @@ int config_fail(struct config_error *error, int code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error->text, sizeof(error->text), format, arguments);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
     for (char *c = error->text; *c != '\0'; c++) {
         if ((unsigned char)*c < ' ' || *c == 127)
@@ -216,7 +216,7 @@ static int refuse(const struct config_key *key, const char *text, int code, cons
         [CONFIG_STRING] = "has a control character or a ';' in it",
     };
     char range[CONFIG_RANGE_BYTES];
-    config_format_range(key, range, sizeof(range));
+    config_format_range(key, range, sizeof range);
     const char *cut = strlen(text) > 60 ? "..." : "";
     if (code == -ERANGE)
         return config_fail(error, code, "%s: %s.%s = '%.60s%s' is out of range: %s", where,
@@ -239,7 +239,7 @@ int config_set(struct config *config, const char *name, const char *text, const 
         length--;
     char trimmed[CONFIG_STRING_BYTES + 2];
     // A text too long for any key is cut to a length that is still too long for every key.
-    snprintf(trimmed, sizeof(trimmed), "%.*s", (int)(length < 1024 ? length : 1024), text);
+    snprintf(trimmed, sizeof trimmed, "%.*s", (int)(length < 1024 ? length : 1024), text);
 
     struct value value = {0, 0};
     int result = parse(key, trimmed, &value);

@@ -47,7 +47,7 @@ static int next_byte(struct source *source)
             return -1;
         ssize_t n;
         do
-            n = read(source->fd, source->chunk, sizeof(source->chunk));
+            n = read(source->fd, source->chunk, sizeof source->chunk);
         while (n < 0 && errno == EINTR);
         if (n < 0)
             fail(source, config_fail(source->error, -errno, "cannot read %.200s: %s", source->name,
@@ -155,7 +155,7 @@ static int handler(void *user, const char *section, const char *key, const char 
         FAIL(source, -EINVAL, "'%.60s' stands before any [section]", key);
         return 0;
     }
-    snprintf(name, sizeof(name), "%s.%s", section, key);
+    snprintf(name, sizeof name, "%s.%s", section, key);
     const struct config_key *found = config_find(name);
     if (found == NULL) {
         explain_unknown_key(source, section, key);
@@ -167,7 +167,7 @@ static int handler(void *user, const char *section, const char *key, const char 
         return 0;
     }
     *set_line = source->line;
-    snprintf(where, sizeof(where), "%.200s:%u", source->name, source->line);
+    snprintf(where, sizeof where, "%.200s:%u", source->name, source->line);
     if (config_set(&source->config, name, value, where, source->error) != 0)
         fail(source, -EINVAL);
     return source->result == 0;

@@ -88,9 +88,9 @@ static int refuse(int code, char *argv[], struct config_error *error)
     bool is_long = optopt == 0 || optopt >= CONFIG_FILE;
     char name[64];
     if (is_long)
-        snprintf(name, sizeof(name), "%.*s", (int)strcspn(argv[optind - 1], "="), argv[optind - 1]);
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(argv[optind - 1], "="), argv[optind - 1]);
     else
-        snprintf(name, sizeof(name), "-%c", optopt);
+        snprintf(name, sizeof name, "-%c", optopt);
     if (code == ':')
         return config_fail(error, -EINVAL, "option %s needs a value; see --help", name);
     if (is_long && optopt != 0)
@@ -102,10 +102,10 @@ static int set_any(struct config *config, const char *text, struct config_error 
 {
     char name[64], where[96];
     size_t length = strcspn(text, "=");
-    if (text[length] == '\0' || length == 0 || length >= sizeof(name))
+    if (text[length] == '\0' || length == 0 || length >= sizeof name)
         return config_fail(error, -EINVAL, "--set %.60s: not of the form section.key=value", text);
-    snprintf(name, sizeof(name), "%.*s", (int)length, text);
-    snprintf(where, sizeof(where), "--set %s", name);
+    snprintf(name, sizeof name, "%.*s", (int)length, text);
+    snprintf(where, sizeof where, "--set %s", name);
     return config_set(config, name, text + length + 1, where, error);
 }
 
@@ -113,8 +113,8 @@ static int set_key(struct config *config, const struct config_key *key, const ch
                    struct config_error *error)
 {
     char name[64], where[96];
-    snprintf(name, sizeof(name), "%s.%s", key->section, key->key);
-    snprintf(where, sizeof(where), "--%s", key->long_option);
+    snprintf(name, sizeof name, "%s.%s", key->section, key->key);
+    snprintf(where, sizeof where, "--%s", key->long_option);
     return config_set(config, name, value != NULL ? value : "yes", where, error);
 }
 
@@ -182,7 +182,7 @@ static void print_own_options(struct text *text)
     for (unsigned i = 0; i < ARRAY_SIZE(own_options); i++) {
         char letter[8] = "    ";
         if (own_options[i].letter != 0)
-            snprintf(letter, sizeof(letter), "-%c, ", own_options[i].letter);
+            snprintf(letter, sizeof letter, "-%c, ", own_options[i].letter);
         text_add(text, "  %s--%s%s%s", letter, own_options[i].name,
                  own_options[i].value != NULL ? " " : "",
                  own_options[i].value != NULL ? own_options[i].value : "");
@@ -199,15 +199,15 @@ static void print_key(struct text *text, const struct config_key *key)
     char range[CONFIG_RANGE_BYTES], help[512], letter[8] = "    ";
 
     if (key->short_option != 0)
-        snprintf(letter, sizeof(letter), "-%c, ", key->short_option);
+        snprintf(letter, sizeof letter, "-%c, ", key->short_option);
     if (key->long_option != NULL)
         text_add(text, "  %s--%s%s", letter, key->long_option, values[key->type]);
     else
         text_add(text, "      %s.%s", key->section, key->key);
     text_indent(text, 36);
-    config_format_range(key, range, sizeof(range));
+    config_format_range(key, range, sizeof range);
     bool shows_range = key->type != CONFIG_STRING && key->type != CONFIG_BOOLEAN;
-    snprintf(help, sizeof(help), "%s (%s%sdefault %s)", key->help, shows_range ? range : "",
+    snprintf(help, sizeof help, "%s (%s%sdefault %s)", key->help, shows_range ? range : "",
              shows_range ? "; " : "", key->standard[0] != '\0' ? key->standard : "empty");
     text_wrap(text, "                                    ", help);
 }

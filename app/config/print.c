@@ -25,7 +25,7 @@ static int format_float(double value, char *out, size_t bytes)
     for (int digits = 6; digits <= 17; digits++) {
         length = snprintf(out, bytes, "%.*g", digits, value);
         double back = strtod(out, NULL);
-        if (memcmp(&back, &value, sizeof(value)) == 0)
+        if (memcmp(&back, &value, sizeof value) == 0)
             break;
     }
     return length;
@@ -76,8 +76,8 @@ int config_format_range(const struct config_key *key, char *out, size_t bytes)
         return snprintf(out, bytes, "%s%.0f bytes of text", key->min > 0 ? "1 to " : "at most ",
                         key->max);
     case CONFIG_SIZE:
-        format_size((uint64_t)key->min, low, sizeof(low));
-        format_size((uint64_t)key->max, high, sizeof(high));
+        format_size((uint64_t)key->min, low, sizeof low);
+        format_size((uint64_t)key->max, high, sizeof high);
         return snprintf(out, bytes, "%s to %s%s%s", low, high, blank, key->unit);
     case CONFIG_INTEGER:
         return snprintf(out, bytes, "%.0f to %.0f%s%s", key->min, key->max, blank, key->unit);
@@ -90,10 +90,10 @@ int config_format_range(const struct config_key *key, char *out, size_t bytes)
 static void print_key(struct text *text, const struct config *config, const struct config_key *key)
 {
     char range[CONFIG_RANGE_BYTES], line[CONFIG_RANGE_BYTES + 2 * CONFIG_STRING_BYTES];
-    config_format_range(key, range, sizeof(range));
+    config_format_range(key, range, sizeof range);
     text_add(text, "\n# ");
     text_wrap(text, "# ", key->help);
-    snprintf(line, sizeof(line), "%s; default %s%s%s", range,
+    snprintf(line, sizeof line, "%s; default %s%s%s", range,
              key->standard[0] != '\0' ? key->standard : "empty",
              key->long_option != NULL ? "; option --" : "",
              key->long_option != NULL ? key->long_option : "");
@@ -101,7 +101,7 @@ static void print_key(struct text *text, const struct config *config, const stru
     text_wrap(text, "# ", line);
 
     char value[CONFIG_STRING_BYTES + 1];
-    config_format(config, key, value, sizeof(value));
+    config_format(config, key, value, sizeof value);
     text_add(text, "%s =%s%s\n", key->key, value[0] != '\0' ? " " : "", value);
 }
 

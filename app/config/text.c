@@ -33,7 +33,7 @@ static void flush(struct text *text)
 static void add_bytes(struct text *text, const char *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (text->used == sizeof(text->buffer))
+        if (text->used == sizeof text->buffer)
             flush(text);
         text->buffer[text->used++] = bytes[i];
         text->column = bytes[i] == '\n' ? 0 : text->column + 1;
@@ -45,7 +45,7 @@ void text_add(struct text *text, const char *format, ...)
     char line[1001];
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(line, sizeof(line), format, arguments);
+    int length = vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     if (length > 0)
         add_bytes(text, line, strlen(line));

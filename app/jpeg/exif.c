@@ -119,7 +119,7 @@ static void add_capture_time(struct tiff *t, uint64_t realtime_ns)
 static void add_subsecond(struct tiff *t, uint64_t realtime_ns)
 {
     char text[16];
-    snprintf(text, sizeof(text), "%06u", (unsigned)(realtime_ns % NS_PER_S / 1000));
+    snprintf(text, sizeof text, "%06u", (unsigned)(realtime_ns % NS_PER_S / 1000));
     add_text(t, TAG_SUBSEC_TIME_ORIGINAL, text);
 }
 
@@ -127,7 +127,7 @@ static void add_frame_comment(struct tiff *t, uint64_t frame_id)
 {
     char text[48] = "ASCII\0\0";
     int length =
-        snprintf(text + 8, sizeof(text) - 8, "Pinhole frame %llu", (unsigned long long)frame_id);
+        snprintf(text + 8, sizeof text - 8, "Pinhole frame %llu", (unsigned long long)frame_id);
     uint32_t bytes = 8 + (uint32_t)length;
     memcpy(add(t, TAG_USER_COMMENT, TYPE_UNDEFINED, bytes, bytes), text, bytes);
 }
@@ -139,7 +139,7 @@ static void add_unique_id(struct tiff *t, const uint8_t *boot_id, uint64_t frame
     uint64_t boot = 0;
     for (unsigned i = 0; boot_id && i < 8; i++)
         boot = boot << 8 | boot_id[i];
-    snprintf(text, sizeof(text), "%016llx%016llx", (unsigned long long)boot,
+    snprintf(text, sizeof text, "%016llx%016llx", (unsigned long long)boot,
              (unsigned long long)frame_id);
     add_text(t, TAG_IMAGE_UNIQUE_ID, text);
 }
@@ -175,7 +175,7 @@ uint32_t jpeg_exif_build(uint8_t *out, const struct jpeg_exif *exif)
     begin_directory(&t);
     add_text(&t, TAG_MAKE, "Pinhole");
     if (exif->model) {
-        snprintf(text, sizeof(text), "%s", exif->model);
+        snprintf(text, sizeof text, "%s", exif->model);
         add_text(&t, TAG_MODEL, text);
     }
     add_text(&t, TAG_SOFTWARE, "Pinhole " PINHOLE_VERSION);

@@ -114,8 +114,8 @@ uint32_t jpeg_header_start(uint8_t *out)
     // JFIF 1.1, no density, no thumbnail
     static const uint8_t bytes[] = {0xff, 0xd8, 0xff, 0xe0, 0, 16, 'J', 'F', 'I', 'F',
                                     0,    1,    1,    0,    0, 1,  0,   1,   0,   0};
-    put(out, bytes, sizeof(bytes));
-    return sizeof(bytes);
+    put(out, bytes, sizeof bytes);
+    return sizeof bytes;
 }
 
 uint32_t jpeg_header_exif(uint8_t *out, const struct jpeg_exif *exif)
@@ -144,7 +144,7 @@ static uint8_t *put_frame(uint8_t *out, const struct jpeg_input *input)
     *out++ = count;
     for (uint8_t i = 0; i < count; i++) {
         const uint8_t component[] = {(uint8_t)(i + 1), i ? 0x11 : sampling, i > 0};
-        out = put(out, component, sizeof(component));
+        out = put(out, component, sizeof component);
     }
     return out;
 }
@@ -177,5 +177,5 @@ uint32_t jpeg_header_scan(uint8_t *out, const struct jpeg_input *input, const ui
         *at++ = i ? 0x11 : 0x00;
     }
     const uint8_t spectrum[] = {0, 63, 0};
-    return (uint32_t)(put(at, spectrum, sizeof(spectrum)) - out);
+    return (uint32_t)(put(at, spectrum, sizeof spectrum) - out);
 }

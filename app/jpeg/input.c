@@ -47,7 +47,7 @@ int jpeg_input_init(struct jpeg_input *input, const struct hal_frame *frame,
     input->format = frame->format;
     input->width = w;
     input->height = h;
-    memcpy(input->plane, frame->plane, sizeof(input->plane));
+    memcpy(input->plane, frame->plane, sizeof input->plane);
     input->mcu_rows = is_422 || is_grey ? 8 : 16;
     input->chroma_rows = is_grey ? 0 : CHROMA_ROWS;
     input->luma_stride = lines64(w);

@@ -45,10 +45,10 @@ static int give_up(struct encoder *e, int status)
 {
     e->is_running = false;
     if (status == -EFBIG)
-        snprintf(e->message, sizeof(e->message), "more than %u bytes at quality %u",
+        snprintf(e->message, sizeof e->message, "more than %u bytes at quality %u",
                  e->scan.output.bytes, (unsigned)e->quality);
     else
-        snprintf(e->message, sizeof(e->message), "no room for the picture after %u bytes",
+        snprintf(e->message, sizeof e->message, "no room for the picture after %u bytes",
                  e->scan.output.bytes);
     return status;
 }
@@ -84,7 +84,7 @@ int jpeg_encoder_begin(struct jpeg_encoder *encoder, const struct hal_frame *fra
     jpeg_output_init(&e->scan.output, sink, options->bytes_max);
     int bad = jpeg_input_init(&e->scan.input, frame, options->chroma, e->scratch);
     if (bad || options->quality < 1 || options->quality > 100) {
-        snprintf(e->message, sizeof(e->message), "cannot encode %s %ux%u at quality %u",
+        snprintf(e->message, sizeof e->message, "cannot encode %s %ux%u at quality %u",
                  hal_pixel_format_name(frame->format), frame->width, frame->height,
                  (unsigned)options->quality);
         return -EINVAL;
@@ -124,7 +124,7 @@ int jpeg_encoder_slice(struct jpeg_encoder *encoder)
     if (status == 0 && end < e->scan.input.height)
         return 1;
     if (status == 0)
-        status = jpeg_output_put(&e->scan.output, end_of_image, sizeof(end_of_image));
+        status = jpeg_output_put(&e->scan.output, end_of_image, sizeof end_of_image);
     if (status)
         return give_up(e, status);
     e->is_running = false;

@@ -56,7 +56,7 @@ void jpeg_scan_begin(struct jpeg_scan *scan, uint32_t restart_rows)
     scan->restart_next = 0;
     scan->bits = 0;
     scan->bits_free = 64;
-    memset(scan->last_dc, 0, sizeof(scan->last_dc));
+    memset(scan->last_dc, 0, sizeof scan->last_dc);
 }
 
 const struct jpeg_scan_variant *jpeg_scan_best(void)

@@ -21,7 +21,7 @@ INLINE vec v_load(const uint8_t *a)
 {
     typedef uint8_t bytes __attribute__((vector_size(8)));
     bytes samples;
-    memcpy(&samples, a, sizeof(samples));
+    memcpy(&samples, a, sizeof samples);
     return __builtin_convertvector(samples, vec);
 }
 
@@ -76,7 +76,7 @@ INLINE vec v_narrow(wide w, int shift)
 INLINE vec multiply_high(vec x, const uint16_t *factors)
 {
     vec f;
-    memcpy(&f, factors, sizeof(f));
+    memcpy(&f, factors, sizeof f);
     wide a = widen(x), b = widen(f);
     return narrow((half_wide)((half_unsigned)a.low * ((half_unsigned)b.low & 0xffff) >> 16),
                   (half_wide)((half_unsigned)a.high * ((half_unsigned)b.high & 0xffff) >> 16));
@@ -85,7 +85,7 @@ INLINE vec multiply_high(vec x, const uint16_t *factors)
 INLINE vec v_divide(vec x, const uint16_t *half, const uint16_t *reciprocal, const uint16_t *power)
 {
     vec sign = x >> 15, h;
-    memcpy(&h, half, sizeof(h));
+    memcpy(&h, half, sizeof h);
     vec size = ((x ^ sign) - sign) + h;
     vec quotient = multiply_high(multiply_high(size, reciprocal), power);
     return (quotient ^ sign) - sign;
@@ -96,7 +96,7 @@ INLINE void v_store(const vec r[8], struct block *block)
     int16_t natural[64];
     uint64_t nonzero = 0;
     for (unsigned i = 0; i < 8; i++)
-        memcpy(natural + 8 * i, &r[i], sizeof(r[i]));
+        memcpy(natural + 8 * i, &r[i], sizeof r[i]);
     for (unsigned i = 0; i < 64; i++) {
         int16_t value = natural[jpeg_header_zigzag[i]];
         block->coefficient[i] = value;

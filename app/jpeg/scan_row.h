@@ -130,8 +130,8 @@ INLINE uint8_t *put_word(uint8_t *at, uint64_t word)
     if (__builtin_expect((word & high & ~(word + UINT64_C(0x0101010101010101))) != 0, false))
         return put_stuffed(at, word);
     uint64_t big_endian = htobe64(word);
-    memcpy(at, &big_endian, sizeof(big_endian));
-    return at + sizeof(big_endian);
+    memcpy(at, &big_endian, sizeof big_endian);
+    return at + sizeof big_endian;
 }
 
 INLINE void put_bits(struct bits *b, uint32_t value, int32_t count)
@@ -192,7 +192,7 @@ static void put_restart(struct jpeg_scan *scan, struct bits *b)
     *b->at++ = (uint8_t)(0xd0 | scan->restart_next);
     scan->restart_next = (scan->restart_next + 1) % 8;
     scan->restart_countdown = scan->restart_interval;
-    memset(scan->last_dc, 0, sizeof(scan->last_dc));
+    memset(scan->last_dc, 0, sizeof scan->last_dc);
 }
 
 // ---- the row ----

@@ -35,7 +35,7 @@ static void learn_offset(struct trigger *t, int64_t sample)
 {
     if (t->offset_pairs == TRIGGER_CALIBRATION_PAIRS) {
         memmove(t->offset_samples, t->offset_samples + 1,
-                (TRIGGER_CALIBRATION_PAIRS - 1) * sizeof(t->offset_samples[0]));
+                (TRIGGER_CALIBRATION_PAIRS - 1) * sizeof t->offset_samples[0]);
         t->offset_pairs--;
     }
     t->offset_samples[t->offset_pairs++] = sample;

@@ -50,11 +50,11 @@ static struct view look(uint64_t frame_id)
 {
     char path[64], text[4096];
     struct view view = {.frame_id = frame_id};
-    snprintf(path, sizeof(path), "/proc/%ld/schedstat", node_pid);
-    read_file(path, text, sizeof(text));
+    snprintf(path, sizeof path, "/proc/%ld/schedstat", node_pid);
+    read_file(path, text, sizeof text);
     view.cpu_ns = strtoull(text, NULL, 10);
-    snprintf(path, sizeof(path), "/proc/%ld/status", node_pid);
-    read_file(path, text, sizeof(text));
+    snprintf(path, sizeof path, "/proc/%ld/status", node_pid);
+    read_file(path, text, sizeof text);
     view.switches = number_after(text, "\nvoluntary_ctxt_switches:\t") +
                     number_after(text, "nonvoluntary_ctxt_switches:\t");
     if (heap_file) {
@@ -132,7 +132,7 @@ static void report(const struct view *a, const struct view *b)
 }
 
 static const struct pinhole_subscription wish = {
-    .size = sizeof(wish), .policy = PINHOLE_LATEST, .no_events = 1, .from_sequence = UINT64_MAX};
+    .size = sizeof wish, .policy = PINHOLE_LATEST, .no_events = 1, .from_sequence = UINT64_MAX};
 
 static void subscribe(struct pinhole **p, const char *address)
 {
@@ -148,7 +148,7 @@ static int read_slowly(const char *address, size_t bytes_per_second)
     static char buffer[65536];
     struct pinhole *p;
     subscribe(&p, address);
-    size_t bytes = bytes_per_second / 10 < sizeof(buffer) ? bytes_per_second / 10 : sizeof(buffer);
+    size_t bytes = bytes_per_second / 10 < sizeof buffer ? bytes_per_second / 10 : sizeof buffer;
     for (;;) {
         usleep(100000);
         if (bytes && read(pinhole_fd(p), buffer, bytes) == 0)

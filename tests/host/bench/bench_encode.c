@@ -38,7 +38,7 @@ static struct jpeg_destination_mgr bare_destination;
 static void bare_begin_output(j_compress_ptr cinfo)
 {
     cinfo->dest->next_output_byte = output;
-    cinfo->dest->free_in_buffer = sizeof(output);
+    cinfo->dest->free_in_buffer = sizeof output;
 }
 
 static boolean bare_output_full(j_compress_ptr cinfo)
@@ -101,7 +101,7 @@ static uint32_t turbo_encode(const struct hal_frame *f)
     const unsigned char *planes[3] = {f->plane[0].data, f->plane[1].data, f->plane[2].data};
     int strides[3] = {(int)f->plane[0].stride, (int)f->plane[1].stride, (int)f->plane[2].stride};
     unsigned char *out = output;
-    unsigned long bytes = sizeof(output);
+    unsigned long bytes = sizeof output;
     if (tjCompressFromYUVPlanes(turbo, planes, (int)f->width, strides, (int)f->height,
                                 is_grey ? TJSAMP_GRAY : TJSAMP_420, &out, &bytes, quality,
                                 TJFLAG_NOREALLOC))

@@ -31,14 +31,14 @@ static void check_round_trip(const struct config *config)
         file = memfd_create("config", MFD_CLOEXEC);
     require(file >= 0 && ftruncate(file, 0) == 0 && lseek(file, 0, SEEK_SET) == 0);
     require(config_print(file, config) == 0);
-    ssize_t length = pread(file, text, sizeof(text), 0);
-    require(length > 0 && length < (ssize_t)sizeof(text));
+    ssize_t length = pread(file, text, sizeof text, 0);
+    require(length > 0 && length < (ssize_t)sizeof text);
 
     struct config again;
     struct config_error error;
     config_defaults(&again);
     require(config_read_text(&again, text, (size_t)length, "printed", &error) == 0);
-    require(memcmp(&again, config, sizeof(again)) == 0);
+    require(memcmp(&again, config, sizeof again) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     config_defaults(&config);
     if (config_read_text(&config, (const char *)data, bytes, "fuzz.ini", &error) != 0) {
         check_sentence(&error);
-        require(memcmp(&config, &before, sizeof(config)) == 0);
+        require(memcmp(&config, &before, sizeof config) == 0);
         return 0;
     }
     check_round_trip(&config);

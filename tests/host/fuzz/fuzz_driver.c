@@ -49,7 +49,7 @@ static void play(const char *path)
     }
     for (int i = 0; i < count; i++) {
         char child[4096];
-        snprintf(child, sizeof(child), "%s/%s", path, entries[i]->d_name);
+        snprintf(child, sizeof child, "%s/%s", path, entries[i]->d_name);
         if (entries[i]->d_name[0] != '.')
             play_file(child);
         free(entries[i]);

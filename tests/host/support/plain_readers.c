@@ -45,7 +45,7 @@ static void require(bool holds, const char *what)
 /** True when the reader's round ends. */
 static bool read_on(struct reader *reader, int fd)
 {
-    const size_t head = sizeof(reader->head);
+    const size_t head = sizeof reader->head;
     void *at = reader->got < head ? (uint8_t *)&reader->head + reader->got
                                   : reader->picture + (reader->got - head);
     size_t want = reader->got < head ? head - reader->got : reader->head.bytes + head - reader->got;
@@ -86,21 +86,21 @@ static void read_for_ever(int listener)
 void plain_readers_start(unsigned count)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
+    socklen_t length = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     require(count >= 1 && count <= PLAIN_READERS_MAX, "readers");
     reader_count = count;
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     require(shared != MAP_FAILED, "mmap");
     memset(shared, 0, sizeof(*shared));
-    require(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0, "bind");
+    require(bind(listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
     require(listen(listener, (int)count) == 0, "listen");
     require(getsockname(listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
     require(pipe(done_pipe) == 0, "pipe");
     for (unsigned i = 0; i < count; i++) { // the backlog takes them; the readers accept
         link_fd[i] = socket(AF_INET, SOCK_STREAM, 0);
-        require(connect(link_fd[i], (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
-        require(setsockopt(link_fd[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0, "nodelay");
+        require(connect(link_fd[i], (struct sockaddr *)&address, sizeof address) == 0, "connect");
+        require(setsockopt(link_fd[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "nodelay");
     }
     pid_t child = fork();
     require(child >= 0, "fork");

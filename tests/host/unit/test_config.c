@@ -35,14 +35,14 @@ static void expect_set(const struct config_key *key, const char *text, int code)
     char name[64];
     struct config config, before;
     struct config_error error = {""};
-    name_of(key, name, sizeof(name));
+    name_of(key, name, sizeof name);
     config_defaults(&config);
     config_defaults(&before);
     int result = config_set(&config, name, text, "here", &error);
     if (result != code)
         fail_msg("%s = '%s': %d instead of %d (%s)", name, text, result, code, error.text);
     if (code != 0) {
-        assert_memory_equal(&config, &before, sizeof(config));
+        assert_memory_equal(&config, &before, sizeof config);
         expect_contains(error.text, "here: ");
         expect_contains(error.text, name);
     }
@@ -54,7 +54,7 @@ static void test_every_key_is_described(void **state)
     for (int i = 0; i < CONFIG_KEYS; i++) {
         const struct config_key *key = &config_keys[i];
         char name[64];
-        name_of(key, name, sizeof(name));
+        name_of(key, name, sizeof name);
         assert_ptr_equal(config_find(name), key); // so none is declared twice
         assert_true(strlen(key->help) > 10);
         expect_set(key, key->standard, 0);
@@ -77,14 +77,14 @@ static void test_every_key_is_described(void **state)
 static void check_number_range(const struct config_key *key)
 {
     char text[64];
-    snprintf(text, sizeof(text), "%.17g", key->min);
+    snprintf(text, sizeof text, "%.17g", key->min);
     expect_set(key, text, 0);
-    snprintf(text, sizeof(text), "%.0f", key->max);
+    snprintf(text, sizeof text, "%.0f", key->max);
     expect_set(key, text, 0);
     bool is_float = key->type == CONFIG_FLOAT;
-    snprintf(text, sizeof(text), "%.17g", is_float ? nextafter(key->max, HUGE_VAL) : key->max + 1);
+    snprintf(text, sizeof text, "%.17g", is_float ? nextafter(key->max, HUGE_VAL) : key->max + 1);
     expect_set(key, text, -ERANGE);
-    snprintf(text, sizeof(text), "%.17g", is_float ? nextafter(key->min, -1) : key->min - 1);
+    snprintf(text, sizeof text, "%.17g", is_float ? nextafter(key->min, -1) : key->min - 1);
     expect_set(key, text, -ERANGE);
     // Wraps to something small where 64 bits are not watched.
     expect_set(key, "18446744073709551620", -ERANGE);
@@ -98,7 +98,7 @@ static void check_number_range(const struct config_key *key)
 static void check_string_range(const struct config_key *key)
 {
     char text[CONFIG_STRING_BYTES * 2];
-    memset(text, 'x', sizeof(text));
+    memset(text, 'x', sizeof text);
     text[(size_t)key->max] = '\0';
     expect_set(key, text, 0);
     text[(size_t)key->max] = 'x';
@@ -113,19 +113,19 @@ static void check_string_range(const struct config_key *key)
 static void check_choices(const struct config_key *key)
 {
     char choices[128];
-    snprintf(choices, sizeof(choices), "%s", key->unit);
+    snprintf(choices, sizeof choices, "%s", key->unit);
     struct config config;
     struct config_error error;
     unsigned count = 0;
     char name[64];
-    name_of(key, name, sizeof(name));
+    name_of(key, name, sizeof name);
     config_defaults(&config);
     for (char *save, *choice = strtok_r(choices, "|", &save); choice != NULL;
          choice = strtok_r(NULL, "|", &save)) {
         char back[CONFIG_STRING_BYTES + 1];
         assert_int_equal(config_set(&config, name, choice, "here", &error), 0);
         assert_int_equal(*(unsigned *)(void *)((char *)&config + key->offset), count++);
-        config_format(&config, key, back, sizeof(back));
+        config_format(&config, key, back, sizeof back);
         assert_string_equal(back, choice);
     }
     assert_true(count >= 2);
@@ -196,7 +196,7 @@ static void test_forms_of_values(void **state)
         char back[CONFIG_STRING_BYTES + 1];
         config_defaults(&config);
         assert_int_equal(config_set(&config, forms[i].name, forms[i].text, "here", &error), 0);
-        config_format(&config, config_find(forms[i].name), back, sizeof(back));
+        config_format(&config, config_find(forms[i].name), back, sizeof back);
         assert_string_equal(back, forms[i].read);
     }
     expect_set(config_find("store.memory"), "64MB", -EINVAL);
@@ -282,14 +282,14 @@ static void test_bad_files_stop_with_line_and_reason(void **state)
         struct config_error error = {""};
         config_defaults(&config);
         config_set(&config, "jpeg.quality", "77", "here", &error);
-        memcpy(&before, &config, sizeof(config));
+        memcpy(&before, &config, sizeof config);
         size_t bytes = bad_files[i].bytes != 0 ? bad_files[i].bytes : strlen(bad_files[i].text);
         int result = config_read_text(&config, bad_files[i].text, bytes, "f.ini", &error);
         if (result != -EINVAL)
             fail_msg("accepted (%d): %s", result, bad_files[i].text);
         for (unsigned j = 0; j < 3; j++)
             expect_contains(error.text, bad_files[i].says[j]);
-        assert_memory_equal(&config, &before, sizeof(config));
+        assert_memory_equal(&config, &before, sizeof config);
     }
 }
 
@@ -303,7 +303,7 @@ static void test_good_files(void **state)
     struct config config;
     struct config_error error = {""};
     config_defaults(&config);
-    assert_int_equal(config_read_text(&config, text, sizeof(text) - 1, "f.ini", &error), 0);
+    assert_int_equal(config_read_text(&config, text, sizeof text - 1, "f.ini", &error), 0);
     assert_int_equal(config.quality, 90);
     assert_int_equal(config.quality_min, 30);
     assert_string_equal(config.node_name, "Kiln = hot: #2");
@@ -315,10 +315,10 @@ static void test_good_files(void **state)
 
     // The longest line: 197 bytes, with and without an end.
     static const char longest[] = "[jpeg]\n#" X150 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
-    char ended[sizeof(longest) + 32];
-    assert_int_equal(sizeof(longest) - 1, strlen("[jpeg]\n") + CONFIG_LINE_BYTES);
-    assert_int_equal(config_read_text(&config, longest, sizeof(longest) - 1, "f.ini", &error), 0);
-    snprintf(ended, sizeof(ended), "%s\nquality = 66\n", longest);
+    char ended[sizeof longest + 32];
+    assert_int_equal(sizeof longest - 1, strlen("[jpeg]\n") + CONFIG_LINE_BYTES);
+    assert_int_equal(config_read_text(&config, longest, sizeof longest - 1, "f.ini", &error), 0);
+    snprintf(ended, sizeof ended, "%s\nquality = 66\n", longest);
     assert_int_equal(config_read_text(&config, ended, strlen(ended), "f.ini", &error), 0);
     assert_int_equal(config.quality, 66);
 }
@@ -348,7 +348,7 @@ static void expect_round_trip(const struct config *config)
     config_defaults(&again);
     if (config_read_text(&again, text, bytes, "printed", &error) != 0)
         fail_msg("%s", error.text);
-    assert_memory_equal(&again, config, sizeof(again));
+    assert_memory_equal(&again, config, sizeof again);
     char *again_text = printed(&again, &again_bytes);
     assert_int_equal(again_bytes, bytes);
     assert_memory_equal(again_text, text, bytes);
@@ -374,14 +374,14 @@ static void test_printed_file_reads_back(void **state)
     for (unsigned i = 0; i < CONFIG_KEYS; i++) {
         const struct config_key *key = &config_keys[i];
         char name[64], value[CONFIG_STRING_BYTES + 1];
-        name_of(key, name, sizeof(name));
-        memset(value, 'y', sizeof(value));
+        name_of(key, name, sizeof name);
+        memset(value, 'y', sizeof value);
         switch (key->type) {
         case CONFIG_INTEGER:
-        case CONFIG_SIZE: snprintf(value, sizeof(value), "%.0f", key->max - 1); break;
-        case CONFIG_FLOAT: snprintf(value, sizeof(value), "%.17g", key->max / 3); break;
-        case CONFIG_BOOLEAN: snprintf(value, sizeof(value), "yes"); break;
-        case CONFIG_ENUM: snprintf(value, sizeof(value), "%s", strrchr(key->unit, '|') + 1); break;
+        case CONFIG_SIZE: snprintf(value, sizeof value, "%.0f", key->max - 1); break;
+        case CONFIG_FLOAT: snprintf(value, sizeof value, "%.17g", key->max / 3); break;
+        case CONFIG_BOOLEAN: snprintf(value, sizeof value, "yes"); break;
+        case CONFIG_ENUM: snprintf(value, sizeof value, "%s", strrchr(key->unit, '|') + 1); break;
         case CONFIG_STRING: value[(size_t)key->max] = '\0'; break;
         }
         assert_int_equal(config_set(&config, name, value, "here", &error), 0);
@@ -402,7 +402,7 @@ static void test_files_on_disk(void **state)
     assert_int_equal(config_read_file(&config, "/", &error), -EISDIR);
     expect_contains(error.text, "directory");
     assert_int_equal(config_read_file(&config, "/dev/zero", &error), -EINVAL);
-    assert_memory_equal(&config, &before, sizeof(config));
+    assert_memory_equal(&config, &before, sizeof config);
 
     // A file that is longer than any buffer, with its keys at the end.
     char path[] = "/tmp/pinhole-test-config-XXXXXX";
@@ -422,9 +422,9 @@ static void test_files_on_disk(void **state)
 
     // An endless one: 1 MiB of empty lines is enough.
     static char lines[1024 * 1024 + 1];
-    memset(lines, '\n', sizeof(lines));
-    assert_int_equal(config_read_text(&config, lines, sizeof(lines) - 1, "f", &error), 0);
-    assert_int_equal(config_read_text(&config, lines, sizeof(lines), "f", &error), -EINVAL);
+    memset(lines, '\n', sizeof lines);
+    assert_int_equal(config_read_text(&config, lines, sizeof lines - 1, "f", &error), 0);
+    assert_int_equal(config_read_text(&config, lines, sizeof lines, "f", &error), -EINVAL);
     expect_contains(error.text, "larger than 1048576 bytes");
 
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
@@ -529,7 +529,7 @@ static void test_region_of_interest(void **state)
     config_defaults(&config);
     assert_int_equal(config_roi(&config, roi), 0);
     assert_true(roi[0] == 0 && roi[1] == 0 && roi[2] == 1 && roi[3] == 1);
-    snprintf(config.roi, sizeof(config.roi), "0.25,0.125,0.5,0.75");
+    snprintf(config.roi, sizeof config.roi, "0.25,0.125,0.5,0.75");
     assert_int_equal(config_roi(&config, roi), 0);
     assert_true(roi[0] == 0.25 && roi[1] == 0.125 && roi[2] == 0.5 && roi[3] == 0.75);
 }

@@ -436,7 +436,7 @@ static int encode_only(unsigned count)
         picture_draw(&p, PICTURE_LANDSCAPE, 1, 0, 100);
         struct jpeg_exif exif = {.realtime_ns = NS_PER_S, .exposure_us = 100, .frame_id = 7};
         for (unsigned frame = 0; frame < count; frame++) {
-            struct blocks b = {memory, frame % 3 ? sizeof(memory) : 700, 2, 0};
+            struct blocks b = {memory, frame % 3 ? sizeof memory : 700, 2, 0};
             struct jpeg_sink sink = {give_block, &b};
             struct jpeg_options options = {.quality = (uint8_t)(frame % 100 + 1), .exif = &exif};
             int status = jpeg_encoder_begin(&own, &p.frame, &options, &sink);

@@ -34,24 +34,24 @@ static void test_unpack_twins(void **state)
     uint32_t random = 1;
     for (uint32_t pairs = 1; pairs <= PAIRS_MAX; pairs++)
         for (uint32_t offset = 0; offset < 3; offset++) {
-            for (uint32_t i = 0; i < sizeof(in[0]); i++) {
+            for (uint32_t i = 0; i < sizeof in[0]; i++) {
                 in[0][i] = (uint8_t)next_random(&random);
                 in[1][i] = (uint8_t)next_random(&random);
             }
             const uint8_t *two[2] = {in[0] + offset, in[1] + offset};
-            memset(&fast, 0xee, sizeof(fast));
-            memset(&plain, 0xee, sizeof(plain));
+            memset(&fast, 0xee, sizeof fast);
+            memset(&plain, 0xee, sizeof plain);
             uint8_t *fast_y[2] = {fast.y[0], fast.y[1]}, *plain_y[2] = {plain.y[0], plain.y[1]};
             jpeg_unpack_yuyv2(two, fast_y, fast.u, fast.v, pairs);
             jpeg_unpack_yuyv2_portable(two, plain_y, plain.u, plain.v, pairs);
-            assert_memory_equal(&fast, &plain, sizeof(fast));
+            assert_memory_equal(&fast, &plain, sizeof fast);
             assert_int_equal(fast.u[pairs], 0xee);
             jpeg_unpack_yuyv(two[0], fast_y[0], fast.u, fast.v, pairs);
             jpeg_unpack_yuyv_portable(two[0], plain_y[0], plain.u, plain.v, pairs);
-            assert_memory_equal(&fast, &plain, sizeof(fast));
+            assert_memory_equal(&fast, &plain, sizeof fast);
             jpeg_unpack_uv(two[0], fast.u, fast.v, pairs);
             jpeg_unpack_uv_portable(two[0], plain.u, plain.v, pairs);
-            assert_memory_equal(&fast, &plain, sizeof(fast));
+            assert_memory_equal(&fast, &plain, sizeof fast);
         }
     print_message("unpacker: %s\n", jpeg_unpack_variant());
 }
@@ -66,8 +66,8 @@ static void test_every_mean(void **state)
     const uint8_t *const two[2] = {in[0], in[1]};
     for (unsigned a = 0; a < 256; a++)
         for (unsigned b = 0; b < 256; b++) {
-            memset(in[0], (int)a, sizeof(in[0]));
-            memset(in[1], (int)b, sizeof(in[1]));
+            memset(in[0], (int)a, sizeof in[0]);
+            memset(in[1], (int)b, sizeof in[1]);
             jpeg_unpack_yuyv2(two, luma, u, v, 32);
             for (unsigned x = 0; x < 32; x++) {
                 assert_int_equal(u[x], x % 2 ? (a + b + 1) / 2 : (a + b) / 2);
@@ -122,7 +122,7 @@ static void test_exif_says_everything(void **state)
         .model = "imx296",
     };
     uint32_t bytes = jpeg_exif_build(out, &exif);
-    assert_true(bytes <= sizeof(out));
+    assert_true(bytes <= sizeof out);
     assert_memory_equal(out, "Exif\0\0II*\0\10\0\0\0", 14);
     const uint8_t *tiff = out + 6;
     bytes -= 6;
@@ -170,11 +170,11 @@ static void test_exif_limits(void **state)
     assert_null(find(out + 6, bytes - 6, 8, 0x0132));
     assert_null(find(out + 6, bytes - 6, get(find(out + 6, bytes - 6, 8, 0x8769), 4), 0xa420));
     char model[300];
-    memset(model, 'm', sizeof(model));
+    memset(model, 'm', sizeof model);
     model[299] = '\0';
     struct jpeg_exif most = {UINT64_MAX, UINT32_MAX, UINT32_MAX, UINT64_MAX, NULL, model};
     bytes = jpeg_exif_build(out, &most);
-    assert_true(bytes <= sizeof(out));
+    assert_true(bytes <= sizeof out);
     assert_int_equal(strlen((const char *)find(out + 6, bytes - 6, 8, 0x0110)), 63);
     uint32_t directory = get(find(out + 6, bytes - 6, 8, 0x8769), 4);
     assert_int_equal(get(find(out + 6, bytes - 6, directory, 0x8827), 2), 65535);

@@ -29,7 +29,7 @@ static int parse(const char *line)
 {
     char text[512], *words[WORDS_MAX + 1] = {"pinhole"};
     int count = 1;
-    snprintf(text, sizeof(text), "%s", line);
+    snprintf(text, sizeof text, "%s", line);
     for (char *save, *word = strtok_r(text, " ", &save); word != NULL && count < WORDS_MAX;
          word = strtok_r(NULL, " ", &save))
         words[count++] = strcmp(word, "FILE") == 0 ? ini_path : word;
@@ -93,7 +93,7 @@ static void test_every_option_sets_its_key(void **state)
         char line[300];
         if (key->long_option == NULL)
             continue;
-        snprintf(line, sizeof(line), "-c FILE --%s=%s", key->long_option, key->standard);
+        snprintf(line, sizeof line, "-c FILE --%s=%s", key->long_option, key->standard);
         expect_runs(line);
     }
 }
@@ -180,17 +180,17 @@ static void test_help_shows_every_setting(void **state)
     int file = memfd_create("help", MFD_CLOEXEC);
     assert_true(file >= 0);
     assert_int_equal(options_print_help(file), 0);
-    ssize_t bytes = pread(file, text, sizeof(text) - 1, 0);
-    assert_true(bytes > 0 && bytes < (ssize_t)sizeof(text) - 1);
+    ssize_t bytes = pread(file, text, sizeof text - 1, 0);
+    assert_true(bytes > 0 && bytes < (ssize_t)sizeof text - 1);
     close(file);
     text[bytes] = '\0';
 
     for (unsigned i = 0; i < CONFIG_KEYS; i++) {
         char name[80];
         if (config_keys[i].long_option != NULL)
-            snprintf(name, sizeof(name), "--%s", config_keys[i].long_option);
+            snprintf(name, sizeof name, "--%s", config_keys[i].long_option);
         else
-            snprintf(name, sizeof(name), "%s.%s", config_keys[i].section, config_keys[i].key);
+            snprintf(name, sizeof name, "%s.%s", config_keys[i].section, config_keys[i].key);
         expect_contains(text, name);
     }
     expect_contains(text, "(1 to 100; default 80)");

@@ -31,7 +31,7 @@ static uint8_t jpeg[BYTES_MAX];
 static uint8_t *give_all(void *user, uint32_t *bytes)
 {
     (void)user;
-    *bytes = sizeof(jpeg);
+    *bytes = sizeof jpeg;
     return jpeg;
 }
 
@@ -167,7 +167,7 @@ static void play(unsigned count, bool compare)
         print_message("no photographs here (PINHOLE_PHOTOS): drawn scenes only\n");
     for (unsigned index = 0; index < FRAMES; index++) {
         hard_sequence_draw(&sequence, index);
-        memset(sizes.is_known, 0, sizeof(sizes.is_known));
+        memset(sizes.is_known, 0, sizeof sizes.is_known);
         sizes.frame = &sequence.picture.frame;
         for (unsigned i = 0; i < count; i++)
             step(&runs[i], &sizes, index, compare);
@@ -177,7 +177,7 @@ static void play(unsigned count, bool compare)
 
 static void start_runs(const struct rate_config *configs, unsigned count)
 {
-    memset(runs, 0, sizeof(runs));
+    memset(runs, 0, sizeof runs);
     for (unsigned i = 0; i < count; i++) {
         runs[i].config = configs[i];
         rate_init(&runs[i].rate, &configs[i]);
@@ -213,7 +213,7 @@ static void test_caps_from_tight_to_loose(void **state)
             assert_true(run->bytes[f] <= cap);
             failed += run->bytes[f] == 0;
         }
-        qsort(run->use, run->binding, sizeof(run->use[0]), by_value);
+        qsort(run->use, run->binding, sizeof run->use[0], by_value);
         double median = run->binding ? run->use[run->binding / 2] : 1.0;
         double within = run->binding ? (double)run->within_5 / run->binding : 1.0;
         print_message("cap %5u quality %u..%u: %4u frames bound by it, median use %.3f, within 5 "

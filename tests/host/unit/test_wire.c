@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define TEXT_BYTES(text) (sizeof(text) - 1)
+#define TEXT_BYTES(text) (sizeof text - 1)
 
 /** A message as the codec and these tests know it. */
 typedef size_t (*put_fn)(uint8_t *, const void *);

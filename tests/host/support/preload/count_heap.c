@@ -49,7 +49,7 @@ __attribute__((constructor)) static void map_file(void)
     if (map == MAP_FAILED)
         abort();
     close(fd);
-    memcpy(map, &before_file, sizeof(before_file));
+    memcpy(map, &before_file, sizeof before_file);
     counters = map;
 }
 
