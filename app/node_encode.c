@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The encoder's job: one picture at a time, a slice per turn, straight into store blocks.
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "app/jpeg/mjpeg.h"
 #include "app/node_private.h"
 #include "hal/os/clock.h"
 
@@ -13,6 +13,29 @@ static uint8_t *next_block(void *user, uint32_t *bytes)
     struct node *node = user;
     *bytes = STORE_BLOCK_BYTES;
     return store_add_block(&node->store, node->job.record);
+}
+
+static_assert(HAL_CAMERA_DIMENSION_MAX <= JPEG_DIMENSION_MAX, "the encoder takes smaller pictures");
+static_assert(HAL_CAMERA_PLANES_MAX <= JPEG_PLANES_MAX, "the encoder takes fewer planes");
+
+/** The camera's frame as the encoder takes it. */
+static struct jpeg_picture picture_of(const struct hal_frame *frame)
+{
+    struct jpeg_picture picture = {.width = frame->width, .height = frame->height};
+    switch (frame->format) {
+    case HAL_PIXEL_YUV420: picture.format = JPEG_FORMAT_YUV420; break;
+    case HAL_PIXEL_NV12: picture.format = JPEG_FORMAT_NV12; break;
+    case HAL_PIXEL_YUYV: picture.format = JPEG_FORMAT_YUYV; break;
+    case HAL_PIXEL_GREY: picture.format = JPEG_FORMAT_GREY; break;
+    default: picture.format = JPEG_FORMATS; break;
+    }
+    for (unsigned i = 0; i < HAL_CAMERA_PLANES_MAX; i++)
+        picture.plane[i] = (struct jpeg_plane){
+            .data = frame->plane[i].data,
+            .stride = frame->plane[i].stride,
+            .rows = frame->plane[i].rows,
+        };
+    return picture;
 }
 
 static int begin_encode(struct node *node, unsigned quality)
@@ -37,7 +60,8 @@ static int begin_encode(struct node *node, unsigned quality)
     store_rewind(&node->store, node->job.record);
     node->job.encodes++;
     node->metrics.encodes++;
-    return jpeg_encoder_begin(&node->encoder, frame, &options, &sink);
+    struct jpeg_picture picture = picture_of(frame);
+    return jpeg_encoder_begin(&node->encoder, &picture, &options, &sink);
 }
 
 static uint32_t since_us(uint64_t start_ns, uint64_t end_ns)
@@ -238,7 +262,7 @@ static void pass_through(struct node *node, uint64_t now_ns)
 {
     const struct hal_frame *frame = &node->job.source.frame;
     const uint8_t *jpeg = frame->plane[0].data;
-    uint32_t head = mjpeg_find_missing_tables(jpeg, frame->bytes);
+    uint32_t head = jpeg_find_missing_tables(jpeg, frame->bytes);
     uint32_t tables = head > 0 ? JPEG_TABLES_BYTES : 0;
     uint64_t bytes = (uint64_t)frame->bytes + tables;
     if (bytes > node->config.frame_bytes_max) {

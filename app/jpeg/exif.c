@@ -137,7 +137,7 @@ static void add_unique_id(struct tiff *t, const uint8_t *boot_id, uint64_t frame
 {
     char text[40];
     uint64_t boot = 0;
-    for (unsigned i = 0; boot_id && i < 8; i++)
+    for (unsigned i = 0; boot_id != NULL && i < 8; i++)
         boot = boot << 8 | boot_id[i];
     snprintf(text, sizeof text, "%016llx%016llx", (unsigned long long)boot,
              (unsigned long long)frame_id);
@@ -174,7 +174,7 @@ uint32_t jpeg_exif_build(uint8_t *out, const struct jpeg_exif *exif)
     char text[MODEL_BYTES];
     begin_directory(&t);
     add_text(&t, TAG_MAKE, "Pinhole");
-    if (exif->model) {
+    if (exif->model != NULL) {
         snprintf(text, sizeof text, "%s", exif->model);
         add_text(&t, TAG_MODEL, text);
     }

@@ -140,7 +140,7 @@ static uint8_t *put_frame(uint8_t *out, const struct jpeg_input *input)
     uint8_t sampling = count == 1 ? 0x11 : input->mcu_rows == 16 ? 0x22 : 0x21;
     out = put_marker(out, 0xc0, 6 + 3u * count);
     *out++ = 8;
-    out = put16(put16(out, input->height), input->width);
+    out = put16(put16(out, input->picture.height), input->picture.width);
     *out++ = count;
     for (uint8_t i = 0; i < count; i++) {
         const uint8_t component[] = {(uint8_t)(i + 1), i ? 0x11 : sampling, i > 0};
@@ -178,4 +178,37 @@ uint32_t jpeg_header_scan(uint8_t *out, const struct jpeg_input *input, const ui
     }
     const uint8_t spectrum[] = {0, 63, 0};
     return (uint32_t)(put(at, spectrum, sizeof spectrum) - out);
+}
+
+// ---- motion JPEG as cameras send it ----
+
+enum { SOF0 = 0xC0, DHT = 0xC4, RST0 = 0xD0, EOI = 0xD9, SOS = 0xDA, FILL = 0xFF };
+
+/** Neither markers without a length nor other bytes may occur between SOI and SOS. */
+static bool is_out_of_place(uint8_t marker)
+{
+    return marker < SOF0 || (marker >= RST0 && marker <= EOI);
+}
+
+uint32_t jpeg_find_missing_tables(const uint8_t *jpeg, uint32_t bytes)
+{
+    bool is_baseline = false;
+    uint32_t at = 2; // behind SOI
+    while (at < bytes && bytes - at >= 4 && jpeg[at] == 0xFF) {
+        uint8_t marker = jpeg[at + 1];
+        if (marker == FILL) {
+            at++;
+            continue;
+        }
+        if (marker == DHT || is_out_of_place(marker))
+            return 0;
+        if (marker == SOS)
+            return is_baseline ? at : 0;
+        is_baseline |= marker == SOF0;
+        uint32_t length = (uint32_t)jpeg[at + 2] << 8 | jpeg[at + 3];
+        if (length < 2 || length > bytes - at - 2)
+            return 0;
+        at += 2 + length;
+    }
+    return 0;
 }

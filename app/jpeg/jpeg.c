@@ -37,7 +37,7 @@ void jpeg_encoder_init(struct jpeg_encoder *encoder, const struct jpeg_scan_vari
 {
     struct encoder *e = inside(encoder);
     memset(e, 0, offsetof(struct encoder, scratch));
-    e->variant = variant ? variant : jpeg_scan_best();
+    e->variant = variant != NULL ? variant : jpeg_scan_best();
     jpeg_scan_init(&e->scan);
 }
 
@@ -67,14 +67,14 @@ static int put_header(struct encoder *e, const struct jpeg_exif *exif)
 {
     uint8_t bytes[JPEG_HEADER_BYTES + JPEG_EXIF_BYTES];
     uint32_t count = jpeg_header_start(bytes);
-    if (exif)
+    if (exif != NULL)
         count += jpeg_header_exif(bytes + count, exif);
     count += jpeg_header_scan(bytes + count, &e->scan.input, e->quantiser[0], e->quantiser[1],
                               e->scan.restart_interval);
     return jpeg_output_put(&e->scan.output, bytes, count);
 }
 
-int jpeg_encoder_begin(struct jpeg_encoder *encoder, const struct hal_frame *frame,
+int jpeg_encoder_begin(struct jpeg_encoder *encoder, const struct jpeg_picture *picture,
                        const struct jpeg_options *options, const struct jpeg_sink *sink)
 {
     struct encoder *e = inside(encoder);
@@ -82,10 +82,10 @@ int jpeg_encoder_begin(struct jpeg_encoder *encoder, const struct hal_frame *fra
     e->rows_done = 0;
     e->message[0] = '\0';
     jpeg_output_init(&e->scan.output, sink, options->bytes_max);
-    int bad = jpeg_input_init(&e->scan.input, frame, options->chroma, e->scratch);
+    int bad = jpeg_input_init(&e->scan.input, picture, options->chroma, e->scratch);
     if (bad || options->quality < 1 || options->quality > 100) {
         snprintf(e->message, sizeof e->message, "cannot encode %s %ux%u at quality %u",
-                 hal_pixel_format_name(frame->format), frame->width, frame->height,
+                 jpeg_input_format_name(picture->format), picture->width, picture->height,
                  (unsigned)options->quality);
         return -EINVAL;
     }
@@ -101,7 +101,7 @@ int jpeg_encoder_begin(struct jpeg_encoder *encoder, const struct hal_frame *fra
 static int encode_row(struct encoder *e)
 {
     struct jpeg_scan *scan = &e->scan;
-    uint32_t left = scan->input.height - e->rows_done;
+    uint32_t left = scan->input.picture.height - e->rows_done;
     scan->luma_rows = base_min_u32(left, scan->input.mcu_rows);
     scan->is_last_row = scan->luma_rows == left;
     jpeg_input_fill(&scan->input, e->rows_done);
@@ -117,11 +117,11 @@ int jpeg_encoder_slice(struct jpeg_encoder *encoder)
     struct encoder *e = inside(encoder);
     if (!e->is_running)
         return -EINVAL;
-    uint32_t end = base_min_u32(e->rows_done + JPEG_SLICE_ROWS, e->scan.input.height);
+    uint32_t end = base_min_u32(e->rows_done + JPEG_SLICE_ROWS, e->scan.input.picture.height);
     int status = 0;
     while (status == 0 && e->rows_done < end)
         status = encode_row(e);
-    if (status == 0 && end < e->scan.input.height)
+    if (status == 0 && end < e->scan.input.picture.height)
         return 1;
     if (status == 0)
         status = jpeg_output_put(&e->scan.output, end_of_image, sizeof end_of_image);
@@ -148,7 +148,7 @@ uint32_t jpeg_encoder_rows_done(const struct jpeg_encoder *encoder)
 
 uint32_t jpeg_encoder_rows_total(const struct jpeg_encoder *encoder)
 {
-    return inside_const(encoder)->scan.input.height;
+    return inside_const(encoder)->scan.input.picture.height;
 }
 
 const char *jpeg_encoder_error(const struct jpeg_encoder *encoder)

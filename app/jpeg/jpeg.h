@@ -2,17 +2,21 @@
 // The JPEG encoder: a resumable job over mapped planes, in memory that never grows.
 //
 // One encoder makes one picture at a time: begin -> slice until it returns 0 or an error. A slice
-// is 16 luma rows, so that the loop's turn stays short. YUV420 and GREY are read where the camera
-// left them; chroma of NV12 and all of YUYV are parted into a scratch of one slice. The JPEG bytes
-// are written into areas that the sink hands out. Baseline Huffman coding, JFIF marker, the
-// standard's tables scaled by quality as libjpeg does: the output is, byte for byte, that of
-// libjpeg's plain encode of the same planes.
+// is 16 luma rows, so that the loop's turn stays short. YUV420 and GREY are read in place. Chroma
+// of NV12 and all of YUYV are first split into planes, in a scratch of one slice. The JPEG bytes
+// are written into areas that the sink hands out.
+//
+// The output is baseline JPEG with the JFIF marker and the standard tables, scaled by quality as
+// libjpeg does. It is byte for byte libjpeg's plain encode of the same planes.
 // No function allocates, prints or exits. Not thread-safe; encoders are independent of each other.
 #ifndef PINHOLE_APP_JPEG_JPEG_H
 #define PINHOLE_APP_JPEG_JPEG_H
 
 #include "hal/base.h"
-#include "hal/camera.h"
+
+#define JPEG_PLANES_MAX 3u
+/** Widest and tallest picture that can be encoded. */
+#define JPEG_DIMENSION_MAX 8192u
 
 /** Everything an encoder needs: its tables and the scratch of one slice. */
 #define JPEG_ENCODER_BYTES (220u * 1024u)
@@ -28,6 +32,30 @@
  * that a picture's width does not need are never touched. */
 struct jpeg_encoder {
     _Alignas(64) uint8_t storage[JPEG_ENCODER_BYTES];
+};
+
+/** How the samples of a picture are laid out. All 8 bits, full range, BT.601. Chroma of YUV420 and
+ * NV12 is subsampled 2x2, of YUYV 2x1. */
+enum jpeg_format {
+    JPEG_FORMAT_YUV420, /**< planes Y, U, V */
+    JPEG_FORMAT_NV12,   /**< planes Y, UV interleaved */
+    JPEG_FORMAT_YUYV,   /**< one plane Y0 U Y1 V */
+    JPEG_FORMAT_GREY,   /**< one plane Y */
+    JPEG_FORMATS
+};
+
+/** Where the rows of one plane are. */
+struct jpeg_plane {
+    const uint8_t *data;
+    uint32_t stride; /**< bytes from row to row, at least the row's own bytes */
+    uint32_t rows;
+};
+
+/** The samples of one picture. Planes that the format does not have are ignored. */
+struct jpeg_picture {
+    enum jpeg_format format;
+    uint32_t width, height; /**< even, 2..JPEG_DIMENSION_MAX */
+    struct jpeg_plane plane[JPEG_PLANES_MAX];
 };
 
 /** Chroma subsampling of the output. Only YUYV has the choice; YUV420 and NV12 give 4:2:0. */
@@ -67,11 +95,11 @@ struct jpeg_scan_variant;
 void jpeg_encoder_init(struct jpeg_encoder *encoder, const struct jpeg_scan_variant *variant);
 
 /** Starts a picture and writes its headers. A picture under way is abandoned first, so calling this
- * again for the same frame with a lower quality is how one restarts. `frame` and what `options` and
- * `sink` point at may go after the call, but the planes must stay valid, and sink->user usable,
+ * again for the same picture with a lower quality is how one restarts. `picture` and what `options`
+ * and `sink` point at may go after the call, but the planes must stay valid, and sink->user usable,
  * until slice() has returned something other than 1 or the job is abandoned.
  * 0; -EINVAL (format, size or options nobody can encode); -EFBIG, -ENOBUFS as for slice(). */
-int jpeg_encoder_begin(struct jpeg_encoder *encoder, const struct hal_frame *frame,
+int jpeg_encoder_begin(struct jpeg_encoder *encoder, const struct jpeg_picture *picture,
                        const struct jpeg_options *options, const struct jpeg_sink *sink);
 
 /** Encodes the next 16 luma rows. 1: more to do. 0: the picture is complete, jpeg_encoder_bytes()
@@ -95,6 +123,12 @@ const char *jpeg_encoder_error(const struct jpeg_encoder *encoder);
 /** The standard Huffman tables (ITU T.81 Annex K.3) as one DHT segment of JPEG_TABLES_BYTES, for
  * JPEGs of others that lack it. */
 const uint8_t *jpeg_encoder_tables(void);
+
+/** Where these tables belong in a JPEG from a camera. Many leave them out of motion JPEG. Returns
+ * the offset of the first SOS marker of a baseline JPEG with no DHT before it. Returns 0 when
+ * nothing is missing, the JPEG is not baseline, or its markers cannot be followed from SOI to SOS.
+ * Reads the headers only; `jpeg` begins with SOI. A pure function. */
+uint32_t jpeg_find_missing_tables(const uint8_t *jpeg, uint32_t bytes);
 
 /** The vector instructions in use, for --version: "AVX2", "NEON" or "portable". */
 const char *jpeg_encoder_variant(void);

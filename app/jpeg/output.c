@@ -26,7 +26,7 @@ static int next_area(struct jpeg_output *out)
         return -EFBIG;
     uint32_t bytes = 0;
     uint8_t *area = out->sink.next_block(out->sink.user, &bytes);
-    if (!area || bytes == 0)
+    if (area == NULL || bytes == 0)
         return -ENOBUFS;
     bytes = base_min_u32(bytes, out->bytes_left);
     out->bytes_left -= bytes;

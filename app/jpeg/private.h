@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What the encoder's own files share. Nobody else includes this.
+// Shared by the encoder's own files and its tests.
 //
-// The way of a picture: jpeg_input gives pointers to the rows of one MCU row; jpeg_scan transforms,
-// quantises and codes them, in one pass over the pixels and with nothing kept but 64 bits; the
-// bytes go into jpeg_output's current area. jpeg_header writes what stands before and after.
+// The path of a picture: jpeg_header writes the headers. jpeg_input gives pointers to the rows of
+// one MCU row. jpeg_scan transforms, quantises and codes these rows in one pass over the pixels.
+// Between MCU rows it keeps 64 bits and three DC values. The bytes go into jpeg_output's current
+// area.
 #ifndef PINHOLE_APP_JPEG_PRIVATE_H
 #define PINHOLE_APP_JPEG_PRIVATE_H
 
@@ -13,15 +14,15 @@
 /** The header of a picture with three components, EXIF apart. */
 #define JPEG_HEADER_BYTES 640u
 /** 16 rows of luma and twice 8 of chroma, at the greatest width. */
-#define JPEG_SCRATCH_BYTES (HAL_CAMERA_DIMENSION_MAX * 24u)
+#define JPEG_SCRATCH_BYTES (JPEG_DIMENSION_MAX * 24u)
 /** The most bytes of one MCU: six blocks of 64 coefficients of 16 + 10 bits, each byte 0xff and
  * followed by a stuffed zero, a restart marker and what was left in the bit buffer. */
 #define JPEG_MCU_BYTES 2560u
 
 // ---- input ----
 
-/** A plane's part in the MCU row after the one at hand: which of its cache lines to ask for when.
- * MCU m asks for lines_per_mcu lines, one below the other. */
+/** Prefetching of one plane's part of the next MCU row: which cache lines each MCU of the current
+ * row asks for. MCU m asks for lines_per_mcu lines, one below the other. */
 struct jpeg_ahead {
     const uint8_t *first;
     uint32_t stride;
@@ -31,34 +32,65 @@ struct jpeg_ahead {
 
 /** The picture's planes and the scratch for rows that cannot be read where they are. */
 struct jpeg_input {
-    enum hal_pixel_format format;
-    uint32_t width, height;
-    struct hal_plane plane[HAL_CAMERA_PLANES_MAX];
+    struct jpeg_picture picture;
     uint32_t mcu_rows;                     // luma rows per MCU row: 16 for 4:2:0, else 8
     uint32_t chroma_rows;                  // chroma rows per MCU row; 0 for GREY
     uint32_t luma_stride;                  // of the scratch
     uint32_t chroma_stride;                // of the scratch
     uint8_t *scratch;                      // JPEG_SCRATCH_BYTES
     const uint8_t *luma[16], *u[8], *v[8]; // readable up to the next multiple of 8 samples
-    struct jpeg_ahead ahead[HAL_CAMERA_PLANES_MAX];
+    struct jpeg_ahead ahead[JPEG_PLANES_MAX];
     uint32_t ahead_count;
 };
 
-/** Takes over the frame. -EINVAL when format, size, strides or planes cannot be encoded. */
-int jpeg_input_init(struct jpeg_input *input, const struct hal_frame *frame,
+/** "YUV420", "NV12", ...; "?" for a value outside the enum. Static storage. */
+const char *jpeg_input_format_name(enum jpeg_format format);
+/** Takes over the picture. -EINVAL when format, size, strides or planes cannot be encoded. */
+int jpeg_input_init(struct jpeg_input *input, const struct jpeg_picture *picture,
                     enum jpeg_chroma chroma, uint8_t *scratch);
 /** Points luma, u and v at the MCU row that begins at luma row `row`. */
 void jpeg_input_fill(struct jpeg_input *input, uint32_t row);
 
+// ---- unpacking ----
+//
+// Parting interleaved rows into planes: pure functions over bytes. Each exists twice, for the
+// machine's vector unit (SSE2, NEON) and portable; both give the same bytes.
+
+/** One row of `pairs` interleaved U V bytes into two rows of `pairs` bytes. */
+void jpeg_unpack_uv(const uint8_t *uv, uint8_t *u, uint8_t *v, uint32_t pairs);
+void jpeg_unpack_uv_portable(const uint8_t *uv, uint8_t *u, uint8_t *v, uint32_t pairs);
+
+/** One row of `pairs` groups Y0 U Y1 V into 2 x pairs luma and pairs of each chroma. */
+void jpeg_unpack_yuyv(const uint8_t *yuyv, uint8_t *y, uint8_t *u, uint8_t *v, uint32_t pairs);
+void jpeg_unpack_yuyv_portable(const uint8_t *yuyv, uint8_t *y, uint8_t *u, uint8_t *v,
+                               uint32_t pairs);
+
+/** Two rows of YUYV into two rows of luma and one of each chroma, averaged over the two. The halves
+ * round down in even columns and up in odd ones, as libjpeg's own downsampling does, so that no
+ * colour drifts. */
+void jpeg_unpack_yuyv2(const uint8_t *const yuyv[2], uint8_t *const y[2], uint8_t *u, uint8_t *v,
+                       uint32_t pairs);
+void jpeg_unpack_yuyv2_portable(const uint8_t *const yuyv[2], uint8_t *const y[2], uint8_t *u,
+                                uint8_t *v, uint32_t pairs);
+
+/** The mean of two samples as jpeg_unpack_yuyv2() takes it. */
+static inline uint8_t jpeg_unpack_mean(uint8_t a, uint8_t b, uint32_t column)
+{
+    return (uint8_t)((a + b + (column & 1)) >> 1);
+}
+
+/** "SSE2", "NEON" or "portable": what the first of each pair uses. */
+const char *jpeg_unpack_variant(void);
+
 // ---- output ----
 
-/** The sink's areas, cut at the cap. Who writes takes `at` and sets it behind the last byte; while
- * it is not beyond `limit` there is room for JPEG_MCU_BYTES. Near the end of an area both point
- * into `bounce`, whose bytes are handed on by the next jpeg_output_turn(). */
+/** The sink's areas, cut at the cap. The writer starts at `at` and moves it behind its last byte.
+ * While `at` is not beyond `limit` there is room for JPEG_MCU_BYTES. Near the end of an area both
+ * point into `bounce`. The next jpeg_output_turn() then copies these bytes into the areas. */
 struct jpeg_output {
     struct jpeg_sink sink;
     uint8_t *at, *limit;
-    uint8_t *area, *area_end; // what is free of the current area
+    uint8_t *area, *area_end; // the free part of the current area
     uint32_t bytes;           // in areas; exact after a turn
     uint32_t bytes_left;      // of the cap, beyond the current area
     uint8_t bounce[JPEG_MCU_BYTES];

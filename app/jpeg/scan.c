@@ -47,7 +47,7 @@ void jpeg_scan_begin(struct jpeg_scan *scan, uint32_t restart_rows)
 {
     const struct jpeg_input *in = &scan->input;
     bool is_grey = in->chroma_rows == 0;
-    scan->luma_blocks = (in->width + 7) / 8;
+    scan->luma_blocks = (in->picture.width + 7) / 8;
     scan->mcus = (scan->luma_blocks + 1) / 2;
     // DRI has 16 bits.
     scan->restart_interval =
@@ -63,7 +63,7 @@ const struct jpeg_scan_variant *jpeg_scan_best(void)
 {
     static const struct jpeg_scan_variant *const variants[] = {&jpeg_scan_avx2, &jpeg_scan_neon};
     for (unsigned i = 0; i < ARRAY_SIZE(variants); i++)
-        if (variants[i]->row && variants[i]->is_supported())
+        if (variants[i]->row != NULL && variants[i]->is_supported())
             return variants[i];
     return &jpeg_scan_portable;
 }

@@ -147,7 +147,7 @@ INLINE void v_store(const vec r[8], struct block *blocks)
 {
     vec z[8];
     to_zigzag(r, z);
-    __m256i bytes[4]; // saturated: what is not zero remains so
+    __m256i bytes[4]; // saturated, so that a value is zero only if it was
     UNROLL
     for (unsigned i = 0; i < 4; i++)
         bytes[i] = _mm256_packs_epi16((__m256i)z[2 * i], (__m256i)z[2 * i + 1]);

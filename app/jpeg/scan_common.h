@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What the variants of the scan have in common. Each is one file, which includes this, defines the
-// vector operations of its instruction set, and then includes jpeg_scan_row.h, which is written
-// over them:
+// Shared by the variants of the scan. Each variant is one file. It includes this header, defines
+// the vector operations of its instruction set, and then includes scan_row.h, which is written over
+// these operations:
 //
 //   BLOCKS            8x8 blocks that one vector works on side by side: 1 or 2
 //   vec               8 x BLOCKS lanes of int16_t, as a vector type of GCC
@@ -20,7 +20,8 @@
 
 #include "app/jpeg/private.h"
 
-/** Quantised coefficients in zigzag order; bit i of nonzero tells of coefficient i. */
+/** Quantised coefficients in zigzag order; bit i of nonzero is set
+ * when coefficient i is not zero. */
 struct block {
     _Alignas(32) int16_t coefficient[64];
     uint64_t nonzero;

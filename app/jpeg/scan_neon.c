@@ -91,7 +91,7 @@ INLINE void v_store(const vec r[8], struct block *block)
 {
     static const uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     const uint8x16_t bit = vld1q_u8(weights);
-    // A look-up beyond the table gives 0, or leaves what is there.
+    // Beyond the table VQTBL gives 0, and VQTBX keeps the lane.
     uint8x16x4_t top = four_rows(r), bottom = four_rows(r + 4);
     uint8x16_t bits[4];
     UNROLL

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One MCU row: forward DCT, quantisation, Huffman coding, over the operations that the including
-// file has defined; see jpeg_scan_common.h. Gives code_row().
+// One MCU row: forward DCT, quantisation, Huffman coding. Written over the operations that the
+// including file has defined (scan_common.h). Defines code_row().
 
 // ---- transform: libjpeg's accurate integer DCT (Loeffler, Ligtenberg, Moschytz) ----
 
@@ -173,7 +173,7 @@ INLINE void put_block(struct bits *bits, const struct jpeg_codes *codes,
     *bits = copy;
 }
 
-// Ones up to the next whole byte, then what is left.
+// Pads with ones to a whole byte, then writes the bytes that remain.
 static void flush_bits(struct bits *b)
 {
     put_bits(b, 0x7f, 7);

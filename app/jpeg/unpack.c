@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "app/jpeg/unpack.h"
+#include "app/jpeg/private.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>

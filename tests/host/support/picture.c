@@ -55,6 +55,26 @@ void picture_free(struct picture *p)
     memset(p, 0, sizeof(*p));
 }
 
+struct jpeg_picture picture_planes(const struct hal_frame *frame)
+{
+    static const enum hal_pixel_format formats[JPEG_FORMATS] = {
+        [JPEG_FORMAT_YUV420] = HAL_PIXEL_YUV420,
+        [JPEG_FORMAT_NV12] = HAL_PIXEL_NV12,
+        [JPEG_FORMAT_YUYV] = HAL_PIXEL_YUYV,
+        [JPEG_FORMAT_GREY] = HAL_PIXEL_GREY,
+    };
+    struct jpeg_picture p = {.width = frame->width, .height = frame->height};
+    while (p.format < JPEG_FORMATS && formats[p.format] != frame->format)
+        p.format++;
+    for (unsigned i = 0; i < HAL_CAMERA_PLANES_MAX; i++)
+        p.plane[i] = (struct jpeg_plane){
+            .data = frame->plane[i].data,
+            .stride = frame->plane[i].stride,
+            .rows = frame->plane[i].rows,
+        };
+    return p;
+}
+
 struct yuv {
     uint8_t y, u, v;
 };

@@ -3,6 +3,7 @@
 #ifndef PINHOLE_TEST_SUPPORT_PICTURE_H
 #define PINHOLE_TEST_SUPPORT_PICTURE_H
 
+#include "app/jpeg/jpeg.h"
 #include "hal/camera.h"
 
 enum picture_scene {
@@ -26,6 +27,9 @@ struct picture {
 void picture_alloc(struct picture *picture, enum hal_pixel_format format, uint32_t width,
                    uint32_t height, uint32_t slack);
 void picture_free(struct picture *picture);
+
+/** The frame's samples as the encoder takes them. */
+struct jpeg_picture picture_planes(const struct hal_frame *frame);
 
 /** Draws a scene, moved by `shift` samples to the left and up; the same arguments give the same
  * bytes. Contrast is in percent. Stride slack is filled with bytes that no picture may show. */

@@ -50,7 +50,8 @@ static int encode(const struct hal_frame *frame, const struct jpeg_options *opti
 {
     blocks->given = 0;
     struct jpeg_sink sink = {give_block, blocks};
-    int status = jpeg_encoder_begin(&encoder, frame, options, &sink);
+    struct jpeg_picture picture = picture_planes(frame);
+    int status = jpeg_encoder_begin(&encoder, &picture, options, &sink);
     for (status = status ? status : 1; status == 1;)
         status = jpeg_encoder_slice(&encoder);
     return status;
@@ -285,7 +286,8 @@ static void test_slices_of_16_rows(void **state)
         struct blocks b = blocks_new(4096, 64);
         struct jpeg_sink sink = {give_block, &b};
         struct jpeg_options options = {.quality = 80, .chroma = JPEG_CHROMA_422};
-        assert_int_equal(jpeg_encoder_begin(&encoder, &p.frame, &options, &sink), 0);
+        struct jpeg_picture planes = picture_planes(&p.frame);
+        assert_int_equal(jpeg_encoder_begin(&encoder, &planes, &options, &sink), 0);
         uint32_t before = jpeg_encoder_bytes(&encoder);
         for (uint32_t slice = 1; slice <= 5; slice++) {
             assert_int_equal(jpeg_encoder_slice(&encoder), slice < 5);
@@ -365,10 +367,10 @@ static void test_restart_of_a_frame(void **state)
     picture_draw(&p, PICTURE_LANDSCAPE, 1, 0, 100);
     struct blocks b = blocks_new(512, 200);
     struct jpeg_sink sink = {give_block, &b};
+    struct jpeg_picture planes = picture_planes(&p.frame);
     for (unsigned slices = 0; slices < 7; slices++) {
         assert_int_equal(
-            jpeg_encoder_begin(&encoder, &p.frame, &(struct jpeg_options){.quality = 95}, &sink),
-            0);
+            jpeg_encoder_begin(&encoder, &planes, &(struct jpeg_options){.quality = 95}, &sink), 0);
         for (unsigned i = 0; i < slices; i++)
             assert_int_equal(jpeg_encoder_slice(&encoder), i < 6);
         if (slices % 2)
@@ -434,12 +436,13 @@ static int encode_only(unsigned count)
         struct picture p;
         picture_alloc(&p, formats[i], 330, 180, 0);
         picture_draw(&p, PICTURE_LANDSCAPE, 1, 0, 100);
+        struct jpeg_picture planes = picture_planes(&p.frame);
         struct jpeg_exif exif = {.realtime_ns = NS_PER_S, .exposure_us = 100, .frame_id = 7};
         for (unsigned frame = 0; frame < count; frame++) {
             struct blocks b = {memory, frame % 3 ? sizeof memory : 700, 2, 0};
             struct jpeg_sink sink = {give_block, &b};
             struct jpeg_options options = {.quality = (uint8_t)(frame % 100 + 1), .exif = &exif};
-            int status = jpeg_encoder_begin(&own, &p.frame, &options, &sink);
+            int status = jpeg_encoder_begin(&own, &planes, &options, &sink);
             for (status = status ? status : 1; status == 1;)
                 status = jpeg_encoder_slice(&own);
             if (status != (frame % 3 ? 0 : -ENOBUFS))
@@ -475,7 +478,7 @@ int main(int argc, char **argv)
     int failed = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(variants); i++) {
         variant = variants[i];
-        if (variant->row && variant->is_supported())
+        if (variant->row != NULL && variant->is_supported())
             failed += cmocka_run_group_tests_name(variant->name, tests, start, NULL);
         else
             print_message("%s: not on this machine\n", variant->name);

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "app/jpeg/private.h"
-#include "app/jpeg/unpack.h"
 
 #define PAIRS_MAX 200u
 #define GUARD     32u
@@ -186,13 +185,13 @@ static void test_lines_ahead_are_of_planes_in_use(void **state)
     (void)state;
     static uint8_t picture[16 * 16], scratch[JPEG_SCRATCH_BYTES];
     static struct jpeg_input input;
-    struct hal_frame frame = {
-        .format = HAL_PIXEL_GREY,
+    const struct jpeg_picture grey = {
+        .format = JPEG_FORMAT_GREY,
         .width = 16,
         .height = 16,
         .plane = {{picture, 16, 16}, {picture, 8, 1}, {picture, 8, 1}},
     };
-    assert_int_equal(jpeg_input_init(&input, &frame, JPEG_CHROMA_420, scratch), 0);
+    assert_int_equal(jpeg_input_init(&input, &grey, JPEG_CHROMA_420, scratch), 0);
     jpeg_input_fill(&input, 0);
     assert_int_equal(input.ahead_count, 1);
     jpeg_input_fill(&input, 8); // none after the last

@@ -47,7 +47,8 @@ static const uint32_t *sizes_at(struct sizes *sizes, unsigned quality)
     if (!sizes->is_known[quality]) {
         struct jpeg_options options = {.quality = (uint8_t)quality};
         struct jpeg_sink sink = {.next_block = give_all};
-        assert_int_equal(jpeg_encoder_begin(&encoder, sizes->frame, &options, &sink), 0);
+        struct jpeg_picture picture = picture_planes(sizes->frame);
+        assert_int_equal(jpeg_encoder_begin(&encoder, &picture, &options, &sink), 0);
         for (unsigned i = 0; i < SLICES; i++) {
             assert_int_equal(jpeg_encoder_slice(&encoder), i + 1 < SLICES);
             sizes->after[quality][i] = jpeg_encoder_bytes(&encoder);
@@ -289,13 +290,13 @@ static void test_with_the_encoders_cap(void **state)
     unsigned complete = 0, failed = 0;
     for (unsigned index = 0; index < FRAMES; index += 3) {
         hard_sequence_draw(&sequence, index);
+        struct jpeg_picture picture = picture_planes(&sequence.picture.frame);
         unsigned quality = rate_begin(&rate, (index + 1) * FRAME_NS);
         while (quality) {
             struct jpeg_options options = {.quality = (uint8_t)quality,
                                            .bytes_max = rate_bytes_max(&rate)};
             struct jpeg_sink sink = {.next_block = give_all};
-            int status =
-                jpeg_encoder_begin(&encoder, &sequence.picture.frame, &options, &sink) ? -1 : 1;
+            int status = jpeg_encoder_begin(&encoder, &picture, &options, &sink) ? -1 : 1;
             unsigned lower = 0;
             while (status == 1 && !lower) {
                 status = jpeg_encoder_slice(&encoder);
