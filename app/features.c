@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "app/node_private.h"
+#include "hal/select/camera.h"
 
 #define VALUE_BYTES (CONFIG_STRING_BYTES + 1)
 

@@ -11,9 +11,9 @@
 #include "app/jpeg/jpeg.h"
 #include "app/node.h"
 #include "app/trigger/external_trigger.h"
-#include "hal/camera.h"
-#include "hal/gpio.h"
 #include "hal/os/log.h"
+#include "hal/select/camera.h"
+#include "hal/select/gpio.h"
 
 #define EXIT_USAGE  2
 #define CAMERAS_MAX 8
@@ -57,18 +57,17 @@ static int list_cameras(void)
 static int print_version(void)
 {
     const struct hal_camera_ops *ops;
+    const struct hal_gpio_ops *gpio;
+    const char *argument;
     printf("pinhole %s\n", PINHOLE_VERSION);
     for (unsigned i = 0; (ops = hal_camera_backend(i)) != NULL; i++)
         printf("camera %s: %s\n", ops->name, ops->version());
-#ifndef HAVE_LIBCAMERA
-    printf("camera libcamera: not in this build\n");
-#endif
-#ifdef HAVE_GPIOD
-    printf("gpio %s: %s\n", hal_gpio_gpiod.name, hal_gpio_gpiod.version());
-#else
-    printf("gpio gpiod: not in this build\n");
-#endif
-    printf("gpio %s: %s\n", hal_gpio_fake.name, hal_gpio_fake.version());
+    if (hal_camera_find("libcamera", &argument) == NULL)
+        printf("camera libcamera: not in this build\n");
+    for (unsigned i = 0; (gpio = hal_gpio_backend(i)) != NULL; i++)
+        printf("gpio %s: %s\n", gpio->name, gpio->version());
+    if (hal_gpio_choose(HAL_GPIO_GPIOD) == NULL)
+        printf("gpio gpiod: not in this build\n");
     printf("encoder: baseline JPEG, %s\n", jpeg_encoder_variant());
     return 0;
 }
@@ -82,7 +81,7 @@ static const struct hal_camera_ops *choose_automatically(const char **id)
     if (real == NULL) {
         log_warning("camera fake, because this build has no libcamera: the pictures are drawn, not "
                     "taken");
-        return &hal_camera_fake;
+        return hal_camera_find("fake", id);
     }
     int count = real->enumerate(found, CAMERAS_MAX);
     if (count > 0) {
@@ -99,7 +98,7 @@ static const struct hal_camera_ops *choose_automatically(const char **id)
         log_warning("camera fake, because libcamera (%s) finds no real one", real->version());
     log_warning("the pictures are drawn, not taken; --camera libcamera (camera = libcamera in the "
                 "settings) insists on a real camera and waits for it");
-    return &hal_camera_fake;
+    return hal_camera_find("fake", id);
 }
 
 static const struct hal_camera_ops *choose_camera(const struct config *config, const char **id)

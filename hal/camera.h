@@ -177,22 +177,4 @@ struct hal_camera_ops {
     const char *(*last_error)(void);
 };
 
-/** Whether any camera that this program can open may have a control of that name, whether or not
- * the one at hand has it, or is there. */
-bool hal_camera_knows_feature(const char *name);
-
-extern const struct hal_camera_ops hal_camera_fake;
-extern const struct hal_camera_ops hal_camera_replay;
-/** Only when HAVE_LIBCAMERA, and not in the program itself: hal/libcamera/load.h. */
-BASE_EXPORT extern const struct hal_camera_ops hal_camera_libcamera;
-
-/** The index-th backend of this build, best first: libcamera if built, then fake, replay; NULL past
- * the last. Loads libcamera's when it is the one. */
-const struct hal_camera_ops *hal_camera_backend(unsigned index);
-
-/** Splits "backend:argument" ("replay:/photos", "libcamera", "fake:faults.txt"). Returns the
- * backend and points *argument into `spec`, or NULL when no such backend was built. Loads
- * libcamera's when it is the one. */
-const struct hal_camera_ops *hal_camera_find(const char *spec, const char **argument);
-
 #endif

@@ -62,7 +62,4 @@ struct hal_gpio_ops {
     const char *(*last_error)(void);
 };
 
-extern const struct hal_gpio_ops hal_gpio_fake;
-extern const struct hal_gpio_ops hal_gpio_gpiod; /**< only when HAVE_GPIOD */
-
 #endif

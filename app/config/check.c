@@ -2,18 +2,13 @@
 // What no single key can tell: settings that contradict each other or the machine.
 #include "app/config/config.h"
 
+#include "hal/select/gpio.h"
 #include "net/server/store.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifdef HAVE_GPIOD
-#define HAS_GPIOD true
-#else
-#define HAS_GPIOD false
-#endif
 
 int config_roi(const struct config *config, double roi[4])
 {
@@ -205,7 +200,7 @@ int config_check(const struct config *config, struct config_error *error)
     if (result == 0)
         result = check_lines(config, error);
     if (result == 0)
-        result = config_check_gpio(config, HAS_GPIOD, error);
+        result = config_check_gpio(config, hal_gpio_choose(HAL_GPIO_GPIOD) != NULL, error);
     return result;
 }
 

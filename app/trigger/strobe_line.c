@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "app/trigger/trigger_line.h"
 #include "hal/os/clock.h"
 #include "hal/os/log.h"
+#include "hal/select/gpio.h"
 
 #define BATCH 16
 
@@ -98,7 +98,7 @@ static bool is_as_wished(const struct strobe_line *line, const struct config *co
 int strobe_line_configure(struct strobe_line *line, const struct config *config, struct loop *loop,
                           uint64_t readout_ns, uint64_t frame_period_ns, uint64_t now_ns)
 {
-    const struct hal_gpio_ops *gpio = trigger_line_gpio(config);
+    const struct hal_gpio_ops *gpio = hal_gpio_choose((enum hal_gpio_choice)config->gpio_backend);
     const struct strobe_config plan = {
         .on = config->strobe_line[0] != '\0' && config->trigger_mode == CONFIG_TRIGGER_ON,
         .reference = (enum strobe_reference)config->strobe_reference,

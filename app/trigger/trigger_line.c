@@ -7,23 +7,13 @@
 #include <sys/epoll.h>
 
 #include "hal/os/log.h"
+#include "hal/select/gpio.h"
 
 #define STORM_NS NS_PER_MS // edges closer together than this are taken together
 #define RETRY_NS (5 * NS_PER_S)
 #define BATCH    64
 #define EDGES_MAX                                                                                  \
     2048 // per call: twice the kernel's longest queue, so a storm cannot hold the loop
-
-const struct hal_gpio_ops *trigger_line_gpio(const struct config *config)
-{
-    if (config->gpio_backend == CONFIG_GPIO_FAKE)
-        return &hal_gpio_fake;
-#ifdef HAVE_GPIOD
-    return &hal_gpio_gpiod;
-#else
-    return NULL;
-#endif
-}
 
 static void drop_line(struct trigger_line *line)
 {
@@ -137,7 +127,7 @@ int trigger_line_configure(struct trigger_line *line, const struct config *confi
         trigger_line_close(line);
         return 0;
     }
-    const struct hal_gpio_ops *gpio = trigger_line_gpio(config);
+    const struct hal_gpio_ops *gpio = hal_gpio_choose((enum hal_gpio_choice)config->gpio_backend);
     if (gpio == NULL || config->trigger_line[0] == '\0') {
         log_error("%s", gpio == NULL ? "this build has no libgpiod, so there are no real GPIO lines"
                                      : "the trigger source is Line, but trigger.line is not set");

@@ -27,10 +27,6 @@ struct trigger_line {
     uint64_t kernel_lost; /**< as last logged */
 };
 
-/** The GPIO backend that the configuration asks for, or NULL when this build has none such: the
- * fake lines are nobody's substitute. */
-const struct hal_gpio_ops *trigger_line_gpio(const struct config *config);
-
 /** Opens the line when trigger.mode is On, trigger.source is Line and trigger.line is set;
  * otherwise closes it. Called again after each change of the trigger settings; a line whose own
  * settings are the same stays open and loses no edge. 0; -ENOTSUP when the build has no such

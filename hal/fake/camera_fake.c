@@ -10,7 +10,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "hal/camera.h"
 #include "hal/fake/pace.h"
 #include "hal/fake/scene.h"
 #include "hal/fake/script.h"

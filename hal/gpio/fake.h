@@ -7,6 +7,8 @@
 
 #include "hal/gpio.h"
 
+extern const struct hal_gpio_ops hal_gpio_fake; /**< the backend "fake" */
+
 #define GPIO_FAKE_LINES     28
 #define GPIO_FAKE_EDGES_MAX 64 /**< that wait unread; the kernel's default is 16 per line */
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// What GPIO backends have in common: how a line may be called, and what is said when it cannot be
-// had.
+// What GPIO backends share: the names of lines and the sentences about failures.
 #ifndef PINHOLE_HAL_GPIO_LINE_H
 #define PINHOLE_HAL_GPIO_LINE_H
 
 #include "hal/gpio.h"
+
+/** The backend "gpiod", by libgpiod 1 or 2. Only when HAVE_GPIOD. */
+extern const struct hal_gpio_ops hal_gpio_gpiod;
 
 /** A backend's last failure, for its last_error(). */
 struct gpio_failure {

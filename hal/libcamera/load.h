@@ -11,6 +11,10 @@
 extern "C" {
 #endif
 
+/** The backend itself, as the plug-in exports it. Only when HAVE_LIBCAMERA; a program that links it
+ * needs no loading. */
+BASE_EXPORT extern const struct hal_camera_ops hal_camera_libcamera;
+
 /** The libcamera backend, loaded by the first call from the program's own folder (a build) or from
  * ../lib/pinhole/ beside that (an installation), and never unloaded. When it cannot be loaded, a
  * backend whose every call fails with -ENOENT and says why in last_error(). Not NULL. Call before

@@ -2,12 +2,13 @@
 // A camera that shows the JPEG photographs of a folder, one after the other, endlessly. Everything
 // is decoded at configure(); a frame costs no pixel work: larger photographs are panned through by
 // moving the plane pointers.
+#include "hal/replay/camera_replay.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "hal/camera.h"
 #include "hal/fake/pace.h"
 #include "hal/os/clock.h"
 #include "hal/os/log.h"

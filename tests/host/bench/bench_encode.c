@@ -20,6 +20,7 @@
 
 #include "hal/camera.h"
 #include "hal/os/clock.h"
+#include "hal/replay/camera_replay.h"
 #include "tests/host/support/plain_readers.h"
 
 #define OUTPUT_BYTES (8u << 20)

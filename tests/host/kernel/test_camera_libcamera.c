@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "hal/libcamera/load.h"
 #include "hal/os/clock.h"
 
 #ifndef HAVE_LIBCAMERA

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "hal/gpio/line.h"
 #include "tests/host/support/gpio_contract.h"
 #include "tests/host/support/gpio_sim.h"
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "hal/libcamera/load.h"
 #include "tests/host/support/camera_contract.h"
 #include "tests/host/support/jpeg_file.h"
 #include "tests/host/support/usb_bench.h"

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "hal/libcamera/load.h"
 #include "tests/host/support/usb_bench.h"
 
 #ifndef HAVE_LIBCAMERA

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "app/node_private.h"
+#include "hal/fake/camera_fake.h"
 #include "tests/host/support/virtual_clock.h"
 
 static struct node node;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "hal/libcamera/claim.h"
+#include "hal/libcamera/load.h"
 #include "tests/host/support/libcamera_faults.h"
 
 const struct hal_camera_ops *const bed_ops = &hal_camera_libcamera;

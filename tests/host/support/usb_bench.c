@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "hal/libcamera/load.h"
 #include "hal/os/clock.h"
 
 #define PATIENCE_MS 60000

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hal/replay/camera_replay.h"
 #include "tests/host/support/jpeg_file.h"
 #include "tests/host/support/picture.h"
 

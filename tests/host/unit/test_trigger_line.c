@@ -11,6 +11,7 @@
 #include "app/trigger/strobe_line.h"
 #include "app/trigger/trigger_line.h"
 #include "hal/gpio/fake.h"
+#include "hal/select/gpio.h"
 #include "tests/host/support/virtual_clock.h"
 
 static struct loop loop;
@@ -154,11 +155,9 @@ static void a_storm_is_taken_once_a_millisecond(void **state)
 static void no_line_is_ever_faked_unasked(void **state)
 {
     (void)state;
-    assert_ptr_equal(trigger_line_gpio(&config), &hal_gpio_fake);
-    config.gpio_backend = CONFIG_GPIO_AUTO;
-    assert_ptr_not_equal(trigger_line_gpio(&config), &hal_gpio_fake);
-    config.gpio_backend = CONFIG_GPIO_GPIOD;
-    assert_ptr_not_equal(trigger_line_gpio(&config), &hal_gpio_fake);
+    assert_ptr_equal(hal_gpio_choose((enum hal_gpio_choice)CONFIG_GPIO_FAKE), &hal_gpio_fake);
+    assert_ptr_not_equal(hal_gpio_choose((enum hal_gpio_choice)CONFIG_GPIO_AUTO), &hal_gpio_fake);
+    assert_ptr_not_equal(hal_gpio_choose((enum hal_gpio_choice)CONFIG_GPIO_GPIOD), &hal_gpio_fake);
 }
 
 static void a_missing_name_is_an_error(void **state)

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-#include "hal/camera.h"
+#include "hal/select/camera.h"
 
-#include <errno.h>
 #include <string.h>
 
+#include "hal/fake/camera_fake.h"
 #include "hal/libcamera/features.h"
 #include "hal/libcamera/load.h"
+#include "hal/replay/camera_replay.h"
 
 static const struct {
     const char *name;
-    const struct hal_camera_ops *ops; // NULL: loaded when it is asked for
+    const struct hal_camera_ops *ops; // NULL: loaded on demand
 } backends[] = {
 #ifdef HAVE_LIBCAMERA
     {"libcamera", NULL},
@@ -17,45 +18,6 @@ static const struct {
     {"fake", &hal_camera_fake},
     {"replay", &hal_camera_replay},
 };
-
-static const char *const format_names[HAL_PIXEL_FORMATS] = {
-    [HAL_PIXEL_ANY] = "any",   [HAL_PIXEL_YUV420] = "YUV420", [HAL_PIXEL_NV12] = "NV12",
-    [HAL_PIXEL_YUYV] = "YUYV", [HAL_PIXEL_GREY] = "GREY",     [HAL_PIXEL_MJPEG] = "MJPEG",
-};
-
-const char *hal_pixel_format_name(enum hal_pixel_format format)
-{
-    return (unsigned)format < HAL_PIXEL_FORMATS ? format_names[format] : "?";
-}
-
-int hal_pixel_format_parse(const char *name)
-{
-    for (int i = 0; i < HAL_PIXEL_FORMATS; i++)
-        if (strcmp(name, format_names[i]) == 0)
-            return i;
-    return -EINVAL;
-}
-
-unsigned hal_pixel_format_planes(enum hal_pixel_format format)
-{
-    switch (format) {
-    case HAL_PIXEL_YUV420: return 3;
-    case HAL_PIXEL_NV12: return 2;
-    case HAL_PIXEL_YUYV:
-    case HAL_PIXEL_GREY: return 1;
-    default: return 0;
-    }
-}
-
-struct hal_plane hal_pixel_format_plane(enum hal_pixel_format format, uint32_t width,
-                                        uint32_t height, unsigned plane)
-{
-    if (plane > 0)
-        return (struct hal_plane){.stride = format == HAL_PIXEL_YUV420 ? width / 2 : width,
-                                  .rows = height / 2};
-    return (struct hal_plane){.stride = format == HAL_PIXEL_YUYV ? 2 * width : width,
-                              .rows = height};
-}
 
 static bool has_feature(const struct hal_camera_ops *camera, const char *name)
 {
@@ -71,7 +33,7 @@ bool hal_camera_knows_feature(const char *name)
     for (unsigned i = 0; i < libcamera_row_count; i++)
         if (strcmp(libcamera_rows[i].name, name) == 0)
             return true;
-    // Each of their cameras has the same controls, so these two list them when none is open, too.
+    // All cameras of these two have the same controls, and list them also while closed.
     return has_feature(&hal_camera_fake, name) || has_feature(&hal_camera_replay, name);
 }
 
