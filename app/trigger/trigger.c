@@ -34,7 +34,7 @@ static bool config_is_valid(const struct trigger_config *c)
 static void fail_pending(struct trigger *t)
 {
     struct trigger_entry *entry;
-    while ((entry = trigger_ring_pending(t)))
+    while ((entry = trigger_ring_pending(t)) != NULL)
         trigger_ring_resolve(t, entry, WIRE_OUTCOME_FAILED);
     trigger_ring_end_burst(t);
     trigger_ring_compact(t);

@@ -8,15 +8,15 @@
 static struct trigger_entry *match_first_after(struct trigger *t, const struct trigger_frame *frame)
 {
     struct trigger_entry *entry = trigger_ring_pending(t);
-    return entry && entry->target_ns <= frame->start_ns ? entry : NULL;
+    return entry != NULL && entry->target_ns <= frame->start_ns ? entry : NULL;
 }
 
 static struct trigger_entry *match_contains(struct trigger *t, const struct trigger_frame *frame)
 {
     struct trigger_entry *entry;
-    while ((entry = trigger_ring_pending(t)) && entry->target_ns < frame->start_ns)
+    while ((entry = trigger_ring_pending(t)) != NULL && entry->target_ns < frame->start_ns)
         trigger_ring_resolve(t, entry, WIRE_OUTCOME_MISSED);
-    return entry && entry->target_ns <= frame->end_ns + t->config.readout_ns ? entry : NULL;
+    return entry != NULL && entry->target_ns <= frame->end_ns + t->config.readout_ns ? entry : NULL;
 }
 
 static int64_t median(const int64_t *samples, unsigned count)
@@ -61,11 +61,11 @@ static struct trigger_entry *match_learning(struct trigger *t, const struct trig
         struct trigger_entry *entry = trigger_ring_at(t, i);
         if (entry->state != TRIGGER_PENDING || entry->target_ns > frame->end_ns)
             continue;
-        if (newest)
+        if (newest != NULL)
             trigger_ring_resolve(t, newest, WIRE_OUTCOME_MISSED);
         newest = entry;
     }
-    if (newest)
+    if (newest != NULL)
         learn_offset(t, (int64_t)(frame->start_ns - newest->target_ns));
     return newest;
 }
@@ -74,7 +74,7 @@ static struct trigger_entry *match_known(struct trigger *t, const struct trigger
 {
     int64_t window_ns = (int64_t)t->config.window_ns;
     struct trigger_entry *entry;
-    while ((entry = trigger_ring_pending(t))) {
+    while ((entry = trigger_ring_pending(t)) != NULL) {
         int64_t off = (int64_t)(frame->start_ns - entry->target_ns) - t->offset_ns;
         if (off < -window_ns)
             break;
@@ -96,7 +96,7 @@ static struct trigger_entry *match_external(struct trigger *t, const struct trig
 {
     struct trigger_entry *entry =
         t->offset_known ? match_known(t, frame) : match_learning(t, frame);
-    if (!entry)
+    if (entry == NULL)
         t->counters.frames_unpaired++;
     return entry;
 }
@@ -146,7 +146,7 @@ static void overrun_up_to(struct trigger *t, uint64_t reach_ns)
 {
     t->answered_ns = base_max_u64(t->answered_ns, reach_ns);
     struct trigger_entry *entry;
-    while ((entry = trigger_ring_pending(t)) && entry->target_ns <= reach_ns)
+    while ((entry = trigger_ring_pending(t)) != NULL && entry->target_ns <= reach_ns)
         trigger_ring_resolve(t, entry, WIRE_OUTCOME_OVERRUN);
 }
 
@@ -170,9 +170,9 @@ void trigger_frame(struct trigger *t, const struct trigger_frame *frame, uint64_
     }
     t->last_end_ns = frame->end_ns;
     struct trigger_entry *entry = find_bursting(t);
-    if (!entry)
+    if (entry == NULL)
         entry = match(t, frame);
-    if (entry) {
+    if (entry != NULL) {
         give(t, entry, frame, now_ns, out);
         if (t->config.rule != TRIGGER_EXTERNAL)
             overrun_up_to(t, t->config.rule == TRIGGER_CONTAINS
@@ -198,7 +198,7 @@ static struct trigger_entry *find_open(struct trigger *t, uint64_t trigger_id)
 void trigger_frame_done(struct trigger *t, uint64_t trigger_id)
 {
     struct trigger_entry *entry = find_open(t, trigger_id);
-    if (!entry)
+    if (entry == NULL)
         return;
     entry->frames_open--;
     entry->frames_done++;
@@ -208,7 +208,7 @@ void trigger_frame_done(struct trigger *t, uint64_t trigger_id)
 void trigger_frame_failed(struct trigger *t, uint64_t trigger_id, uint32_t sensor_sequence)
 {
     struct trigger_entry *entry = find_open(t, trigger_id);
-    if (!entry)
+    if (entry == NULL)
         return;
     entry->frames_open--;
     entry->failed_sequence = sensor_sequence;

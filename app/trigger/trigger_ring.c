@@ -25,7 +25,7 @@ void trigger_ring_compact(struct trigger *t)
     for (unsigned i = 0; i < t->used; i++) {
         const struct trigger_entry *entry = trigger_ring_at(t, i);
         struct trigger_entry *last = kept ? trigger_ring_at(t, kept - 1) : NULL;
-        if (last && same_run(last, entry)) {
+        if (last != NULL && same_run(last, entry)) {
             last->last_id = entry->last_id;
         } else {
             *trigger_ring_at(t, kept) = *entry;
@@ -68,8 +68,8 @@ uint64_t trigger_ring_add(struct trigger *t, enum wire_trigger_source source, ui
     uint64_t target_ns = base_max_u64(edge_ns + t->config.delay_ns, t->target_ns);
     enum wire_outcome outcome = outcome_at_once(t, target_ns);
     struct trigger_entry *tail = t->used ? trigger_ring_at(t, t->used - 1) : NULL;
-    bool joins = outcome && tail && tail->state == TRIGGER_RESOLVED && tail->outcome == outcome &&
-                 tail->source == source;
+    bool joins = outcome && tail != NULL && tail->state == TRIGGER_RESOLVED &&
+                 tail->outcome == outcome && tail->source == source;
     if (!joins && t->used == TRIGGER_RING)
         return 0;
 
@@ -117,7 +117,8 @@ void trigger_ring_end_burst(struct trigger *t)
 void trigger_ring_expire(struct trigger *t, uint64_t now_ns)
 {
     struct trigger_entry *entry;
-    while ((entry = trigger_ring_pending(t)) && entry->target_ns + t->config.deadline_ns <= now_ns)
+    while ((entry = trigger_ring_pending(t)) != NULL &&
+           entry->target_ns + t->config.deadline_ns <= now_ns)
         trigger_ring_resolve(t, entry, WIRE_OUTCOME_MISSED);
     if (t->bursting_id && t->burst_deadline_ns <= now_ns)
         trigger_ring_end_burst(t);

@@ -202,7 +202,7 @@ int fake_script_parse(struct fake_script *script, const char *name, const char *
         return refuse(&line, "the script is longer than %d bytes", FAKE_SCRIPT_BYTES_MAX);
     for (size_t at = 0; at < bytes; line.number++) {
         const char *end = memchr(text + at, '\n', bytes - at);
-        size_t length = end ? (size_t)(end - text) - at : bytes - at;
+        size_t length = end != NULL ? (size_t)(end - text) - at : bytes - at;
         int result = split(&line, text + at, length);
         if (result == 0 && line.words > 0) {
             bool timed = strcmp(line.word[0], "at") == 0 || strcmp(line.word[0], "every") == 0;

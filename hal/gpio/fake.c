@@ -124,7 +124,7 @@ static int fake_open_output(const struct hal_gpio_output *wish)
 static int fake_fd(int handle)
 {
     struct line *line = of_handle(handle, INPUT);
-    return line ? line->fd : -1;
+    return line != NULL ? line->fd : -1;
 }
 
 static int fake_read_edges(int handle, struct hal_gpio_edge *out, int max)

@@ -129,7 +129,7 @@ static int wait_events(struct loop *loop, struct epoll_event *events, bool busy)
     // Linux before 5.11, and valgrind: whole milliseconds, rounded up so that no turn comes early.
     loop->is_coarse = true;
     int wait_ms = -1;
-    if (wait)
+    if (wait != NULL)
         wait_ms = (int)base_min_u64((uint64_t)timeout.tv_sec * 1000 +
                                         ((uint64_t)timeout.tv_nsec + NS_PER_MS - 1) / NS_PER_MS,
                                     INT_MAX);

@@ -151,8 +151,8 @@ static void read_picture(struct canvas *canvas)
     // Replicated chroma averages back to exactly what the file stores.
     d->do_fancy_upsampling = FALSE;
     jpeg_start_decompress(d);
-    uint32_t left = canvas ? (canvas->width - width) / 2 & ~1u : 0;
-    uint32_t top = canvas ? (canvas->height - height) / 2 & ~1u : 0;
+    uint32_t left = canvas != NULL ? (canvas->width - width) / 2 & ~1u : 0;
+    uint32_t top = canvas != NULL ? (canvas->height - height) / 2 & ~1u : 0;
     for (uint32_t y = 0; y < height; y += 2) {
         read_row(decoder.row[0]);
         read_row(decoder.row[1]);

@@ -43,7 +43,7 @@ static void read_file(const char *path, char *text, size_t size)
 static uint64_t number_after(const char *text, const char *name)
 {
     const char *at = strstr(text, name);
-    return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+    return at != NULL ? strtoull(at + strlen(name), NULL, 10) : 0;
 }
 
 static struct view look(uint64_t frame_id)
@@ -57,7 +57,7 @@ static struct view look(uint64_t frame_id)
     read_file(path, text, sizeof text);
     view.switches = number_after(text, "\nvoluntary_ctxt_switches:\t") +
                     number_after(text, "nonvoluntary_ctxt_switches:\t");
-    if (heap_file) {
+    if (heap_file != NULL) {
         int fd = open(heap_file, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || read(fd, &view.heap_calls, 8) != 8)
             abort();

@@ -144,10 +144,10 @@ static encode_fn *prepare(const char *name, const char *argument)
         return bare_encode;
     }
 #ifdef HAVE_TURBOJPEG
-    if (!strcmp(name, "turbo") && (turbo = tjInitCompress()))
+    if (!strcmp(name, "turbo") && (turbo = tjInitCompress()) != NULL)
         return turbo_encode;
 #endif
-    if (!strcmp(name, "raw") && (raw_file = fopen(argument, "wb")))
+    if (!strcmp(name, "raw") && (raw_file = fopen(argument, "wb")) != NULL)
         return raw_write;
     return NULL;
 }
@@ -188,13 +188,13 @@ static void batch(const struct hal_camera_ops *camera, encode_fn *encode, unsign
 static double frames_each(void)
 {
     const char *each = getenv("BENCH_EACH");
-    return each ? atof(each) : 0;
+    return each != NULL ? atof(each) : 0;
 }
 
 static int show_each(const struct hal_camera_ops *camera, double frames)
 {
     const struct hal_feature *feature;
-    for (unsigned i = 0; frames > 0 && (feature = camera->feature(i)); i++)
+    for (unsigned i = 0; frames > 0 && (feature = camera->feature(i)) != NULL; i++)
         if (!strcmp(feature->name, "ReplayFrames"))
             return camera->feature_set(i, frames);
     return frames > 0 ? -ENOENT : 0;
@@ -231,14 +231,14 @@ int main(int argc, char **argv)
     quality = atoi(settings[5]);
     is_grey = !strcmp(settings[1], "GREY");
     encode_fn *encode = prepare(argv[1], argv[2]);
-    if (!encode)
+    if (encode == NULL)
         return 77; // not built in
     if (open_camera(&hal_camera_replay, settings))
         return 1;
     unsigned count;
     while (scanf("%u", &count) == 1 && count)
         batch(&hal_camera_replay, encode, count);
-    if (raw_file && fclose(raw_file))
+    if (raw_file != NULL && fclose(raw_file))
         return 1;
     hal_camera_replay.close();
     return 0;

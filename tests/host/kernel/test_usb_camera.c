@@ -30,7 +30,7 @@ static void is_listed_with_its_sizes(void **state)
     char line[256], text[2048] = "", expected[256];
     const char *build = getenv("BUILD");
     snprintf(line, sizeof line, "%s/pinhole --list-cameras 2>/dev/null",
-             build ? build : "build/release");
+             build != NULL ? build : "build/release");
     FILE *output = popen(line, "r");
     assert_non_null(output);
     text[fread(text, 1, sizeof text - 1, output)] = 0;

@@ -65,7 +65,7 @@ static void lines_are_found_by_name_and_by_label(void **state)
     (void)state;
     bench->gpio->close(open_input(bench->lines[0], HAL_GPIO_BOTH));
     bench->gpio->close(open_input(bench->by_label, HAL_GPIO_BOTH));
-    for (size_t i = 0; i < ARRAY_SIZE(bench->absent) && bench->absent[i]; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(bench->absent) && bench->absent[i] != NULL; i++) {
         const struct hal_gpio_input input = {.line = bench->absent[i], .edges = HAL_GPIO_RISING};
         const struct hal_gpio_output output = {.line = bench->absent[i]};
         expect_rejection(bench->gpio->open_input(&input), -ENOENT);

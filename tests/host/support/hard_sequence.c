@@ -29,7 +29,7 @@ void hard_sequence_open(struct hard_sequence *s, uint32_t width, uint32_t height
     picture_alloc(&s->picture, HAL_PIXEL_YUV420, width, height, 0);
     s->photographs = photo_list(paths, ARRAY_SIZE(paths));
     for (unsigned i = 0; i < s->photographs; i++)
-        if ((s->canvas[s->canvases] = photo_load(paths[i])))
+        if ((s->canvas[s->canvases] = photo_load(paths[i])) != NULL)
             s->canvases++;
     while (s->canvases < ARRAY_SIZE(s->canvas)) {
         s->canvas[s->canvases] = photo_draw(PICTURE_LANDSCAPE, s->canvases, 768, 512);

@@ -17,7 +17,7 @@ struct photo {
 static uint8_t *must_alloc(size_t bytes)
 {
     uint8_t *memory = malloc(bytes);
-    if (!memory)
+    if (memory == NULL)
         abort();
     return memory;
 }
@@ -212,11 +212,11 @@ struct photo *photo_load(const char *path)
 {
     FILE *file = fopen(path, "rb");
     struct photo *photo = calloc(1, sizeof(*photo));
-    if (!file || !photo || decode(file, photo)) {
+    if (file == NULL || photo == NULL || decode(file, photo)) {
         photo_free(photo);
         photo = NULL;
     }
-    if (file)
+    if (file != NULL)
         fclose(file);
     return photo;
 }
@@ -224,7 +224,7 @@ struct photo *photo_load(const char *path)
 struct photo *photo_draw(enum picture_scene scene, uint32_t seed, uint32_t width, uint32_t height)
 {
     struct photo *photo = calloc(1, sizeof(*photo));
-    if (!photo)
+    if (photo == NULL)
         abort();
     *photo = (struct photo){width, height, must_alloc((size_t)width * height * 3)};
     for (uint32_t y = 0; y < height; y++)
@@ -237,7 +237,7 @@ struct photo *photo_draw(enum picture_scene scene, uint32_t seed, uint32_t width
 
 void photo_free(struct photo *photo)
 {
-    if (photo)
+    if (photo != NULL)
         free(photo->yuv);
     free(photo);
 }
@@ -261,16 +261,16 @@ static int by_name(const void *a, const void *b)
 unsigned photo_list(char (*paths)[512], unsigned max)
 {
     const char *folder = getenv("PINHOLE_PHOTOS");
-    if (!folder)
+    if (folder == NULL)
         folder = "../shared/data/kodak";
     DIR *dir = opendir(folder);
     unsigned count = 0;
-    for (struct dirent *entry; dir && count < max && (entry = readdir(dir));) {
+    for (struct dirent *entry; dir != NULL && count < max && (entry = readdir(dir)) != NULL;) {
         const char *dot = strrchr(entry->d_name, '.');
-        if (dot && !strcmp(dot, ".jpg"))
+        if (dot != NULL && !strcmp(dot, ".jpg"))
             snprintf(paths[count++], 512, "%s/%s", folder, entry->d_name);
     }
-    if (dir)
+    if (dir != NULL)
         closedir(dir);
     qsort(paths, count, sizeof(*paths), by_name);
     return count;

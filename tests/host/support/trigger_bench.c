@@ -52,7 +52,7 @@ void trigger_bench_start(struct trigger_bench *bench, const char *config, const 
     assert_non_null(mkdtemp(bench->folder));
     char program[128], text[2048], path[128];
     const char *build = getenv("BUILD");
-    snprintf(program, sizeof program, "%s/pinhole", build ? build : "build/release");
+    snprintf(program, sizeof program, "%s/pinhole", build != NULL ? build : "build/release");
     snprintf(path, sizeof path, "%s/config", bench->folder);
     snprintf(text, sizeof text, "%s\n[server]\nlisten = " ADDRESS "\nsocket =\n", config);
     write_file(bench, "config", text);

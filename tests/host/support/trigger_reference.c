@@ -57,7 +57,7 @@ static struct reference_trigger *bursting(struct reference *r)
 static void stop_burst(struct reference *r)
 {
     struct reference_trigger *x = bursting(r);
-    if (x) {
+    if (x != NULL) {
         x->wants_more = false;
         conclude(x);
     }
@@ -68,7 +68,7 @@ static void give_up_late_ones(struct reference *r, uint64_t now)
     for (uint64_t i = 0; i < r->count; i++)
         if (waits(&r->trigger[i]) && r->trigger[i].target + r->config.deadline_ns <= now)
             r->trigger[i].outcome = WIRE_OUTCOME_MISSED;
-    if (bursting(r) && r->burst_deadline <= now)
+    if (bursting(r) != NULL && r->burst_deadline <= now)
         stop_burst(r);
 }
 
@@ -258,10 +258,10 @@ static struct reference_trigger *pair_learning(struct reference *r, const struct
     for (uint64_t i = 0; i < r->count; i++)
         if (waits(&r->trigger[i]) && r->trigger[i].target <= f->end_ns)
             newest = &r->trigger[i];
-    for (struct reference_trigger *x = r->trigger; newest && x < newest; x++)
+    for (struct reference_trigger *x = r->trigger; newest != NULL && x < newest; x++)
         if (waits(x))
             x->outcome = WIRE_OUTCOME_MISSED;
-    if (newest)
+    if (newest != NULL)
         take_sample(r, (int64_t)f->start_ns - (int64_t)newest->target);
     return newest;
 }
@@ -296,16 +296,18 @@ static struct reference_trigger *choose(struct reference *r, const struct trigge
 {
     struct reference_trigger *x = NULL;
     switch (r->config.rule) {
-    case TRIGGER_FIRST_AFTER: x = first_waiting(r); return x && f->start_ns >= x->target ? x : NULL;
+    case TRIGGER_FIRST_AFTER:
+        x = first_waiting(r);
+        return x != NULL && f->start_ns >= x->target ? x : NULL;
     case TRIGGER_CONTAINS:
         for (uint64_t i = 0; i < r->count; i++)
             if (waits(&r->trigger[i]) && r->trigger[i].target < f->start_ns)
                 r->trigger[i].outcome = WIRE_OUTCOME_MISSED;
         x = first_waiting(r);
-        return x && x->target <= f->end_ns + r->config.readout_ns ? x : NULL;
+        return x != NULL && x->target <= f->end_ns + r->config.readout_ns ? x : NULL;
     case TRIGGER_EXTERNAL:
         x = r->knows_offset ? pair_known(r, f) : pair_learning(r, f);
-        if (!x)
+        if (x == NULL)
             r->counters.frames_unpaired++;
         return x;
     }
@@ -330,7 +332,7 @@ struct trigger_decision reference_frame(struct reference *r, const struct trigge
     bool first = x == NULL;
     if (first)
         x = choose(r, f);
-    if (!x) {
+    if (x == NULL) {
         if (r->config.pretrigger > 0) {
             decision.verdict = TRIGGER_HOLD;
             if (r->held < r->config.pretrigger)
