@@ -13,7 +13,7 @@
 #define CAMERAS_MAX     8
 #define STALL_MIN_NS    NS_PER_S
 #define STALL_PERIODS   5
-#define MATCH_PERIODS   4 // a frame is delivered about two periods after its exposure began
+#define MATCH_PERIODS   4 /**< a frame is delivered about two periods after its exposure began */
 #define MATCH_MARGIN_NS (200 * NS_PER_MS)
 
 static uint64_t frame_period_ns(const struct node *node)

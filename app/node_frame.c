@@ -6,7 +6,9 @@
 
 #include "app/node_private.h"
 
-#define SENSOR_KEEPS 2u // with fewer buffers queued at the sensor, its next frame is an old one
+#define SENSOR_KEEPS                                                                               \
+    2u /**< with fewer buffers queued at the sensor, its next frame is an old                      \
+            one */
 
 static void give_back(struct node *node, const struct hal_frame *frame)
 {

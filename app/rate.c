@@ -9,37 +9,43 @@
 #include <math.h>
 #include <string.h>
 
-#define HEADER_BYTES 623.0 // SOI to SOS of a three-component baseline JPEG with standard tables
+#define HEADER_BYTES                                                                               \
+    623.0 /**< SOI to SOS of a three-component baseline JPEG with standard                         \
+               tables */
 
-#define GAMMA_START  0.645
-#define GAMMA_MIN    0.5
-#define GAMMA_MAX    1.0
-#define GAMMA_DOUBT  0.08 // size is assumed to rise this much faster, and fall this much slower
+#define GAMMA_START 0.645
+#define GAMMA_MIN   0.5
+#define GAMMA_MAX   1.0
+#define GAMMA_DOUBT                                                                                \
+    0.08 /**< size is assumed to rise this much faster, and fall this much                         \
+              slower */
 #define GAMMA_LEARN  0.15
-#define MARGIN       0.012 // kept from the cap even in a still scene (log)
-#define HOLD_MARGIN  0.004 // as close as a quality once chosen may come
+#define MARGIN       0.012 /**< kept from the cap even in a still scene (log) */
+#define HOLD_MARGIN  0.004 /**< as close as a quality once chosen may come */
 #define HOLD_SPREAD  0.6
 #define SPREAD_MAX   0.06
 #define SPREAD_DECAY 0.94
 #define TREND_LEARN  0.15
-#define CLIMB_MAX    1.5 // of fineness in one frame: bytes times 2.6
+#define CLIMB_MAX    1.5 /**< of fineness in one frame: bytes times 2.6 */
 #define ERROR_DECAY  0.6
 #define ERROR_MAX    1.0
-#define LAG_ERROR    0.02 // scenes that predict worse than this are searched for a period
+#define LAG_ERROR    0.02 /**< scenes that predict worse than this are searched for a period */
 
-#define RATE_FIX_S          0.4 // debt is paid back over this time
-#define RATE_DEBT_MAX       3.0 // in frames
-#define RATE_CREDIT_MAX     1.0
-#define RATE_FRAME_MAX      2.5 // a frame on its way to more than this many shares is started over
+#define RATE_FIX_S      0.4 /**< debt is paid back over this time */
+#define RATE_DEBT_MAX   3.0 /**< in frames */
+#define RATE_CREDIT_MAX 1.0
+#define RATE_FRAME_MAX                                                                             \
+    2.5 /**< a frame on its way to more than this many shares is started                           \
+             over */
 #define RATE_INTERVAL_MAX_S 5.0
 
-#define WATCH_FROM    0.1  // of the rows: earlier estimates are guesses
-#define WATCH_SLACK   0.45 // doubt in the estimate at the top of the picture; 0 at its bottom
-#define RESTART_ROOM  0.05 // kept from the limit by a restarted frame (log)
-#define RESTART_DOUBT 0.20 // and this much more when the estimate was made at the top
-#define FAILED_LEAST  1.02 // of the limit: what failed would have had at least this size
-#define FAILED_BETTER 0.6  // below this share of the limit the failed attempt is remembered
-#define SAME_SCENE    0.15 // a frame this near to its prediction (log) is no cut
+#define WATCH_FROM    0.1  /**< of the rows: earlier estimates are guesses */
+#define WATCH_SLACK   0.45 /**< doubt in the estimate at the top of the picture; 0 at its bottom */
+#define RESTART_ROOM  0.05 /**< kept from the limit by a restarted frame (log) */
+#define RESTART_DOUBT 0.20 /**< and this much more when the estimate was made at the top */
+#define FAILED_LEAST  1.02 /**< of the limit: what failed would have had at least this size */
+#define FAILED_BETTER 0.6  /**< below this share of the limit the failed attempt is remembered */
+#define SAME_SCENE    0.15 /**< a frame this near to its prediction (log) is no cut */
 #define OVERFLOW_ROWS 8u
 
 static double scale_of(unsigned quality)
@@ -52,7 +58,7 @@ static double fineness_of(unsigned quality)
     return log(103.0) - log(scale_of(quality) + 3.0);
 }
 
-// The quality of that fineness, not rounded.
+/** The quality of that fineness, not rounded. */
 static double quality_of(double fineness)
 {
     double scale = 103.0 * exp(-fineness) - 3.0;
@@ -103,14 +109,14 @@ void rate_reset_scene(struct rate *r)
 
 // ---- the bit rate ----
 
-// Bytes per second to aim at; 0 for no aim.
+/** Bytes per second to aim at; 0 for no aim. */
 static double byte_rate(const struct rate *r)
 {
     return (double)r->config.bits_per_second / 8.0;
 }
 
-// What time brought is taken off the debt. Credit beyond a frame or so is forgotten: a dark night
-// must not be followed by a flood. So is debt that the quality's floor made.
+/** What time brought is taken off the debt. Credit beyond a frame or so is forgotten: a dark night
+ * must not be followed by a flood. So is debt that the quality's floor made. */
 static void account_time(struct rate *r, uint64_t now_ns)
 {
     double elapsed = r->last_ns && now_ns > r->last_ns ? (double)(now_ns - r->last_ns) / 1e9 : 0;
@@ -124,8 +130,8 @@ static void account_time(struct rate *r, uint64_t now_ns)
     r->debt_bytes = fmin(r->debt_bytes, RATE_DEBT_MAX * share);
 }
 
-// The size that the next frame should have; 0 for no aim. Called after account_time(): the debt
-// then holds this frame's share already as credit.
+/** The size that the next frame should have; 0 for no aim. Called after account_time(): the debt
+ * then holds this frame's share already as credit. */
 static double rate_target(const struct rate *r)
 {
     double share = byte_rate(r) * r->interval_s;
@@ -137,8 +143,8 @@ static double rate_target(const struct rate *r)
 
 // ---- prediction ----
 
-// The sample whose lag has predicted best: the previous frame, unless the scene repeats with a
-// period (lamps that flicker against the frame rate).
+/** The sample whose lag has predicted best: the previous frame, unless the scene repeats with a
+ * period (lamps that flicker against the frame rate). */
 static unsigned best_lag(const struct rate *r)
 {
     unsigned best = 0;
@@ -155,7 +161,7 @@ static double predict(const struct rate *r, const struct rate_sample *from, doub
     return from->log_bytes + r->gamma * (fineness - from->fineness);
 }
 
-// The finest fineness at which a frame like `from` has log size `aim`, doubting the model.
+/** The finest fineness at which a frame like `from` has log size `aim`, doubting the model. */
 static double fineness_for(const struct rate *r, const struct rate_sample *from, double aim)
 {
     double change = aim - from->log_bytes;
@@ -249,8 +255,8 @@ static struct estimate estimate_whole(const struct rate *r, uint32_t rows_done, 
     return (struct estimate){bytes / share, bytes / done, bytes + (1.0 - done) * density};
 }
 
-// The frame's whole size for choosing a lower quality. When bytes came as they came in the last
-// frame, its profile says best; after a cut, the worst opinion counts.
+/** The frame's whole size for choosing a lower quality. When bytes came as they came in the last
+ * frame, its profile says best; after a cut, the worst opinion counts. */
 static double expect_whole(const struct rate *r, uint32_t rows_done, uint32_t rows_total,
                            double bytes)
 {
@@ -260,8 +266,8 @@ static double expect_whole(const struct rate *r, uint32_t rows_done, uint32_t ro
     return fmax(whole.as_last, fmax(whole.evenly, whole.as_lately));
 }
 
-// Down from the quality under way so that `whole` bytes become the limit's. The later the estimate
-// was made the better it is.
+/** Down from the quality under way so that `whole` bytes become the limit's. The later the estimate
+ * was made the better it is. */
 static unsigned lower_quality(const struct rate *r, double whole, double done)
 {
     struct rate_sample now = {.fineness = fineness_of(r->quality), .log_bytes = log_size(whole)};
@@ -271,7 +277,7 @@ static unsigned lower_quality(const struct rate *r, double whole, double done)
     return quality < r->quality ? quality : r->quality - 1u;
 }
 
-// How far off each lag was for the frame that is complete now.
+/** How far off each lag was for the frame that is complete now. */
 static void judge_lags(struct rate *r, double log_bytes)
 {
     double fineness = fineness_of(r->quality);

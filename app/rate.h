@@ -41,27 +41,31 @@ struct rate_sample {
 /** All state of rate control. Read the counters; leave the rest to the module. */
 struct rate {
     struct rate_config config;
-    // the model: log_bytes rises by gamma per unit of fineness
+    /** the model: log_bytes rises by gamma per unit of fineness */
     double gamma;
-    struct rate_sample sample[RATE_LAGS]; // [0] is the previous frame
+    struct rate_sample sample[RATE_LAGS]; /**< [0] is the previous frame */
     unsigned samples;
-    double lag_error[RATE_LAGS];         // how far off each lag's predictions were lately (log)
-    double spread;                       // recent underestimates of size (log)
-    double trend;                        // mean of recent errors (log): sizes are rising
-    double profile[RATE_PROFILE_ROWS];   // share of bytes above each sixteenth's end, last frame
-    uint32_t drawing[RATE_PROFILE_ROWS]; // bytes above each sixteenth's end, frame under way
-    // the bit rate
+    double lag_error[RATE_LAGS];         /**< how far off each lag's predictions were lately
+                                              (log) */
+    double spread;                       /**< recent underestimates of size (log) */
+    double trend;                        /**< mean of recent errors (log): sizes are rising */
+    double profile[RATE_PROFILE_ROWS];   /**< share of bytes above each sixteenth's end, last
+                                              frame */
+    uint32_t drawing[RATE_PROFILE_ROWS]; /**< bytes above each sixteenth's end, frame under way */
+    /** the bit rate */
     uint64_t last_ns;
     double interval_s;
-    double debt_bytes; // sent beyond the target so far (negative: credit)
-    // the frame under way
-    double limit_bytes; // what rate_watch() guards: the cap, or a multiple of the bit rate's share
-    unsigned lag;       // the sample that predicts it
-    double predicted;   // log size by that sample
-    double failed_fineness, failed_log_bytes; // the attempt that was given up, with its estimate
+    double debt_bytes; /**< sent beyond the target so far (negative: credit) */
+    /** the frame under way */
+    double limit_bytes; /**< what rate_watch() guards: the cap, or a multiple of the bit rate's
+                             share */
+    unsigned lag;       /**< the sample that predicts it */
+    double predicted;   /**< log size by that sample */
+    double failed_fineness, failed_log_bytes; /**< the attempt that was given up, with its
+                                                   estimate */
     uint8_t quality;
-    uint8_t attempts; // 0: no frame under way
-    // counters
+    uint8_t attempts; /**< 0: no frame under way */
+    /** counters */
     uint64_t frames, encodes, restarts_early, restarts_overflow, failures;
 };
 

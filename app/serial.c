@@ -23,7 +23,7 @@ static bool read_board(const char *root, char out[SERIAL_BYTES])
     return true;
 }
 
-// FNV-1a, begun with the program's name, so that no other program has the same digits.
+/** FNV-1a, begun with the program's name, so that no other program has the same digits. */
 static uint64_t hash(const char *text, size_t bytes)
 {
     uint64_t state = UINT64_C(0xcbf29ce484222325);

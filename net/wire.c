@@ -69,11 +69,11 @@ struct field {
 struct message {
     const struct field *fields;
     size_t count;
-    size_t fixed_bytes; // on the wire
+    size_t fixed_bytes; /**< on the wire */
     size_t struct_bytes;
 };
 
-// The tables come from the field lists; a list that contradicts itself does not compile.
+/** The tables come from the field lists; a list that contradicts itself does not compile. */
 #define SIZE_OF(type)                   sizeof(wire_##type)
 #define ROW(type, offset, field, owner) {offset, SIZE_OF(type), offsetof(struct owner, field)},
 #define CHECK(type, offset, field, owner, fixed)                                                   \
@@ -138,7 +138,7 @@ MESSAGE(frame, WIRE_FRAME_FIXED);
 MESSAGE(event, WIRE_EVENT_FIXED);
 MESSAGE(error, WIRE_ERROR_FIXED);
 
-// An enumerator per FRAME field, to compare the header's two patch offsets with the list.
+/** An enumerator per FRAME field, to compare the header's two patch offsets with the list. */
 #define WIRE_FRAME(offset, type, field) FRAME_AT_##field = (offset),
 enum {
 #include "net/wire.def"

@@ -24,7 +24,7 @@ _Static_assert(CONFIG_RISING_EDGE + 1 == (int)HAL_GPIO_RISING &&
                "trigger.activation in config.def must list the edges of hal/gpio.h in order");
 _Static_assert(SERVER_CLIENTS_LIMIT >= 16, "server.clients_max has the default 16");
 
-// The longest key with " = " before a string must still be a line that can be read back.
+/** The longest key with " = " before a string must still be a line that can be read back. */
 #define CONFIG(section, key, type, member, standard, min, max, unit, option, letter, help)         \
     _Static_assert(                                                                                \
         CONFIG_##type != CONFIG_STRING ||                                                          \

@@ -44,7 +44,7 @@ static void set_module_parameter(const char *root)
         log_info("external trigger: the imx296 module is set to trigger mode");
 }
 
-// The processor decides which pipeline handler reads the file.
+/** The processor decides which pipeline handler reads the file. */
 static bool is_pi5(const char *root)
 {
     char names[256];
@@ -52,7 +52,8 @@ static bool is_pi5(const char *root)
     return bytes > 0 && memmem(names, (size_t)bytes, "bcm2712", strlen("bcm2712")) != NULL;
 }
 
-// putenv() allocates; a table of our own with one entry more does not. False when it has no room.
+/** putenv() allocates; a table of our own with one entry more does not. False when it has no
+ * room. */
 static bool add_to_environment(char *variable)
 {
     static char *table[ENVIRONMENT_MAX];

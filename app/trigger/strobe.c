@@ -40,7 +40,7 @@ int strobe_configure(struct strobe *s, const struct strobe_config *config, uint6
     return 0;
 }
 
-// The first exposure that starts at or after the target, if frames keep their period.
+/** The first exposure that starts at or after the target, if frames keep their period. */
 static uint64_t predict_start(const struct strobe *s, uint64_t target_ns)
 {
     if (target_ns <= s->last_start_ns)

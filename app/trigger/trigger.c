@@ -6,7 +6,7 @@
 
 #include "app/trigger/trigger_private.h"
 
-#define LONGEST_NS (NS_PER_S * 86400 * 366) // sums with this cannot wrap
+#define LONGEST_NS (NS_PER_S * 86400 * 366) /**< sums with this cannot wrap */
 
 void trigger_init(struct trigger *t)
 {
@@ -30,7 +30,7 @@ static bool config_is_valid(const struct trigger_config *c)
     return c->rule != TRIGGER_EXTERNAL || plain;
 }
 
-// Nothing waits any longer: not for its first frame, not for the rest of a burst.
+/** Nothing waits any longer: not for its first frame, not for the rest of a burst. */
 static void fail_pending(struct trigger *t)
 {
     struct trigger_entry *entry;
@@ -91,8 +91,8 @@ void trigger_line_opened(struct trigger *t)
     t->last_edge_ns = 0;
 }
 
-// Counts what the kernel lost and lets the divider know of it. A sequence from the past is a new
-// beginning, not four thousand million lost edges.
+/** Counts what the kernel lost and lets the divider know of it. A sequence from the past is a new
+ * beginning, not four thousand million lost edges. */
 static void follow_sequence(struct trigger *t, uint32_t line_sequence)
 {
     uint32_t lost = line_sequence - t->line_sequence - 1;

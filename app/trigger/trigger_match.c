@@ -4,7 +4,7 @@
 
 #include "app/trigger/trigger_private.h"
 
-// FIRST_AFTER. Targets never go back, so the oldest waiting trigger is the only candidate.
+/** FIRST_AFTER. Targets never go back, so the oldest waiting trigger is the only candidate. */
 static struct trigger_entry *match_first_after(struct trigger *t, const struct trigger_frame *frame)
 {
     struct trigger_entry *entry = trigger_ring_pending(t);
@@ -52,8 +52,8 @@ static void learn_offset(struct trigger *t, int64_t sample)
     t->offset_pairs = 0;
 }
 
-// Offset not known yet: readout cannot begin before the edge that caused the exposure, and the
-// newest such edge is the likeliest.
+/** Offset not known yet: readout cannot begin before the edge that caused the exposure, and the
+ * newest such edge is the likeliest. */
 static struct trigger_entry *match_learning(struct trigger *t, const struct trigger_frame *frame)
 {
     struct trigger_entry *newest = NULL;
@@ -110,7 +110,7 @@ static struct trigger_entry *match(struct trigger *t, const struct trigger_frame
     }
 }
 
-// The trigger whose burst goes on with this frame, or NULL.
+/** The trigger whose burst goes on with this frame, or NULL. */
 static struct trigger_entry *find_bursting(struct trigger *t)
 {
     for (unsigned i = 0; t->bursting_id && i < t->used; i++)
@@ -141,7 +141,7 @@ static void give(struct trigger *t, struct trigger_entry *entry, const struct tr
     t->burst_deadline_ns = now_ns + t->config.deadline_ns;
 }
 
-// Who wanted this very frame, or one before it, came while the answered trigger was pending.
+/** Who wanted this very frame, or one before it, came while the answered trigger was pending. */
 static void overrun_up_to(struct trigger *t, uint64_t reach_ns)
 {
     t->answered_ns = base_max_u64(t->answered_ns, reach_ns);

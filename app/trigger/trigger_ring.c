@@ -45,7 +45,7 @@ struct trigger_entry *trigger_ring_pending(struct trigger *t)
     return NULL;
 }
 
-// NONE = it may wait.
+/** NONE = it may wait. */
 static enum wire_outcome outcome_at_once(const struct trigger *t, uint64_t target_ns)
 {
     if (!t->camera_up)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "hal/fake/backdrop.h"
 
-#define HORIZON   600 // thousandths of the height, as all places here
+#define HORIZON   600 /**< thousandths of the height, as all places here */
 #define CHART_TOP 790
 #define SUN_X     700
 #define SUN_Y     470
@@ -95,8 +95,8 @@ static int32_t glyph_bit(const uint8_t *glyph, int32_t column, int32_t row)
     return inside ? glyph[row] >> (CANVAS_GLYPH_COLUMNS - 1 - column) & 1 : 0;
 }
 
-// A glyph much enlarged: between the centres of the font's pixels the ink is interpolated, and
-// drawn where there is enough of it. That rounds corners and joins diagonals.
+/** A glyph much enlarged: between the centres of the font's pixels the ink is interpolated, and
+ * drawn where there is enough of it. That rounds corners and joins diagonals. */
 static void draw_smooth_glyph(const struct paint *paint, int32_t left, int32_t top, int32_t scale,
                               const uint8_t *glyph, uint8_t luma)
 {
@@ -155,7 +155,7 @@ static void draw_greys(const struct paint *paint, struct canvas_rect box)
     }
 }
 
-// Rings whose frequency rises with the radius up to what the pixels can carry.
+/** Rings whose frequency rises with the radius up to what the pixels can carry. */
 static void draw_zone_plate(const struct paint *paint, struct canvas_rect box)
 {
     int32_t half = (box.w < box.h ? box.w : box.h) / 2;
@@ -170,7 +170,7 @@ static void draw_zone_plate(const struct paint *paint, struct canvas_rect box)
         }
 }
 
-// Groups of lines 1, 2, 3, 4 pixels wide, upright and lying.
+/** Groups of lines 1, 2, 3, 4 pixels wide, upright and lying. */
 static void draw_lines(const struct paint *paint, struct canvas_rect box)
 {
     uint8_t dark = paint_colour(paint, 0x181818).y;

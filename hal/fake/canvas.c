@@ -12,7 +12,7 @@ static uint32_t clamp_edge(int64_t at, uint32_t limit)
     return at < 0 ? 0 : at > limit ? limit : (uint32_t)at;
 }
 
-// Clips, then mirrors. Edges stay even when they were: width and height are.
+/** Clips, then mirrors. Edges stay even when they were: width and height are. */
 static struct box place(const struct canvas *canvas, struct canvas_rect rect)
 {
     struct box box = {

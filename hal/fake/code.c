@@ -9,7 +9,7 @@
 #define WHITE        235
 #define BLACK        16
 #define MARGIN       72
-#define CONTRAST_MIN 64 // between the darkest and the lightest cell; a real code has 219
+#define CONTRAST_MIN 64 /**< between the darkest and the lightest cell; a real code has 219 */
 
 _Static_assert(CELLS == FAKE_CODE_BYTES * 8, "the strip holds exactly one code");
 
@@ -84,7 +84,7 @@ struct plane {
     bool hflip, vflip;
 };
 
-// Mean of the middle half of a cell: its rim belongs to the ringing of its neighbours.
+/** Mean of the middle half of a cell: its rim belongs to the ringing of its neighbours. */
 static uint8_t cell_mean(const struct plane *p, uint32_t left, uint32_t top, uint32_t cell)
 {
     uint32_t sum = 0, count = 0;

@@ -16,7 +16,7 @@ static uint64_t end_of(const struct pace *pace, uint64_t period)
     return pace->origin_ns + (period - pace->first + 1) * pace->period_ns;
 }
 
-// The number of periods, of any length, that have ended.
+/** The number of periods, of any length, that have ended. */
 static uint64_t ended(const struct pace *pace, uint64_t now_ns)
 {
     if (now_ns < pace->origin_ns)

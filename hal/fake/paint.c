@@ -49,7 +49,7 @@ int32_t paint_y(const struct paint *paint, int32_t milli)
     return (int32_t)((int64_t)paint->canvas->height * milli / 1000) & ~1;
 }
 
-// One parabola per half turn, then pulled towards the sine: within 0.2 %.
+/** One parabola per half turn, then pulled towards the sine: within 0.2 %. */
 int32_t paint_sine(int32_t angle)
 {
     int32_t t = angle & 511;

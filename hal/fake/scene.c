@@ -9,13 +9,14 @@
 
 #define LINES         3
 #define LINE_GLYPHS   16
-#define LINE_PITCH    9 // font pixels from line to line
+#define LINE_PITCH    9 /**< font pixels from line to line */
 #define PANEL_LUMA    28
 #define TEXT_LUMA     226
-#define CROSSING_S    8 // what a parcel takes from edge to edge
+#define CROSSING_S    8 /**< what a parcel takes from edge to edge */
 #define NS_PER_DAY_MS (UINT64_C(24) * 3600 * 1000)
 
-// Where the text stands, or an empty rectangle when it has no room: right of the code, else below.
+/** Where the text stands, or an empty rectangle when it has no room: right of the code, else
+ * below. */
 static struct canvas_rect text_panel(const struct canvas *canvas, int32_t *scale)
 {
     int32_t width = (int32_t)canvas->width, height = (int32_t)canvas->height;
@@ -80,7 +81,7 @@ static void draw_parcel(const struct paint *paint, struct canvas_rect box, uint3
     draw_label(paint, box.x + box.w / 10, box.y + box.h * 2 / 5, box.w / 2, box.h * 2 / 5);
 }
 
-// Width and height in thousandths of the picture's height, so that boxes keep their shape.
+/** Width and height in thousandths of the picture's height, so that boxes keep their shape. */
 static const struct {
     int32_t w, h;
     uint32_t rgb;

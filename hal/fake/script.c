@@ -59,7 +59,7 @@ static int split(struct line *line, const char *text, size_t bytes)
     return 0;
 }
 
-// Digits only; *rest is what follows them. False without digits or past `max`.
+/** Digits only; *rest is what follows them. False without digits or past `max`. */
 static bool parse_digits(const char *word, uint64_t max, uint64_t *value, const char **rest)
 {
     *value = 0;
@@ -125,7 +125,7 @@ static int expect_end(const struct line *line, unsigned words)
     return line->words > words ? refuse(line, "'%s' is not understood here", line->word[words]) : 0;
 }
 
-// "at 100 stall 2000ms": word[0] is at or every.
+/** "at 100 stall 2000ms": word[0] is at or every. */
 static int parse_fault(struct fake_script *script, const struct line *line)
 {
     bool repeats = strcmp(line->word[0], "every") == 0;

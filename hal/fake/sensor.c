@@ -101,7 +101,7 @@ int fake_sensor_get(const struct fake_sensor *sensor, unsigned index, double *va
     }
 }
 
-// Leaving an automatic mode keeps what it had chosen; "Once" chooses and is back at "Off".
+/** Leaving an automatic mode keeps what it had chosen; "Once" chooses and is back at "Off". */
 static void set_exposure_auto(struct fake_sensor *sensor, int mode)
 {
     if (mode == AUTOMATIC_ONCE)
@@ -120,7 +120,7 @@ static void set_gain_auto(struct fake_sensor *sensor, int mode)
     sensor->gain_auto = mode == AUTOMATIC_CONTINUOUS;
 }
 
-// A limit takes the other one along where they would cross.
+/** A limit takes the other one along where they would cross. */
 static void set_exposure_limit(struct fake_sensor *sensor, unsigned index, double value)
 {
     double *low = &sensor->exposure_auto_min_us, *high = &sensor->exposure_auto_max_us;

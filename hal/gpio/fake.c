@@ -16,16 +16,16 @@ struct line {
     unsigned number;
     bool broken;
     bool active_low;
-    int fd; // inputs: an eventfd
+    int fd; /**< inputs: an eventfd */
     enum hal_gpio_edges edges;
     uint64_t debounce_ns, last_edge_ns;
     uint32_t sequence;
     struct hal_gpio_edge queue[GPIO_FAKE_EDGES_MAX];
     unsigned first, waiting;
-    bool initial; // outputs: the voltage to go back to
+    bool initial; /**< outputs: the voltage to go back to */
 };
 
-// What the outside of the chip shows; outlives the handle.
+/** What the outside of the chip shows; outlives the handle. */
 struct pin {
     bool driven, high;
     unsigned changes;

@@ -17,9 +17,9 @@
 #define CONSUMER     "pinhole"
 
 struct gpiod_handle {
-    struct gpiod_chip *chip; // NULL = free
+    struct gpiod_chip *chip; /**< NULL = free */
     struct gpiod_line *line;
-    int fd; // -1 for outputs
+    int fd; /**< -1 for outputs */
     uint32_t sequence;
     bool initial;
 };
@@ -27,7 +27,7 @@ struct gpiod_handle {
 static struct gpiod_handle handles[HAL_GPIO_LINES_MAX];
 static struct gpio_failure failure;
 
-// "GPIO17" is a line name, "pinctrl-rp1:17" label and offset. NULL = not in this chip.
+/** "GPIO17" is a line name, "pinctrl-rp1:17" label and offset. NULL = not in this chip. */
 static struct gpiod_line *find_in_chip(struct gpiod_chip *chip, const char *name)
 {
     struct gpiod_line *line = gpiod_chip_find_line(chip, name);
@@ -35,7 +35,7 @@ static struct gpiod_line *find_in_chip(struct gpiod_chip *chip, const char *name
     return line == NULL && offset >= 0 ? gpiod_chip_get_line(chip, (unsigned)offset) : line;
 }
 
-// Line names need not be unique; the processor's own pins go before an expander's.
+/** Line names need not be unique; the processor's own pins go before an expander's. */
 static int find_line(const char *name, struct gpiod_handle *handle)
 {
     bool is_header = false;

@@ -11,13 +11,13 @@
 #include "hal/gpio/line.h"
 
 #define CHIPS_MAX    256
-#define KERNEL_QUEUE 1024 // edges; the most that the kernel gives one line
+#define KERNEL_QUEUE 1024 /**< edges; the most that the kernel gives one line */
 #define BATCH        64
 #define CONSUMER     "pinhole"
 
 struct gpiod_handle {
-    struct gpiod_line_request *request;     // NULL = free
-    struct gpiod_edge_event_buffer *events; // inputs only
+    struct gpiod_line_request *request;     /**< NULL = free */
+    struct gpiod_edge_event_buffer *events; /**< inputs only */
     unsigned offset;
     bool initial;
 };
@@ -25,8 +25,8 @@ struct gpiod_handle {
 static struct gpiod_handle handles[HAL_GPIO_LINES_MAX];
 static struct gpio_failure failure;
 
-// The line's offset in this chip, or -1. "GPIO17" is a line name, "pinctrl-rp1:17" label and
-// offset.
+/** The line's offset in this chip, or -1. "GPIO17" is a line name, "pinctrl-rp1:17" label and
+ * offset. */
 static int find_in_chip(struct gpiod_chip *chip, const char *name, bool *is_header)
 {
     struct gpiod_chip_info *info = gpiod_chip_get_info(chip);
@@ -41,7 +41,8 @@ static int find_in_chip(struct gpiod_chip *chip, const char *name, bool *is_head
     return offset;
 }
 
-// Line names need not be unique; the processor's own pins go before an expander's. NULL = nowhere.
+/** Line names need not be unique; the processor's own pins go before an expander's. NULL =
+ * nowhere. */
 static struct gpiod_chip *find_line(const char *name, unsigned *offset)
 {
     struct gpiod_chip *found = NULL;
@@ -129,7 +130,7 @@ out:
     return status;
 }
 
-// Exactly one of the two wishes is given.
+/** Exactly one of the two wishes is given. */
 static int open_line(const char *line, const struct hal_gpio_input *input,
                      const struct hal_gpio_output *output)
 {

@@ -7,7 +7,7 @@
 
 #define AUTOMATIC_CHOICES "Off|Once|Continuous"
 
-// Automatic exposure without a word of its own has converged when it stands still so long.
+/** Automatic exposure without a word of its own has converged when it stands still so long. */
 #define STEADY_FRAMES   10
 #define SETTLING_FRAMES 120
 
@@ -119,8 +119,8 @@ static void want(struct libcamera_features *features, struct libcamera_feature *
     features->changed = true;
 }
 
-// Leaving an automatic mode keeps what it had chosen, entering it gives up what was set. Where one
-// switch is behind two modes both move.
+/** Leaving an automatic mode keeps what it had chosen, entering it gives up what was set. Where one
+ * switch is behind two modes both move. */
 static void want_automatic(struct libcamera_features *features, struct libcamera_feature *f,
                            double mode)
 {

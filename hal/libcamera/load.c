@@ -46,7 +46,7 @@ static const char *missing_last_error(void)
     return error;
 }
 
-// What is legal without an open camera.
+/** What is legal without an open camera. */
 static const struct hal_camera_ops missing = {
     .name = "libcamera",
     .version = missing_version,

@@ -13,7 +13,7 @@ static void append(char *text, size_t bytes, const char *more)
     (void)snprintf(text + used, bytes - used, "%s", more);
 }
 
-// "0: id (model), 1: ..." of those whose bit is set.
+/** "0: id (model), 1: ..." of those whose bit is set. */
 static void append_names(char *text, size_t bytes, const struct camera_name *names, unsigned count,
                          const bool *wanted)
 {

@@ -10,7 +10,8 @@
 #define LINE_BYTES 512
 
 static enum log_level max_level = LOG_LEVEL_INFO;
-// One thread at a time looks for room and takes it, so whoever holds this never waits for a reader.
+/** One thread at a time looks for room and takes it, so whoever holds this never waits for a
+ * reader. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned lost_lines;
 

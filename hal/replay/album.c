@@ -11,7 +11,7 @@
 
 #define GREY 128
 
-// One file in memory of its own while it is being decoded.
+/** One file in memory of its own while it is being decoded. */
 struct file {
     uint8_t *data;
     size_t bytes;
@@ -78,7 +78,7 @@ static void fill_grey(struct canvas *canvas)
                 (struct canvas_colour){GREY, GREY, GREY});
 }
 
-// Decodes into `room` bytes at `to`. Returns the bytes used, 0 when the file is left out.
+/** Decodes into `room` bytes at `to`. Returns the bytes used, 0 when the file is left out. */
 static size_t add_picture(struct replay_photo *photo, const char *path, const char *name,
                           const struct file *file, struct canvas picture, uint8_t *to, size_t room)
 {

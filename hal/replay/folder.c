@@ -21,7 +21,7 @@ const char *replay_folder_name(const struct replay_folder *folder, unsigned inde
     return folder->names + folder->name[index];
 }
 
-// Sorted as they come, by insertion: qsort(3) may use the heap.
+/** Sorted as they come, by insertion: qsort(3) may use the heap. */
 static void insert(struct replay_folder *folder, const char *name)
 {
     size_t bytes = strlen(name) + 1;

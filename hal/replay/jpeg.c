@@ -9,9 +9,12 @@
 
 #include <jpeglib.h>
 
-#define SCANS_MAX 128 // progressive files have about ten; thousands are made to waste our time
+#define SCANS_MAX                                                                                  \
+    128 /**< progressive files have about ten; thousands are made to waste our time                \
+         */
 
-// libjpeg's view of it is `jpeg`, its first member; static, so that longjmp() finds it as it was.
+/** libjpeg's view of it is `jpeg`, its first member; static, so that longjmp() finds it as it
+ * was. */
 static struct decoder {
     struct jpeg_decompress_struct jpeg;
     struct jpeg_error_mgr errors;
@@ -50,7 +53,7 @@ static _Noreturn void refuse(const char *reason)
     longjmp(decoder.escape, 1);
 }
 
-// Everything below runs under setjmp().
+/** Everything below runs under setjmp(). */
 static void read_header(const uint8_t *jpeg, size_t bytes)
 {
     struct jpeg_decompress_struct *d = &decoder.jpeg;
@@ -74,7 +77,7 @@ static void read_header(const uint8_t *jpeg, size_t bytes)
     }
 }
 
-// One output row, as Y Cb Cr triples whatever the file has.
+/** One output row, as Y Cb Cr triples whatever the file has. */
 static void read_row(uint8_t *row)
 {
     struct jpeg_decompress_struct *d = &decoder.jpeg;
@@ -117,7 +120,7 @@ static void store_luma(uint8_t *to, const uint8_t *row, uint32_t width)
         to[x] = row[3 * x];
 }
 
-// Two rows, from (x, y) on, all even.
+/** Two rows, from (x, y) on, all even. */
 static void store_pair(struct canvas *canvas, uint32_t x, uint32_t y, uint32_t width)
 {
     const uint8_t *upper = decoder.row[0], *lower = decoder.row[1];

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// As on a link that the client makes: a vanished node is noticed after 10 + 3 * 5 s.
+/** As on a link that the client makes: a vanished node is noticed after 10 + 3 * 5 s. */
 enum { KEEPALIVE_IDLE_S = 10, KEEPALIVE_INTERVAL_S = 5, KEEPALIVE_COUNT = 3 };
 
 static int prepare_socket(struct pinhole *p, int fd)

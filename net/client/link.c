@@ -15,8 +15,8 @@
 enum {
     BACKOFF_MIN_MS = 100,
     BACKOFF_MAX_MS = 5000,
-    GOOD_AFTER_S = 5, // a link that lasted so long starts the back-off anew
-    // A node that vanished without a word is noticed after 10 + 3 * 5 s.
+    GOOD_AFTER_S = 5, /**< a link that lasted so long starts the back-off anew */
+    /** A node that vanished without a word is noticed after 10 + 3 * 5 s. */
     KEEPALIVE_IDLE_S = 10,
     KEEPALIVE_INTERVAL_S = 5,
     KEEPALIVE_COUNT = 3,

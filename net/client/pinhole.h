@@ -112,13 +112,14 @@ struct pinhole_frame {
     uint64_t reserved[8];
 };
 
-enum { /* pinhole_frame.flags */
-       PINHOLE_FRAME_CLOCK_SYNCHRONIZED = 1 << 0,
-       PINHOLE_FRAME_TORN = 1 << 1,
-       PINHOLE_FRAME_NO_SENSOR_CLOCK = 1 << 2,
-       PINHOLE_FRAME_RESTARTED = 1 << 3,
-       PINHOLE_FRAME_STROBE_COVERED = 1 << 4,
-       PINHOLE_FRAME_STROBE_MISSED = 1 << 5,
+/** pinhole_frame.flags */
+enum {
+    PINHOLE_FRAME_CLOCK_SYNCHRONIZED = 1 << 0,
+    PINHOLE_FRAME_TORN = 1 << 1,
+    PINHOLE_FRAME_NO_SENSOR_CLOCK = 1 << 2,
+    PINHOLE_FRAME_RESTARTED = 1 << 3,
+    PINHOLE_FRAME_STROBE_COVERED = 1 << 4,
+    PINHOLE_FRAME_STROBE_MISSED = 1 << 5,
 };
 
 enum pinhole_event_kind {
@@ -130,8 +131,9 @@ enum pinhole_event_kind {
     /** The node has restarted; its log starts anew. `first` is the first record of the former log
      * (boot former_boot_id) that did not come, if there were more; 0 = not known. */
     PINHOLE_EVENT_BOOT = 6,
-    /* from the library itself, never on the wire: */
-    PINHOLE_EVENT_DISCONNECTED = 128, /**< text says why; reconnecting, unless that is off */
+    /** These two come from the library, never over the wire. Text says why the link broke; the
+     * library reconnects, unless that is off. */
+    PINHOLE_EVENT_DISCONNECTED = 128,
     PINHOLE_EVENT_RECONNECTED = 129,
 };
 

@@ -7,7 +7,7 @@
 #include "hal/os/clock.h"
 #include "net/server/private.h"
 
-#define IOVECS_MAX       65 // the head and 1 MiB of blocks
+#define IOVECS_MAX       65 /**< the head and 1 MiB of blocks */
 #define RECORDS_PER_TURN 8
 #define LINGER_NS        (1 * NS_PER_S)
 

@@ -16,9 +16,9 @@
 
 #define ACCEPTS_PER_TURN 4
 #define LAST_READS       64
-// A 1080p frame of some 300 KB goes in one call (the kernel doubles the figure for its own needs;
-// with 128 KiB it took 1.55 calls, each with a wake-up). With NOTSENT_LOWAT it bounds how old a
-// slow client's frame gets.
+/** A 1080p frame of some 300 KB goes in one call (the kernel doubles the figure for its own needs;
+ * with 128 KiB it took 1.55 calls, each with a wake-up). With NOTSENT_LOWAT it bounds how old a
+ * slow client's frame gets. */
 #define SEND_BUFFER_BYTES   (256 * 1024)
 #define NOTSENT_LOWAT_BYTES (32 * 1024)
 #define LOG_BURST           10

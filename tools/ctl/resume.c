@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_BYTES 38 // "%016x %020u\n": always as long, so that one write replaces the whole
+#define LINE_BYTES                                                                                 \
+    38 /**< "%016x %020u\n": always as long, so that one write replaces the whole                  \
+        */
 
 int ctl_resume_open(const char *path, struct pinhole_subscription *wish)
 {

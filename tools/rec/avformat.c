@@ -18,17 +18,17 @@
 enum { IO_BYTES = 65536, GUESSED_DURATION_MS = 33 };
 
 struct av_media {
-    struct rec_media base; // first member
+    struct rec_media base; /**< first member */
     AVFormatContext *muxer;
     AVPacket *packet;
-    int error; // of the last failed write, negative errno
+    int error; /**< of the last failed write, negative errno */
 };
 
 struct av_kind {
     const char *name, *movflags;
-    uint64_t tick_ns; // what the container can tell apart
+    uint64_t tick_ns; /**< what the container can tell apart */
 };
-// Matroska's muxer counts in milliseconds, whatever one asks for.
+/** Matroska's muxer counts in milliseconds, whatever one asks for. */
 static const struct av_kind matroska = {"matroska", NULL, 1000000};
 static const struct av_kind mp4 = {"mp4", "frag_custom+empty_moov+default_base_moof", 1000};
 static const struct rec_media_ops matroska_ops, mp4_ops;

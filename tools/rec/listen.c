@@ -19,7 +19,7 @@
 enum { SLICE_MS = 100, CONNECTIONS_MAX = 2 * REC_CAMERAS_MAX, ALIVE_S = 5 };
 
 struct guest {
-    struct rec_camera camera; // first member
+    struct rec_camera camera; /**< first member */
     bool is_busy;             /**< a connection records it */
     uint64_t boot_id;         /**< of that connection's node */
     atomic_bool is_over;      /**< that connection must end */

@@ -12,7 +12,7 @@ enum { SLICE_MS = 50 };
 atomic_bool rec_is_stopping;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char line[256]; // the progress line that stands on the terminal
+static char line[256]; /**< the progress line that stands on the terminal */
 
 uint64_t rec_now_ns(void)
 {

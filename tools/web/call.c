@@ -77,7 +77,8 @@ struct caller {
     char stats[STATS_BYTES_MAX];
 };
 
-// Takes what the link itself has to say, so that a broken one is noticed before a request is sent.
+/** Takes what the link itself has to say, so that a broken one is noticed before a request is
+ * sent. */
 static void drain(struct pinhole *node)
 {
     struct pinhole_record *record;
@@ -133,7 +134,7 @@ static int fetch_features(struct caller *caller)
     return 0;
 }
 
-// One fetch answers all who asked before it began.
+/** One fetch answers all who asked before it began. */
 static int features_since(struct caller *caller, uint64_t asked_ns)
 {
     pthread_mutex_lock(&caller->web->lock);
@@ -157,7 +158,7 @@ static int fetch_stats(struct caller *caller, struct web_call *call)
     return call->text == NULL ? -ENOMEM : 0;
 }
 
-// The library puts the node's address in front; who asks this gateway knows the node.
+/** The library puts the node's address in front; who asks this gateway knows the node. */
 static void keep_error(struct caller *caller, struct web_call *call)
 {
     const char *error = pinhole_error(caller->node);

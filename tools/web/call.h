@@ -30,7 +30,7 @@ struct web_call {
     struct web_sleeper *sleeper; /**< who waits; NULL: nobody any more */
     uint64_t asked_ns;
     bool done;
-    // The outcome, when done:
+    /** The outcome, when done: */
     int result;          /**< 0, or a negative errno of libpinhole with the sentence in `error` */
     char error[384];     /**< "" without one */
     uint64_t trigger_id; /**< TRIGGER */

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-// An address of this host may be one end of a tunnel to another: only clocks that also agree are
-// taken for the same one.
+/** An address of this host may be one end of a tunnel to another: only clocks that also agree are
+ * taken for the same one. */
 #define SAME_WITHIN_NS INT64_C(100000000)
 
 uint64_t web_clock_now_ns(void)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// Values as the node has them now, for the names in `lines`: it may have rounded them.
+/** Values as the node has them now, for the names in `lines`: it may have rounded them. */
 static void add_values(struct web_text *text, struct web *web, const char *lines)
 {
     web_text_add_name(text, "features");

@@ -48,7 +48,7 @@ static int add_line(struct reader *reader, const char *name, const char *value)
     return 0;
 }
 
-// One byte more of a name or value; -1 when it is full.
+/** One byte more of a name or value; -1 when it is full. */
 static int put(char *out, size_t size, size_t *used, unsigned byte)
 {
     if (*used + 1 >= size)
@@ -68,7 +68,7 @@ static int hex_value(int c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// One name or value, up to a character of `end`.
+/** One name or value, up to a character of `end`. */
 static int read_escaped(struct reader *reader, const char *end, char *out, size_t size)
 {
     size_t used = 0;
@@ -137,7 +137,7 @@ static int put_utf8(char *out, size_t size, size_t *used, uint32_t code)
            put(out, size, used, 0x80 | (code & 0x3F));
 }
 
-// After the backslash. -1: no such escape; -2: no room.
+/** After the backslash. -1: no such escape; -2: no room. */
 static int read_escape(struct reader *reader, char *out, size_t size, size_t *used)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";

@@ -37,7 +37,7 @@ void web_frame_pool_count(struct web_frame_pool *pool, unsigned *live, unsigned 
     pthread_mutex_unlock(&pool->lock);
 }
 
-// A frame that is kept, or a new one; without a buffer or with one of any size.
+/** A frame that is kept, or a new one; without a buffer or with one of any size. */
 static struct web_frame *take(struct web_frame_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);

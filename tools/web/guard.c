@@ -10,7 +10,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-// The name in a Host header: without port, without the brackets of IPv6.
+/** The name in a Host header: without port, without the brackets of IPv6. */
 static void host_name(const char *host, char *out, size_t size)
 {
     size_t length;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-// Little waits in the kernel, so that what a slow client gets next is a new frame.
+/** Little waits in the kernel, so that what a slow client gets next is a new frame. */
 enum { SEND_BUFFER_BYTES = 131072, NOT_SENT_BYTES = 32768, POOL_BYTES = 32768 };
 
 struct web_connection {
@@ -109,7 +109,7 @@ static enum MHD_Result take_body(struct web_request *request, const char *bytes,
     return MHD_YES;
 }
 
-// True when the connection has no place.
+/** True when the connection has no place. */
 static bool complete(struct web_request *request)
 {
     request->is_complete = true;
@@ -250,7 +250,7 @@ static void remove_connection(struct web *web, struct web_connection *link)
     free(link);
 }
 
-// Called before the descriptor is closed, so the table never names one that is somebody else's.
+/** Called before the descriptor is closed, so the table never names one that is somebody else's. */
 static void on_connection(void *context, struct MHD_Connection *connection, void **state,
                           enum MHD_ConnectionNotificationCode code)
 {

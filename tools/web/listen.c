@@ -13,7 +13,7 @@
 
 enum { BACKLOG = 128 };
 
-// Takes "ADDR:PORT" apart; `host` is empty for ":PORT".
+/** Takes "ADDR:PORT" apart; `host` is empty for ":PORT". */
 static bool split(const char *address, char *host, size_t host_size, const char **port)
 {
     const char *colon = strrchr(address, ':');

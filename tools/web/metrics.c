@@ -59,7 +59,7 @@ enum MHD_Result web_metrics_answer(struct web_request *request)
     return web_reply_text(request, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &text);
 }
 
-// The lock is held. A slow camera is not an ill one: silence is measured by its own frame rate.
+/** The lock is held. A slow camera is not an ill one: silence is measured by its own frame rate. */
 static double patience_s(const struct web *web)
 {
     const struct pinhole_feature *rate = web_calls_feature(&web->calls, "AcquisitionFrameRate");
@@ -83,8 +83,8 @@ enum MHD_Result web_health_answer(struct web_request *request)
     double silence_s = view->newest == NULL
                            ? -1
                            : (double)(web_clock_now_ns() - view->newest->meta.received_ns) / 1e9;
-    bool is_camera_down =
-        view->camera_state == 0 /* absent */ || view->camera_state == 2 /* stalled */;
+    // 0 is absent, 2 is stalled.
+    bool is_camera_down = view->camera_state == 0 || view->camera_state == 2;
     if (!view->connected) {
         web_text_add(&text, "the node is away: %s\n", view->away);
     } else if (is_camera_down) {

@@ -24,7 +24,7 @@ static void set_up(struct web *web)
     web_frame_pool_init(&web->frames);
 }
 
-// Wakes sleepers and closes what is over its deadline, until a signal comes.
+/** Wakes sleepers and closes what is over its deadline, until a signal comes. */
 static void run(struct web *web, const sigset_t *signals)
 {
     const struct timespec tick = {.tv_nsec = TICK_NS};
@@ -52,7 +52,7 @@ static void stop(struct web *web, pthread_t receiver, pthread_t caller)
     pthread_mutex_destroy(&web->lock);
 }
 
-// Threads inherit the mask: only the main thread takes signals.
+/** Threads inherit the mask: only the main thread takes signals. */
 static void block_signals(sigset_t *signals)
 {
     sigemptyset(signals);

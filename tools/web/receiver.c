@@ -93,7 +93,7 @@ static void receive(struct web *web, struct pinhole *node)
     }
 }
 
-// A wrong address will not become right by waiting.
+/** A wrong address will not become right by waiting. */
 static void give_up(struct web *web, const char *why)
 {
     web_log(WEB_ERROR, "--node: %s", why);

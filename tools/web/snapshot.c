@@ -18,7 +18,7 @@ static void free_frame(void *frame)
     web_frame_unref(frame);
 }
 
-// Takes over the reference.
+/** Takes over the reference. */
 static enum MHD_Result reply_frame(struct web_request *request, struct web_frame *frame)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
@@ -49,7 +49,7 @@ static uint64_t timeout_ns(const struct web_request *request)
     return (uint64_t)timeout_ms * 1000000u;
 }
 
-// Was the whole exposure after the request? Unknown clocks are given the benefit of no doubt.
+/** Was the whole exposure after the request? Unknown clocks are given the benefit of no doubt. */
 static bool is_fresh(const struct web_request *request, const struct web_frame *frame)
 {
     int64_t margin_ns = web_clock_margin_ns(&request->web->view.clock);

@@ -33,7 +33,7 @@ static void add_flag(struct web_text *text, const char *name, bool value)
     web_text_add(text, value ? "true" : "false");
 }
 
-// Numbers of 64 random bits do not survive in JavaScript: they are written in hexadecimal.
+/** Numbers of 64 random bits do not survive in JavaScript: they are written in hexadecimal. */
 static void add_id(struct web_text *text, const char *name, uint64_t value)
 {
     web_text_add_name(text, name);

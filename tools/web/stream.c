@@ -20,7 +20,7 @@
 #define BLOCK_BYTES 65536u
 #define REPEAT_NS   UINT64_C(1000000000)
 
-// What stands before the first part, and with an end of line before it, after each.
+/** What stands before the first part, and with an end of line before it, after each. */
 static const char *separator(const struct web_stream *stream)
 {
     return stream->advance_headers ? "\r\n" ADVANCE : "\r\n" BOUNDARY;
@@ -84,7 +84,7 @@ static void begin_part(struct web_stream *stream, struct web_frame *newest, bool
     write_head(stream, newest, is_repeated);
 }
 
-// 1: a part has begun. 0: asleep until there is one. MHD_CONTENT_READER_END_OF_STREAM: the end.
+/** 1: a part has begun. 0: asleep until there is one. MHD_CONTENT_READER_END_OF_STREAM: the end. */
 static ssize_t next_part(struct web_stream *stream)
 {
     struct web *web = stream->web;
@@ -108,7 +108,7 @@ static ssize_t next_part(struct web_stream *stream)
     return result;
 }
 
-// Copies what is left of source[from..from+length) at position `at`, as far as it goes.
+/** Copies what is left of source[from..from+length) at position `at`, as far as it goes. */
 static size_t copy_piece(char *out, size_t room, size_t at, size_t from, const void *source,
                          size_t length)
 {

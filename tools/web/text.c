@@ -47,7 +47,8 @@ void web_text_add(struct web_text *text, const char *format, ...)
     text->length += (size_t)wanted;
 }
 
-// Length of the UTF-8 sequence at `s`, 0 when there is none (overlong forms and surrogates too).
+/** Length of the UTF-8 sequence at `s`, 0 when there is none (overlong forms and surrogates
+ * too). */
 static size_t sequence_length(const unsigned char *s)
 {
     static const struct {

@@ -38,7 +38,7 @@ static void add_trigger(struct web_view *view, const struct web_trigger *trigger
     view->triggers[view->trigger_count++ % WEB_TRIGGERS_KEPT] = *trigger;
 }
 
-// The frames of a burst share their trigger: the first one seen stands for it.
+/** The frames of a burst share their trigger: the first one seen stands for it. */
 static void note_match(struct web_view *view, const struct pinhole_frame *meta)
 {
     if (meta->trigger_id == 0)

@@ -72,7 +72,7 @@ static void measure(const struct pinhole_frame *f)
                 (f->encoded_us - f->encode_start_us) * NS_PER_US, f->received_ns);
 }
 
-// The next frame of the subscriber, 0 when nothing whole is there. Its frame id, else.
+/** The next frame of the subscriber, 0 when nothing whole is there. Its frame id, else. */
 static uint64_t take(struct pinhole *p, bool is_counted)
 {
     struct pinhole_record *record;
@@ -95,7 +95,7 @@ static uint64_t take(struct pinhole *p, bool is_counted)
     return id;
 }
 
-// Runs until the last subscriber has seen frame `until`. Returns that subscriber's frame id.
+/** Runs until the last subscriber has seen frame `until`. Returns that subscriber's frame id. */
 static uint64_t receive(unsigned count, uint64_t until, bool is_counted)
 {
     struct pollfd wait[SUBSCRIBERS_MAX];
@@ -142,7 +142,7 @@ static void subscribe(struct pinhole **p, const char *address)
     exit(1);
 }
 
-// Past the library, straight from its socket, a tenth of the rate at a time.
+/** Past the library, straight from its socket, a tenth of the rate at a time. */
 static int read_slowly(const char *address, size_t bytes_per_second)
 {
     static char buffer[65536];

@@ -6,7 +6,7 @@
 
 #include "hal/replay/jpeg.h"
 
-#define PIXELS_MAX (512u * 512u) // keeps one input within milliseconds
+#define PIXELS_MAX (512u * 512u) /**< keeps one input within milliseconds */
 #define GUARD      64
 #define GUARD_BYTE 0xA7
 

@@ -22,7 +22,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static struct bench b;
 static struct bench_client c;
-static bool is_ended; // the node has closed
+static bool is_ended; /**< the node has closed */
 
 static void require(bool condition)
 {

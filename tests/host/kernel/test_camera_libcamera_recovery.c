@@ -29,7 +29,7 @@ int main(void)
 }
 #else
 
-// The linker sends every allocation of our own objects here (--wrap), libcamera's go past it.
+/** The linker sends every allocation of our own objects here (--wrap), libcamera's go past it. */
 static _Atomic unsigned long own_allocations;
 #if SIZE_MAX == UINT32_MAX // operator new has the type of a size in its name
 #define __real__Znwm __real__Znwj
@@ -70,7 +70,7 @@ void *__wrap_realloc(void *old, size_t bytes)
 
 // --- endurance ----------------------------------------------------------------------------------
 
-// What stays allocated; meaningless under sanitizers and valgrind, which bring their own heap.
+/** What stays allocated; meaningless under sanitizers and valgrind, which bring their own heap. */
 static size_t heap_in_use(void)
 {
     return mallinfo2().uordblks;
@@ -139,7 +139,7 @@ static void opens_and_closes_50_times(void **state)
     endure(6, (unsigned)cycles_of(50), open_and_close);
 }
 
-// Sizes and buffer counts come round every twelve times, so that warm-up and run end alike.
+/** Sizes and buffer counts come round every twelve times, so that warm-up and run end alike. */
 static void change_size(unsigned i)
 {
     static const uint32_t sizes[][2] = {{1280, 720}, {1920, 1080}, {640, 360}, {480, 272}};

@@ -35,7 +35,7 @@
 #define TRIGGER  ON_LINE "activation = RisingEdge\n"
 #define ANY_EDGE ON_LINE "activation = AnyEdge\n"
 
-// Where it is not about how many pictures an emulated processor can make.
+/** Where it is not about how many pictures an emulated processor can make. */
 #define SLOW_CAMERA                                                                                \
     "[camera]\ncamera = fake\nwidth = 320\nheight = 240\nframerate = 10\nshutter_us = 5000\n"      \
     "[jpeg]\nframe_bytes_max = 128K\n[store]\nmemory = 32M\n"
@@ -44,9 +44,9 @@ static struct trigger_bench bench;
 
 #define CASE(name) cmocka_unit_test_teardown(name, kill_node)
 
-// The virtual machine runs these tests on one processor: the kernel's thread that serves an edge
-// then runs before the program that makes the next one goes on, so no edge is swallowed because the
-// machine around it is busy. A storm needs a second one to rage on.
+/** The virtual machine runs these tests on one processor: the kernel's thread that serves an edge
+ * then runs before the program that makes the next one goes on, so no edge is swallowed because the
+ * machine around it is busy. A storm needs a second one to rage on. */
 static void use_second_processor(bool yes)
 {
     FILE *file = fopen("/sys/devices/system/cpu/cpu1/online", "w");
@@ -85,8 +85,8 @@ static void pulse(void)
     assert_int_equal(gpio_sim_drive(LINE, false), 0);
 }
 
-// Frames must flow before the first edge: what is tested here is not the start of the camera. The
-// line may have been left high.
+/** Frames must flow before the first edge: what is tested here is not the start of the camera. The
+ * line may have been left high. */
 static void wait_for_camera(void)
 {
     assert_int_equal(gpio_sim_drive(LINE, false), 0);
@@ -94,7 +94,7 @@ static void wait_for_camera(void)
         usleep(50000);
 }
 
-// The header's times are those that the camera drew into the picture, and the rule holds.
+/** The header's times are those that the camera drew into the picture, and the rule holds. */
 static void check_frame(struct trigger_bench *b, const struct pinhole_frame *frame)
 {
     (void)b;
@@ -141,19 +141,19 @@ static void every_edge_at_half_the_rate_gets_its_frame(void **state)
     trigger_bench_stop(&bench);
 }
 
-// Drives edges from a thread, so that the subscriber is never late because of them.
+/** Drives edges from a thread, so that the subscriber is never late because of them. */
 struct generator {
     pthread_t thread;
     unsigned long edges;
-    uint64_t interval_ns; // 0 = as fast as it goes, until `stop`
+    uint64_t interval_ns; /**< 0 = as fast as it goes, until `stop` */
     atomic_bool stop, ended;
     unsigned long driven;
     double seconds;
 };
 
-#define STORM_RATE    50000 // edges a second, both directions
+#define STORM_RATE    50000 /**< edges a second, both directions */
 #define STORM_SECONDS 10
-// Between two looks at the clock, which is dear in an emulated machine.
+/** Between two looks at the clock, which is dear in an emulated machine. */
 #define STORM_GUST 16
 
 static void *rage(void *argument)
@@ -278,7 +278,7 @@ static void matching_resumes_by_itself_after_an_outage(void **state)
     trigger_bench_stop(&bench);
 }
 
-// Interrupts that the kernel took for the node's line, from /proc/interrupts.
+/** Interrupts that the kernel took for the node's line, from /proc/interrupts. */
 static uint64_t count_interrupts(void)
 {
     FILE *file = fopen("/proc/interrupts", "r");
@@ -348,7 +348,8 @@ static void a_storm_starves_nothing_and_costs_no_memory(void **state)
     trigger_bench_stop(&bench);
 }
 
-// The kernel keeps 1024 edges for a node that does not come to take them; the others are counted.
+/** The kernel keeps 1024 edges for a node that does not come to take them; the others are
+ * counted. */
 static void edges_that_the_kernel_loses_are_counted(void **state)
 {
     (void)state;
@@ -418,7 +419,7 @@ static void bursts_and_pretrigger_frames_come_in_order(void **state)
     trigger_bench_stop(&bench);
 }
 
-// The strobe's output, wired to its readback line by this test's own hand.
+/** The strobe's output, wired to its readback line by this test's own hand. */
 static void a_strobe_covers_the_exposure_and_is_read_back(void **state)
 {
     (void)state;

@@ -102,8 +102,8 @@ static void remove_folder(char path[40])
 
 /** A Unix socket takes small messages whole or not at all, so every send ends with a full buffer:
  * the next frame must be chosen when there is room again, not before. */
-// A turn copies one large frame, not one for each subscriber; and who comes last in one turn comes
-// first in the next, or he would never get one of a camera that is faster than the copying.
+/** A turn copies one large frame, not one for each subscriber; and who comes last in one turn comes
+ * first in the next, or he would never get one of a camera that is faster than the copying. */
 static void test_a_turn_sends_one_large_frame_and_starves_nobody(void **state)
 {
     (void)state;

@@ -250,7 +250,7 @@ static unsigned borrow_all(const struct hal_camera_config *got, struct hal_frame
     return seen;
 }
 
-// Nothing may come for a few frame periods.
+/** Nothing may come for a few frame periods. */
 static void expect_silence(const struct hal_camera_config *got)
 {
     struct hal_frame frame;

@@ -39,7 +39,7 @@ static bool is_readable(int handle, int patience_ms)
     return poll(&wait, 1, patience_ms) == 1 && (wait.revents & POLLIN) != 0;
 }
 
-// Waits for `count` edges, then makes sure that there are no more of them.
+/** Waits for `count` edges, then makes sure that there are no more of them. */
 static void read_exactly(int handle, struct hal_gpio_edge *edges, int count)
 {
     int have = 0;

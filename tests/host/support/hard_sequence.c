@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-#define SEGMENT 80u // frames between cuts
+#define SEGMENT 80u /**< frames between cuts */
 
 enum content { PAN, PAN_GRAIN, STILL_GRAIN, FADE, FLICKER, LAMP, NOISE, BLACK, WHITE, TEXT, BLINK };
 
-// What each segment shows. Every neighbour of another kind is a cut, and so is every change of
-// canvas.
+/** What each segment shows. Every neighbour of another kind is a cut, and so is every change of
+ * canvas. */
 static const uint8_t plan[HARD_SEQUENCE_FRAMES / SEGMENT] = {
     PAN,  PAN_GRAIN, BLACK, PAN_GRAIN, PAN, FLICKER, STILL_GRAIN, TEXT,        PAN,   NOISE,
     PAN,  FADE,      PAN,   WHITE,     PAN, LAMP,    TEXT,        STILL_GRAIN, NOISE, BLACK,
@@ -51,7 +51,7 @@ static void scale_luma(struct picture *p, uint32_t percent)
         p->memory[0][i] = (uint8_t)(p->memory[0][i] * percent / 100);
 }
 
-// Sensor grain of about +-2, different in each frame.
+/** Sensor grain of about +-2, different in each frame. */
 static void add_grain(struct picture *p, uint32_t seed)
 {
     size_t samples = (size_t)p->frame.width * p->frame.height;

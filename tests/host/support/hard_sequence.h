@@ -10,7 +10,7 @@
 
 /** The sequence and the canvases that it looks at. */
 struct hard_sequence {
-    struct picture picture; // the current frame
+    struct picture picture; /**< the current frame */
     struct photo *canvas[32];
     unsigned canvases, photographs;
 };

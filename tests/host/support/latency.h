@@ -10,8 +10,9 @@
 struct latency {
     unsigned count;
     double encode_ms[LATENCY_SAMPLES_MAX];
-    double whole_ms[LATENCY_SAMPLES_MAX];  // from "the sender has the picture" to the last byte
-    double beyond_ms[LATENCY_SAMPLES_MAX]; // whole less the picture's own encode
+    double whole_ms[LATENCY_SAMPLES_MAX];  /**< from "the sender has the picture" to the last
+                                                byte */
+    double beyond_ms[LATENCY_SAMPLES_MAX]; /**< whole less the picture's own encode */
 };
 
 /** One frame at one receiver; beyond LATENCY_SAMPLES_MAX they are left out. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The declarations that the backend sees when it is built with hooks.
+/** The declarations that the backend sees when it is built with hooks. */
 #define PINHOLE_FAULT_HOOKS
 #include "hal/libcamera/faults.h"
 

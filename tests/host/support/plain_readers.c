@@ -25,14 +25,14 @@ struct head {
 
 struct reader {
     struct head head;
-    size_t got; // of head and picture
+    size_t got; /**< of head and picture */
     uint8_t *picture;
 };
 
 static unsigned reader_count;
 static int link_fd[PLAIN_READERS_MAX], done_pipe[2];
-static struct latency *shared; // of both processes; the readers write it
-static bool is_stale;          // it has been asked for
+static struct latency *shared; /**< of both processes; the readers write it */
+static bool is_stale;          /**< it has been asked for */
 
 static void require(bool holds, const char *what)
 {

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_S   60 // real time that any one message may take
+#define PATIENCE_S   60 /**< real time that any one message may take */
 #define SETTLE_TURNS 40
 
 #define REQUIRE(condition)                                                                         \

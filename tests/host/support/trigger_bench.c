@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-// A port of its own: the tests that use this have a machine to themselves.
+/** A port of its own: the tests that use this have a machine to themselves. */
 #define ADDRESS "127.0.0.1:7447"
 
 static void write_file(const struct trigger_bench *bench, const char *name, const char *text)

@@ -26,7 +26,7 @@ static unsigned count_waiting(const struct reference *r)
     return n;
 }
 
-// Places of the ring: one for each trigger without an outcome, one for each run of equal ones.
+/** Places of the ring: one for each trigger without an outcome, one for each run of equal ones. */
 static unsigned count_places(const struct reference *r)
 {
     unsigned n = 0;
@@ -39,7 +39,7 @@ static unsigned count_places(const struct reference *r)
     return n;
 }
 
-// A chosen trigger that wants no more frames and has none open is over.
+/** A chosen trigger that wants no more frames and has none open is over. */
 static void conclude(struct reference_trigger *x)
 {
     if (x->chosen && x->outcome == WIRE_OUTCOME_NONE && !x->wants_more && x->open == 0)

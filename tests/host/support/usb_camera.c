@@ -62,27 +62,27 @@ struct transfer {
 
 static struct {
     pthread_t thread;
-    pthread_mutex_t lock; // for what follows up to the line
+    pthread_mutex_t lock; /**< for what follows up to the line */
     bool is_plugged, streams, silent;
     enum usb_camera_oddity wanted;
     uint32_t odd_number;
     const struct uvc_mode *mode;
     struct control control[USB_CAMERA_CONTROLS];
-    // ------ the device's thread only
+    /** ------ the device's thread only */
     int fd;
     struct uvc_streaming_control probe, commit;
     struct transfer transfer[TRANSFERS_MAX];
     unsigned transfers;
-    uint32_t last_number;                // of the transfers that came
-    struct message early[TRANSFERS_MAX]; // cancellations of transfers still to come
+    uint32_t last_number;                /**< of the transfers that came */
+    struct message early[TRANSFERS_MAX]; /**< cancellations of transfers still to come */
     unsigned early_count;
     uint32_t next_number;
     uint64_t due_ns;
     uint8_t picture[USB_CAMERA_JPEG_MAX];
     size_t bytes, sent;
     bool is_sending;
-    enum usb_camera_oddity oddity; // of the picture that is being sent
-    uint8_t frame_id;              // toggles from picture to picture
+    enum usb_camera_oddity oddity; /**< of the picture that is being sent */
+    uint8_t frame_id;              /**< toggles from picture to picture */
 } camera = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static const struct control controls_at_power_on[USB_CAMERA_CONTROLS] = {
@@ -129,7 +129,7 @@ static bool write_all(const void *data, size_t bytes)
 
 // --- control requests ---------------------------------------------------------------------------
 
-// Answers a GET with `bytes`, takes a SET. -EPIPE is a stall.
+/** Answers a GET with `bytes`, takes a SET. -EPIPE is a stall. */
 static int streaming_request(uint8_t request, uint8_t selector, uint8_t *data, size_t bytes)
 {
     struct uvc_streaming_control *target =
@@ -259,7 +259,7 @@ static void remove_transfer(unsigned index)
             (camera.transfers - index) * sizeof camera.transfer[0]);
 }
 
-// vhci_hcd may overtake a transfer with its cancellation, which then has to wait for it.
+/** vhci_hcd may overtake a transfer with its cancellation, which then has to wait for it. */
 static bool cancel_transfer(const struct message *message)
 {
     struct message reply = {.command = htonl(RET_UNLINK), .number = message->number};
@@ -322,7 +322,7 @@ static void begin_picture(void)
     camera.due_ns += period_ns;
 }
 
-// One packet: a header of two bytes and a piece of the picture. Returns its length.
+/** One packet: a header of two bytes and a piece of the picture. Returns its length. */
 static size_t fill_packet(uint8_t *out, size_t most)
 {
     if (!camera.is_sending)
@@ -363,7 +363,7 @@ static bool answer_transfer(void)
     return ok;
 }
 
-// A transfer waits until there is something to carry: a real device would send it off empty.
+/** A transfer waits until there is something to carry: a real device would send it off empty. */
 static bool stream(void)
 {
     pthread_mutex_lock(&camera.lock);
@@ -420,8 +420,8 @@ bool usb_camera_is_possible(void)
     return access(VHCI "attach", W_OK) == 0;
 }
 
-// vhci_hcd frees a port before the kernel is through with the device that was in it. What is
-// plugged in then is taken for that device or gets its cancellations, for ever unanswered.
+/** vhci_hcd frees a port before the kernel is through with the device that was in it. What is
+ * plugged in then is taken for that device or gets its cancellations, for ever unanswered. */
 static bool is_occupied(void)
 {
     glob_t device = {0};

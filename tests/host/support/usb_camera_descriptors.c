@@ -71,14 +71,14 @@ struct streaming_part {
     .bLength = USB_DT_INTERFACE_SIZE, .bDescriptorType = USB_DT_INTERFACE,                         \
     .bInterfaceNumber = (number), .bAlternateSetting = (alternate), .bNumEndpoints = (endpoints),  \
     .bInterfaceClass = USB_CLASS_VIDEO, .bInterfaceSubClass = (subclass)
-// BT.709 primaries and transfer with BT.601's matrix, as most webcams say
+/** BT.709 primaries and transfer with BT.601's matrix, as most webcams say */
 #define COLOURS                                                                                    \
     {TYPE(struct uvc_color_matching_descriptor, UVC_VS_COLORFORMAT),                               \
      .bColorPrimaries = UVC_COLOR_PRIMARIES_BT_709_SRGB,                                           \
      .bTransferCharacteristics = UVC_TRANSFER_CHARACTERISTICS_BT_709,                              \
      .bMatrixCoefficients = UVC_MATRIX_COEFFICIENTS_SMPTE_170M}
 
-// Its last two bytes are those of audio endpoints, and not sent.
+/** Its last two bytes are those of audio endpoints, and not sent. */
 static const struct {
     struct usb_config_descriptor head;
     struct usb_interface_assoc_descriptor association;
@@ -105,11 +105,11 @@ static const struct {
     .control.header = {TYPE(configuration.control.header, UVC_VC_HEADER), .bcdUVC = 0x0110,
                        .wTotalLength = sizeof(struct control_part), .dwClockFrequency = CLOCK_HZ,
                        .bInCollection = 1, .baInterfaceNr = {UVC_INTERFACE_STREAMING}},
-    // exposure mode (bit 1) and time (bit 3)
+    /** exposure mode (bit 1) and time (bit 3) */
     .control.camera = {TYPE(configuration.control.camera, UVC_VC_INPUT_TERMINAL),
                        .bTerminalID = UVC_CAMERA_TERMINAL, .wTerminalType = UVC_ITT_CAMERA,
                        .bControlSize = 3, .bmControls = {0x0a}},
-    // brightness (bit 0), contrast (1), saturation (3), gain (9)
+    /** brightness (bit 0), contrast (1), saturation (3), gain (9) */
     .control.processing = {TYPE(configuration.control.processing, UVC_VC_PROCESSING_UNIT),
                            .bUnitID = UVC_PROCESSING_UNIT, .bSourceID = UVC_CAMERA_TERMINAL,
                            .bControlSize = 2, .bmControls = {0x0b, 0x02}},

@@ -13,7 +13,7 @@
 #define COMMENT       "UVC %010u"
 #define COMMENT_BYTES 14u
 
-// The scenes of one size; the last is the big one.
+/** The scenes of one size; the last is the big one. */
 struct album {
     uint32_t width, height;
     struct jpeg_file scene[USB_CAMERA_PICTURES + 1];
@@ -46,7 +46,7 @@ static const struct jpeg_file *find(uint32_t number, uint32_t width, uint32_t he
     return &album->scene[index];
 }
 
-// The comment goes behind the JFIF header, which has to be first.
+/** The comment goes behind the JFIF header, which has to be first. */
 size_t usb_camera_jpeg(uint32_t number, uint32_t width, uint32_t height, bool big, uint8_t *out)
 {
     pthread_mutex_lock(&lock);
@@ -77,7 +77,7 @@ int64_t usb_camera_number(const uint8_t *jpeg, size_t bytes)
     return sscanf(text, "UVC %u", &number) == 1 ? (int64_t)number : -1;
 }
 
-// A tilted ramp whose direction and phase tell the scenes apart, also after JPEG's losses.
+/** A tilted ramp whose direction and phase tell the scenes apart, also after JPEG's losses. */
 const uint8_t *usb_camera_luma(uint32_t number)
 {
     static uint8_t scenes[USB_CAMERA_PICTURES][320 * 240];

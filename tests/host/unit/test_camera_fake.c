@@ -192,8 +192,8 @@ static void picture_moves(void **state)
     assert_true(differs);
 }
 
-// What is restored under a moving parcel must equal what was there: a picture drawn for the same
-// moment on a fresh background is the same.
+/** What is restored under a moving parcel must equal what was there: a picture drawn for the same
+ * moment on a fresh background is the same. */
 static void moving_parts_leave_no_trail(void **state)
 {
     (void)state;

@@ -266,7 +266,7 @@ static const struct {
     {"[node]\nname = a\0b\n", 18, {"f.ini:2:", "NUL", ""}},
     {"\0", 1, {"f.ini:1:", "NUL", ""}},
     {"[jpeg]\nquality = 80\n\0", 21, {"f.ini:3:", "NUL", ""}},
-    // The tail of an over-long line must not be taken for a line of its own.
+    /** The tail of an over-long line must not be taken for a line of its own. */
     {"[jpeg]\n# " X150 X50 "\nquality=1\n", 0, {"f.ini:2:", "longer than 197 bytes", ""}},
     {"[jpeg]\n;" X150 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxquality=1\n",
      0,
@@ -437,7 +437,7 @@ static void test_settings_that_contradict(void **state)
 {
     (void)state;
     static const struct {
-        const char *text, *says; /**< says NULL: allowed */
+        const char *text, *says; // says NULL: allowed
     } cases[] = {
         {"[camera]\nwidth = 640\n", "both or neither"},
         {"[camera]\nwidth = 641\nheight = 480\n", "even"},

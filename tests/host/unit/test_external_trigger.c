@@ -14,7 +14,7 @@
 
 static char root[64];
 static struct config config;
-static char paths[32][256]; // what put() made, folders before what is in them
+static char paths[32][256]; /**< what put() made, folders before what is in them */
 static unsigned made;
 
 static void remember(const char *path)

@@ -13,7 +13,7 @@
 
 static bool levels[GPIO_FAKE_LINES];
 
-// Like a wire, the fake only tells of changes; a pin that nobody has opened just has its level.
+/** Like a wire, the fake only tells of changes; a pin that nobody has opened just has its level. */
 static int drive(const char *line, bool high)
 {
     int number = (line[4] - '0') * (line[5] ? 10 : 1) + (line[5] ? line[5] - '0' : 0);

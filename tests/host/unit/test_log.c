@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#define LINES   20000 // more than any pipe holds
+#define LINES   20000 /**< more than any pipe holds */
 #define THREADS 4
 #define ROUNDS  500
 

@@ -23,7 +23,7 @@ static void configure(enum strobe_reference reference, uint64_t delay_ns, uint64
     assert_int_equal(strobe_configure(&s, &config, 0), 0);
 }
 
-// Lets time pass up to `until`, doing what the planner wants `lag` after it wants it.
+/** Lets time pass up to `until`, doing what the planner wants `lag` after it wants it. */
 static void run(uint64_t until_ns, uint64_t lag_ns)
 {
     for (uint64_t at; (at = strobe_next_deadline(&s)) <= until_ns;) {

@@ -42,7 +42,7 @@ static uint64_t edge_at(uint64_t ms)
     return trigger_edge(&t, MS(ms), ++line_sequence, MS(ms));
 }
 
-// A frame exposed from start to start + 10 ms, delivered 40 ms after its start.
+/** A frame exposed from start to start + 10 ms, delivered 40 ms after its start. */
 static struct trigger_decision frame_at(uint64_t start_ms)
 {
     const struct trigger_frame frame = {.start_ns = MS(start_ms), .end_ns = MS(start_ms + 10)};
@@ -413,7 +413,7 @@ static void software_triggers_work_beside_the_line(void **state)
     assert_int_equal(answer.edge_ns, MS(75));
 }
 
-// A sensor that the edge itself triggers: exposure starts 2 ms after the edge.
+/** A sensor that the edge itself triggers: exposure starts 2 ms after the edge. */
 static void an_externally_triggered_sensor_is_paired_one_to_one(void **state)
 {
     (void)state;

@@ -24,16 +24,16 @@ struct schedule {
     struct trigger engine;
     uint64_t now;
     uint32_t sequence;
-    uint64_t period, exposure, next_start; // the sensor
+    uint64_t period, exposure, next_start; /**< the sensor */
     uint64_t grid;
-    bool forgets; // a node that hardly ever reports results or pops outcomes
+    bool forgets; /**< a node that hardly ever reports results or pops outcomes */
     struct {
         uint64_t id;
         uint32_t sensor_sequence;
-    } open[OPEN_MAX]; // answers not reported yet
+    } open[OPEN_MAX]; /**< answers not reported yet */
     unsigned opened;
-    unsigned holding;                       // frames that a node would hold
-    uint64_t delivered[REFERENCE_TRIGGERS]; // frames done, by trigger
+    unsigned holding;                       /**< frames that a node would hold */
+    uint64_t delivered[REFERENCE_TRIGGERS]; /**< frames done, by trigger */
 };
 
 static struct schedule s;
@@ -52,7 +52,7 @@ static uint64_t below(uint64_t limit)
     return limit > 0 ? next_random() % limit : 0;
 }
 
-// A random time below the limit. On the coarse grid of some schedules, moments often coincide.
+/** A random time below the limit. On the coarse grid of some schedules, moments often coincide. */
 static uint64_t span(uint64_t limit)
 {
     uint64_t time = below(limit);

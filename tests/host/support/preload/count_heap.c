@@ -16,10 +16,10 @@ struct counters {
     uint64_t taken, freed, bytes;
 };
 
-static struct counters before_file; // counts until the file is mapped, and without one
+static struct counters before_file; /**< counts until the file is mapped, and without one */
 static struct counters *counters = &before_file;
 
-// glibc's own entries, which need no dlsym() (and dlsym() itself allocates).
+/** glibc's own entries, which need no dlsym() (and dlsym() itself allocates). */
 extern void *__libc_malloc(size_t bytes);
 extern void *__libc_calloc(size_t count, size_t bytes);
 extern void *__libc_realloc(void *old, size_t bytes);

@@ -15,7 +15,7 @@
 
 #define PUBLIC   __attribute__((visibility("default")))
 #define FDS_MAX  1024
-#define V1_QUEUE 16 // edges
+#define V1_QUEUE 16 /**< edges */
 
 static bool is_event_fd[FDS_MAX];
 
