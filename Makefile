@@ -77,9 +77,10 @@ BACKEND_C := $(filter-out hal/libcamera/load.c,$(wildcard hal/libcamera/*.c)) ha
 NET_C := net/wire.c $(wildcard net/server/*.c)
 CLIENT_C := net/wire.c $(wildcard net/client/*.c)
 APP_C := $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c))
+COMMON_C := $(wildcard tools/common/*.c)
 CTL_C := $(wildcard tools/ctl/*.c)
 WEB_C := $(wildcard tools/web/*.c)
-REC_C := $(wildcard tools/rec/*.c) tools/ctl/print.c
+REC_C := $(wildcard tools/rec/*.c)
 SUPPORT_C := $(wildcard tests/host/support/*.c)
 TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/*/test_*.c))
 BENCHES := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/bench/*.c))
@@ -90,6 +91,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_NODE := $(BUILD)/libnode.a
 LIB_SUPPORT := $(BUILD)/libsupport.a
 LIB_CLIENT := $(BUILD)/libpinhole.a
+LIB_COMMON := $(BUILD)/libcommon.a
 LIB_SHARED := $(BUILD)/libpinhole.so.1
 BACKEND := $(if $(LIBCAMERA),$(BUILD)/obj/hal/libcamera/camera.o)
 PLUGIN := $(if $(LIBCAMERA),$(BUILD)/pinhole-libcamera.so)
@@ -104,7 +106,7 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
-ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell pkg-config --exists libjpeg libmicrohttpd inih && echo ok)),)
+ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell pkg-config --exists libjpeg libmicrohttpd inih jansson && echo ok)),)
 $(error Libraries are missing; `tools/setup.sh run` installs them, as `make run` and `make test` do)
 endif
 programs: $(PROGRAMS) $(PLUGIN) $(LIB_CLIENT) $(LIB_SHARED)
@@ -182,6 +184,7 @@ $(BUILD)/obj/tests/%.o: CFLAGS += -Wno-deprecated-declarations -Wno-pointer-sign
 $(LIB_NODE): $(filter-out %/app/main.o,$(NODE_OBJECTS))
 $(LIB_CLIENT): $(call obj,$(CLIENT_C))
 $(LIB_SUPPORT): $(call obj,$(SUPPORT_C))
+$(LIB_COMMON): $(call obj,$(COMMON_C))
 %.a:
 	$(say) AR $@
 	@mkdir -p $(@D)
@@ -201,13 +204,13 @@ $(BUILD)/pinhole: $(call obj,app/main.c) $(LIB_NODE) | $(PLUGIN)
 	$(call link,$(CC) -rdynamic,$(NODE_LIBS) $(if $(SAN),-Wl$(COMMA)--no-as-needed $(LIBCAMERA_LIBS)))
 $(PLUGIN): $(BACKEND) $(call obj,$(BACKEND_C)) hal/libcamera/libcamera.map
 	$(call link,$(CXX) -shared -Wl$(COMMA)--version-script=hal/libcamera/libcamera.map,$(LIBCAMERA_LIBS))
-$(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS))
-$(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd)
+$(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_COMMON) $(LIB_CLIENT)
+	$(call link,$(CC),$(CLIENT_LIBS) -ljansson)
+$(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_COMMON) $(LIB_CLIENT)
+	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -ljansson)
 $(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT)
-$(BUILD)/pinhole-rec: $(call obj,$(REC_C)) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
+$(BUILD)/pinhole-rec: $(call obj,$(REC_C)) $(LIB_COMMON) $(LIB_CLIENT)
+	$(call link,$(CC),$(CLIENT_LIBS) -ljansson $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
 # The page's files are embedded by .incbin, which no compiler reports as a dependency.
 $(call obj,$(WEB_C)): $(wildcard tools/web/page/*)
 
@@ -215,6 +218,8 @@ TEST_PARTS := $(LIB_SUPPORT) $(LIB_NODE) $(LIB_CLIENT)
 TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) $(if $(TURBOJPEG),-lturbojpeg) -lcmocka
 test-programs: $(TESTS) $(FUZZ_NAMES:%=$(BUILD)/tests/fuzz/%) $(PRELOADS)
 bench-programs: $(BENCHES)
+$(BUILD)/tests/tools/%: $(BUILD)/obj/tests/host/tools/%.o $(LIB_COMMON) $(TEST_PARTS)
+	$(call link,$(CC),$(TEST_LIBS) -ljansson)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
 	$(call link,$(CC),$(TEST_LIBS))
 $(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/support/preload/%.o

@@ -2,6 +2,8 @@
 // Options, connecting and exit codes shared by pinholectl's commands.
 #include "tools/ctl/ctl.h"
 
+#include "tools/common/text.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -12,6 +14,7 @@
 enum { WRONG = -2 };
 
 volatile sig_atomic_t ctl_interrupted;
+bool ctl_has_lost_output;
 
 static void on_signal(int number)
 {
@@ -25,6 +28,18 @@ void ctl_catch_signals(void)
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+}
+
+void ctl_print_json(json_t *document)
+{
+    char *line = json_line(document);
+    if (line == NULL) {
+        fputs("pinholectl: out of memory: a line of output is lost\n", stderr);
+        ctl_has_lost_output = true;
+    } else {
+        fputs(line, stdout);
+    }
+    free(line);
 }
 
 int ctl_usage_error(const char *format, ...)
@@ -122,7 +137,7 @@ static int exit_for(int error)
 int ctl_failed(struct pinhole *p, int error)
 {
     fputs("pinholectl: ", stderr);
-    ctl_print(stderr, pinhole_error(p));
+    text_print(stderr, pinhole_error(p));
     fputc('\n', stderr);
     pinhole_close(p);
     return exit_for(error);

@@ -4,6 +4,7 @@
 #define PINHOLE_TOOLS_CTL_CTL_H
 
 #include "net/client/pinhole.h"
+#include "tools/common/json.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -38,6 +39,8 @@ struct ctl_command {
 extern const struct ctl_command ctl_list, ctl_watch, ctl_grab, ctl_get, ctl_set, ctl_features,
     ctl_trigger, ctl_stats, ctl_ping;
 
+/** Output was lost because memory ran out: the program ends with CTL_REFUSED. */
+extern bool ctl_has_lost_output;
 /** Set by SIGINT and SIGTERM. */
 extern volatile sig_atomic_t ctl_interrupted;
 /** Makes SIGINT and SIGTERM set ctl_interrupted. */
@@ -77,14 +80,10 @@ int ctl_failed(struct pinhole *p, int error);
 /** All of STATS, 0-terminated, in memory of its own that the caller frees. Length or -errno. */
 int ctl_stats_text(struct pinhole *p, char **out);
 
-/** Prints text from the node; control characters, which could drive a terminal, as spaces. */
-void ctl_print(FILE *out, const char *text);
-/** Prints a JSON string with its quotes. */
-void ctl_json(FILE *out, const char *text);
-/** Prints one event as a line for people, or as a JSON object. */
+/** Prints a document on one line of stdout and frees it. */
+void ctl_print_json(json_t *document);
+/** Prints one event as a line for people, or as a JSON object to stdout. */
 void ctl_print_event(FILE *out, const struct pinhole_event *event, bool json);
-/** Prints a frame's metadata as members of a JSON object (no braces). */
-void ctl_json_frame(FILE *out, const struct pinhole_frame *frame);
 /** The node runs on this machine, so that its clock and ours are one. */
 bool ctl_is_local(const char *address);
 /** CLOCK_MONOTONIC. */

@@ -2,6 +2,8 @@
 // pinholectl get, set, features.
 #include "tools/ctl/ctl.h"
 
+#include "tools/common/text.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,25 +29,20 @@ static int fetch(struct pinhole *p, struct pinhole_feature **out)
     }
 }
 
-static void json_member(const char *before, const char *name, const char *value)
-{
-    printf("%s\"%s\":", before, name);
-    ctl_json(stdout, value);
-}
-
 static void print_json(const struct pinhole_feature *f)
 {
-    json_member("{", "name", f->name);
-    json_member(",", "value", f->value);
-    json_member(",", "type", f->type);
-    json_member(",", "unit", f->unit);
-    json_member(",", "min", f->min);
-    json_member(",", "max", f->max);
-    json_member(",", "increment", f->increment);
-    json_member(",", "choices", f->choices);
-    printf(",\"writable\":%s", f->writable ? "true" : "false");
-    json_member(",", "help", f->help);
-    puts("}");
+    json_t *line = json_object();
+    json_put_text(&line, "name", f->name);
+    json_put_text(&line, "value", f->value);
+    json_put_text(&line, "type", f->type);
+    json_put_text(&line, "unit", f->unit);
+    json_put_text(&line, "min", f->min);
+    json_put_text(&line, "max", f->max);
+    json_put_text(&line, "increment", f->increment);
+    json_put_text(&line, "choices", f->choices);
+    json_put_flag(&line, "writable", f->writable);
+    json_put_text(&line, "help", f->help);
+    ctl_print_json(line);
 }
 
 struct columns {
@@ -86,7 +83,7 @@ static void print_table(const struct pinhole_feature *features, int count)
         describe_range(f, range, sizeof range);
         snprintf(row, sizeof row, "%-*s  %-*s %-*s  %s  %-*s  %s", c.name, f->name, c.value,
                  f->value, c.unit, f->unit, f->writable ? "rw" : "ro", c.range, range, f->help);
-        ctl_print(stdout, row);
+        text_print(stdout, row);
         putchar('\n');
     }
 }
@@ -103,9 +100,9 @@ static int print_all(struct pinhole *p, bool json, bool as_lines)
         if (json) {
             print_json(&features[i]);
         } else if (as_lines) {
-            ctl_print(stdout, features[i].name);
+            text_print(stdout, features[i].name);
             putchar('=');
-            ctl_print(stdout, features[i].value);
+            text_print(stdout, features[i].value);
             putchar('\n');
         }
     }
@@ -150,14 +147,15 @@ static int run_get(struct ctl *ctl, int argc, char **argv)
         if (error < 0)
             return ctl_failed(p, error);
         if (ctl->json) {
-            json_member("{", "name", argv[i]);
-            json_member(",", "value", value);
-            putchar('}');
-        } else {
-            if (argc - optind > 1)
-                printf("%s=", argv[i]);
-            ctl_print(stdout, value);
+            json_t *line = json_object();
+            json_put_text(&line, "name", argv[i]);
+            json_put_text(&line, "value", value);
+            ctl_print_json(line);
+            continue;
         }
+        if (argc - optind > 1)
+            printf("%s=", argv[i]);
+        text_print(stdout, value);
         putchar('\n');
     }
     pinhole_close(p);

@@ -37,11 +37,10 @@ static int save(struct grab *g, const struct pinhole_frame *frame)
         return CTL_REFUSED;
     }
     if (g->ctl->json) {
-        fputs("{\"file\":", stdout);
-        ctl_json(stdout, path);
-        putchar(',');
-        ctl_json_frame(stdout, frame);
-        puts("}");
+        json_t *line = json_object();
+        json_put_text(&line, "file", path);
+        json_put_frame(&line, frame);
+        ctl_print_json(line);
     } else {
         puts(path);
     }

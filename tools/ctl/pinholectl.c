@@ -49,7 +49,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
             perror("pinholectl: cannot write the output");
             return CTL_REFUSED;
         }
-        return code;
+        return ctl_has_lost_output && code == CTL_OK ? CTL_REFUSED : code;
     }
     return ctl_usage_error("'%s' is no command; `pinholectl --help` lists them", argv[0]);
 }

@@ -1,73 +1,32 @@
 // SPDX-License-Identifier: MIT
-// Printing what came from a node: for people, and as JSON.
+// Printing an event: for people, and as JSON.
 #include "tools/ctl/ctl.h"
+
+#include "tools/common/text.h"
 
 #include <inttypes.h>
 
-void ctl_print(FILE *out, const char *text)
+static void print_json_event(const struct pinhole_event *e)
 {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        fputc(c < ' ' || c == 0x7f ? ' ' : c, out);
+    json_t *line = json_object();
+    json_put_text(&line, "event", pinhole_event_name(e->kind));
+    json_put_id(&line, "boot_id", e->boot_id);
+    json_put_u64(&line, "sequence", e->sequence);
+    json_put_u64(&line, "monotonic_ns", e->monotonic_ns);
+    json_put_u64(&line, "realtime_ns", e->realtime_ns);
+    if (e->kind == PINHOLE_EVENT_GAP || e->kind == PINHOLE_EVENT_TRIGGER) {
+        json_put_u64(&line, "first", e->first);
+        json_put_u64(&line, "last", e->last);
     }
-}
-
-/** Length of the well-formed UTF-8 sequence at text; 0: there is none. */
-static int utf8_length(const unsigned char *text)
-{
-    static const unsigned char firsts[] = {0xc2, 0xe0, 0xf0, 0xf5};
-    int more = 0;
-    if (*text < 0x80)
-        return 1;
-    while (more < 4 && *text >= firsts[more])
-        more++;
-    if (more == 0 || more == 4)
-        return 0;
-    for (int i = 1; i <= more; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    const unsigned pair = (unsigned)text[0] << 8 | text[1];
-    const bool is_odd = (pair >= 0xe080 && pair < 0xe0a0) || (pair >= 0xeda0 && pair < 0xee00) ||
-                        (pair >= 0xf080 && pair < 0xf090) || (pair >= 0xf490 && pair < 0xf500);
-    return is_odd ? 0 : more + 1;
-}
-
-void ctl_json(FILE *out, const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    fputc('"', out);
-    while (*at != '\0') {
-        int length = utf8_length(at);
-        if (length == 0)
-            fputs("\\ufffd", out);
-        else if (*at == '"' || *at == '\\')
-            fprintf(out, "\\%c", *at);
-        else if (*at < ' ' || *at == 0x7f)
-            fprintf(out, "\\u%04x", *at);
-        else
-            fwrite(at, 1, (size_t)length, out);
-        at += length > 0 ? length : 1;
+    if (e->kind == PINHOLE_EVENT_TRIGGER) {
+        json_put_text(&line, "source", pinhole_source_name(e->trigger_source));
+        json_put_text(&line, "outcome", pinhole_outcome_name(e->outcome));
+        json_put_u64(&line, "edge_ns", e->edge_ns);
     }
-    fputc('"', out);
-}
-
-static void json_event(FILE *out, const struct pinhole_event *e)
-{
-    fprintf(out,
-            "{\"event\":\"%s\",\"boot_id\":\"%016" PRIx64 "\",\"sequence\":%" PRIu64
-            ",\"monotonic_ns\":%" PRIu64 ",\"realtime_ns\":%" PRIu64,
-            pinhole_event_name(e->kind), e->boot_id, e->sequence, e->monotonic_ns, e->realtime_ns);
-    if (e->kind == PINHOLE_EVENT_GAP || e->kind == PINHOLE_EVENT_TRIGGER)
-        fprintf(out, ",\"first\":%" PRIu64 ",\"last\":%" PRIu64, e->first, e->last);
-    if (e->kind == PINHOLE_EVENT_TRIGGER)
-        fprintf(out, ",\"source\":\"%s\",\"outcome\":\"%s\",\"edge_ns\":%" PRIu64,
-                pinhole_source_name(e->trigger_source), pinhole_outcome_name(e->outcome),
-                e->edge_ns);
     if (e->kind == PINHOLE_EVENT_CAMERA)
-        fprintf(out, ",\"camera_state\":\"%s\"", pinhole_camera_state_name(e->camera_state));
-    fputs(",\"text\":", out);
-    ctl_json(out, e->text);
-    fputs("}\n", out);
+        json_put_text(&line, "camera_state", pinhole_camera_state_name(e->camera_state));
+    json_put_text(&line, "text", e->text);
+    ctl_print_json(line);
 }
 
 /** "3", or "3 to 5". */
@@ -82,7 +41,7 @@ static void print_range(FILE *out, const char *one, const char *many, uint64_t f
 void ctl_print_event(FILE *out, const struct pinhole_event *e, bool json)
 {
     if (json) {
-        json_event(out, e);
+        print_json_event(e);
         return;
     }
     switch (e->kind) {
@@ -102,29 +61,7 @@ void ctl_print_event(FILE *out, const struct pinhole_event *e, bool json)
     }
     if (*e->text != '\0') {
         fputs(": ", out);
-        ctl_print(out, e->text);
+        text_print(out, e->text);
     }
     fputc('\n', out);
-}
-
-void ctl_json_frame(FILE *out, const struct pinhole_frame *f)
-{
-    fprintf(out,
-            "\"frame_id\":%" PRIu64 ",\"sequence\":%" PRIu64 ",\"boot_id\":\"%016" PRIx64
-            "\",\"sensor_sequence\":%" PRIu32 ",\"width\":%u,\"height\":%u,\"bytes\":%zu"
-            ",\"quality\":%u,\"flags\":%" PRIu32 ",\"timestamp_ns\":%" PRIu64
-            ",\"realtime_ns\":%" PRIu64 ",\"exposure_us\":%" PRIu32 ",\"gain_milli\":%" PRIu32,
-            f->frame_id, f->sequence, f->boot_id, f->sensor_sequence, f->width, f->height,
-            f->jpeg_bytes, f->quality, f->flags, f->timestamp_ns, f->realtime_ns, f->exposure_us,
-            f->gain_milli);
-    fprintf(out,
-            ",\"acquired_us\":%" PRIu32 ",\"encode_start_us\":%" PRIu32 ",\"encoded_us\":%" PRIu32
-            ",\"queued_us\":%" PRIu32 ",\"skipped\":%" PRIu32,
-            f->acquired_us, f->encode_start_us, f->encoded_us, f->queued_us, f->skipped);
-    if (f->trigger_id != 0)
-        fprintf(out,
-                ",\"trigger_id\":%" PRIu64 ",\"source\":\"%s\",\"edge_ns\":%" PRIu64
-                ",\"exposure_delta_ns\":%" PRId64 ",\"burst_index\":%d",
-                f->trigger_id, pinhole_source_name(f->trigger_source), f->edge_ns,
-                f->exposure_delta_ns, f->burst_index);
 }

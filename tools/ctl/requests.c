@@ -2,6 +2,8 @@
 // pinholectl's small commands: trigger, stats, ping, and list, which asks several nodes.
 #include "tools/ctl/ctl.h"
 
+#include "tools/common/text.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -88,21 +90,12 @@ static void json_sample(char *line)
     char *labels = strchr(line, '{'), *end = strrchr(line, '}');
     if (labels != NULL && end != NULL && end > labels)
         *labels++ = *end = '\0';
-    fputs("{\"name\":", stdout);
-    ctl_json(stdout, line);
-    if (labels != NULL) {
-        fputs(",\"labels\":", stdout);
-        ctl_json(stdout, labels);
-    }
-    fputs(",\"value\":", stdout);
-    char *rest;
-    strtod(value, &rest);
-    const bool is_number = *rest == '\0' && rest != value && strpbrk(value, "iIaANxX") == NULL;
-    if (is_number && *value != '+' && *value != '.')
-        fputs(value, stdout);
-    else
-        ctl_json(stdout, value); // +Inf and NaN are no JSON numbers
-    fputs("}\n", stdout);
+    json_t *sample = json_object();
+    json_put_text(&sample, "name", line);
+    if (labels != NULL)
+        json_put_text(&sample, "labels", labels);
+    json_put_number(&sample, "value", value); // +Inf and NaN stay text
+    ctl_print_json(sample);
 }
 
 static int run_stats(struct ctl *ctl, int argc, char **argv)
@@ -120,7 +113,7 @@ static int run_stats(struct ctl *ctl, int argc, char **argv)
     if (length < 0)
         return ctl_failed(p, length);
     if (!ctl->json)
-        fwrite(text, 1, (size_t)length, stdout);
+        text_print_lines(stdout, text);
     else
         for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL;)
             json_sample(line);
@@ -202,27 +195,31 @@ static void print_overview(const struct overview *o, bool json)
 {
     if (!json) {
         printf("%-22s ", o->info->address);
-        ctl_print(stdout, o->info->name);
+        text_print(stdout, o->info->name);
         fputs("  ", stdout);
-        ctl_print(stdout, o->info->model);
+        text_print(stdout, o->info->model);
         printf("  pinhole ");
-        ctl_print(stdout, o->info->version);
-        printf("  %sx%s@%s  %s\n", o->width, o->height, o->rate, o->state);
+        text_print(stdout, o->info->version);
+        fputs("  ", stdout);
+        text_print(stdout, o->width);
+        putchar('x');
+        text_print(stdout, o->height);
+        putchar('@');
+        text_print(stdout, o->rate);
+        printf("  %s\n", o->state);
         return;
     }
-    const char *const members[][2] = {{"address", o->info->address},
-                                      {"name", o->info->name},
-                                      {"model", o->info->model},
-                                      {"version", o->info->version},
-                                      {"width", o->width},
-                                      {"height", o->height},
-                                      {"rate", o->rate},
-                                      {"state", o->state}};
-    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-        printf("%s\"%s\":", i == 0 ? "{" : ",", members[i][0]);
-        ctl_json(stdout, members[i][1]);
-    }
-    printf(",\"boot_id\":\"%016" PRIx64 "\"}\n", o->info->boot_id);
+    json_t *line = json_object();
+    json_put_text(&line, "address", o->info->address);
+    json_put_text(&line, "name", o->info->name);
+    json_put_text(&line, "model", o->info->model);
+    json_put_text(&line, "version", o->info->version);
+    json_put_text(&line, "width", o->width);
+    json_put_text(&line, "height", o->height);
+    json_put_text(&line, "rate", o->rate);
+    json_put_text(&line, "state", o->state);
+    json_put_id(&line, "boot_id", o->info->boot_id);
+    ctl_print_json(line);
 }
 
 static int list_one(struct ctl *ctl)

@@ -62,11 +62,18 @@ static void print_window(struct watch *w)
     double max_ms = (double)x->latency_max_ns / 1e6;
     const char *kind = w->is_local ? "capture to here" : "capture to sent";
     if (w->ctl->json) {
-        printf("{\"fps\":%.3f,\"frame_kbytes\":%.3f,\"mbits_per_second\":%.3f,\"quality\":%u,"
-               "\"latency_ms\":%.3f,\"latency_max_ms\":%.3f,\"latency_until\":\"%s\","
-               "\"frames\":%llu,\"skipped\":%llu,\"triggers\":%llu}\n",
-               fps, kbytes, mbits, x->quality, mean_ms, max_ms, w->is_local ? "received" : "sent",
-               w->counted, w->skipped, w->triggers);
+        json_t *line = json_object();
+        json_put_real(&line, "fps", fps);
+        json_put_real(&line, "frame_kbytes", kbytes);
+        json_put_real(&line, "mbits_per_second", mbits);
+        json_put_u64(&line, "quality", x->quality);
+        json_put_real(&line, "latency_ms", mean_ms);
+        json_put_real(&line, "latency_max_ms", max_ms);
+        json_put_text(&line, "latency_until", w->is_local ? "received" : "sent");
+        json_put_u64(&line, "frames", w->counted);
+        json_put_u64(&line, "skipped", w->skipped);
+        json_put_u64(&line, "triggers", w->triggers);
+        ctl_print_json(line);
     } else {
         if (w->is_terminal)
             end_line(w);
@@ -89,9 +96,10 @@ static bool is_long_enough(const struct watch *w)
 static void print_trigger(struct watch *w, const struct pinhole_frame *f)
 {
     if (w->ctl->json) {
-        printf("{\"outcome\":\"MATCHED\",");
-        ctl_json_frame(stdout, f);
-        fputs("}\n", stdout);
+        json_t *line = json_object();
+        json_put_text(&line, "outcome", "MATCHED");
+        json_put_frame(&line, f);
+        ctl_print_json(line);
     } else {
         printf("trigger %" PRIu64 "  MATCHED  %s  exposure %+.3f ms  frame %" PRIu64 "  %zu bytes",
                f->trigger_id, pinhole_source_name(f->trigger_source),

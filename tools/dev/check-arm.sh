@@ -92,7 +92,7 @@ fi
 packages="make pkg-config qemu-user"
 for machine in $machines; do
     packages+=" gcc-${triplet[$machine]}"
-    for library in libc6 libcmocka libgpiod libinih libjpeg libmicrohttpd libturbojpeg0; do
+    for library in libc6 libcmocka libgpiod libinih libjansson libjpeg libmicrohttpd libturbojpeg0; do
         packages+=" $library-dev:$machine"
     done
 done

@@ -2,6 +2,8 @@
 // Messages, the progress line, clocks.
 #include "tools/rec/rec.h"
 
+#include "tools/common/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,9 +45,7 @@ void rec_say(const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     // What a node says of itself may be in it: control characters could drive the terminal.
-    for (char *at = text; *at != '\0'; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = ' ';
+    text_clean(text, false);
     pthread_mutex_lock(&lock);
     fprintf(stderr, "%spinhole-rec: %s\n%s", line[0] != '\0' ? "\r\033[K" : "", text, line);
     pthread_mutex_unlock(&lock);

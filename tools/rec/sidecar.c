@@ -2,7 +2,7 @@
 // Writing the sidecar's lines.
 #include "tools/rec/sidecar.h"
 
-#include "tools/ctl/ctl.h"
+#include "tools/common/print.h"
 
 #include <inttypes.h>
 #include <stdio.h>

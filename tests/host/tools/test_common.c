@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// What the tools share: text from outside, and JSON.
+#include "tools/common/json.h"
+#include "tools/common/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void assert_cleaned(const char *text, bool keeps_lines, const char *expected)
+{
+    char copy[64], *printed = NULL;
+    size_t size;
+    snprintf(copy, sizeof copy, "%s", text);
+    text_clean(copy, keeps_lines);
+    assert_string_equal(copy, expected);
+    FILE *out = open_memstream(&printed, &size);
+    assert_non_null(out);
+    (keeps_lines ? text_print_lines : text_print)(out, text);
+    fclose(out);
+    assert_string_equal(printed, expected);
+    free(printed);
+}
+
+static void text_that_drives_a_terminal_is_harmless(void **state)
+{
+    (void)state;
+    assert_cleaned("plain", false, "plain");
+    assert_cleaned("\xE7\x9B\xB8\xE6\x9C\xBA T\xC3\xBCr \xF0\x9F\x93\xB7", false,
+                   "\xE7\x9B\xB8\xE6\x9C\xBA T\xC3\xBCr \xF0\x9F\x93\xB7");
+    assert_cleaned("a\x1B[31mb\r\n<3>c\x7F", false, "a [31mb  <3>c ");
+    assert_cleaned("a\nb\r\n", true, "a\nb \n");
+    assert_cleaned("\xC2\x9B"
+                   "31m\xC2\xA0",
+                   false, "  31m\xC2\xA0"); // C1's CSI; a no-break space stays
+    assert_cleaned("\x9B"
+                   "31m\xFF\xC3",
+                   false, "?31m??");
+    assert_cleaned("\xED\xA0\x80\xC0\xAF", false, "?????"); // half a surrogate, an overlong slash
+}
+
+static void assert_line(json_t *document, const char *expected)
+{
+    char *line = json_line(document);
+    assert_non_null(line);
+    assert_string_equal(line, expected);
+    free(line);
+}
+
+static void members_keep_their_order_and_integers_their_digits(void **state)
+{
+    (void)state;
+    json_t *line = json_object();
+    json_put_u64(&line, "z", 1795762671095747449);
+    json_put_i64(&line, "a", INT64_MIN);
+    json_put_u64(&line, "largest", INT64_MAX);
+    json_put_u64(&line, "larger", UINT64_MAX);
+    json_put_id(&line, "id", 0xFEDCBA9876543210);
+    json_put_flag(&line, "flag", true);
+    uint64_t value = 0;
+    assert_true(json_get_u64(line, "z", &value));
+    assert_true(value == 1795762671095747449);
+    assert_true(json_get_u64(line, "larger", &value));
+    assert_true(value == UINT64_MAX);
+    assert_false(json_get_u64(line, "a", &value));
+    assert_false(json_get_u64(line, "flag", &value));
+    assert_false(json_get_u64(line, "absent", &value));
+    assert_line(line, "{\"z\":1795762671095747449,\"a\":-9223372036854775808,"
+                      "\"largest\":9223372036854775807,\"larger\":\"18446744073709551615\","
+                      "\"id\":\"fedcba9876543210\",\"flag\":true}\n");
+}
+
+static void numbers_are_numbers_where_json_has_them(void **state)
+{
+    (void)state;
+    json_t *line = json_object();
+    json_put_real(&line, "a", 29.97002997);
+    json_put_real(&line, "b", 1.0 / 0.0);
+    json_put_number(&line, "c", "9007199254740993");
+    json_put_number(&line, "d", "0.1");
+    json_put_number(&line, "e", "+Inf");
+    json_put_number(&line, "f", "");
+    json_put_number(&line, "g", "18446744073709551615");
+    json_put_number(&line, "h", "true");
+    assert_line(line, "{\"a\":29.97,\"b\":null,\"c\":9007199254740993,\"d\":0.1,\"e\":\"+Inf\","
+                      "\"f\":null,\"g\":\"18446744073709551615\",\"h\":\"true\"}\n");
+}
+
+static void broken_text_is_mended(void **state)
+{
+    (void)state;
+    json_t *line = json_object();
+    json_put_text(&line, "t", "\"q\\\xFF\xC3( \xC3\xA9\x1B");
+    assert_line(line, "{\"t\":\"\\\"q\\\\\\uFFFD\\uFFFD( \\u00E9\\u001B\"}\n");
+}
+
+static unsigned allocations_left;
+
+static void *scarce_malloc(size_t size)
+{
+    if (allocations_left == 0)
+        return NULL;
+    allocations_left--;
+    return malloc(size);
+}
+
+static void memory_that_runs_out_anywhere_is_seen_at_the_end(void **state)
+{
+    (void)state;
+    const struct pinhole_frame frame = {.frame_id = 1, .trigger_id = 2};
+    char *line = NULL;
+    unsigned failures = 0;
+    json_set_alloc_funcs(scarce_malloc, free);
+    for (; line == NULL && failures < 10000; failures += line == NULL) {
+        allocations_left = failures;
+        json_t *list = json_array(), *object = json_object();
+        json_put_item(&list, json_from_text("one"));
+        json_put_item(&list, json_from_text("\xFF"));
+        json_put_frame(&object, &frame);
+        json_put(&object, "list", list);
+        line = json_line(object);
+    }
+    json_set_alloc_funcs(malloc, free);
+    assert_true(failures > 50 && failures < 10000);
+    assert_non_null(strstr(line, "\"burst_index\":0,\"list\":[\"one\",\"\\uFFFD\"]}\n"));
+    free(line);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_that_drives_a_terminal_is_harmless),
+        cmocka_unit_test(members_keep_their_order_and_integers_their_digits),
+        cmocka_unit_test(numbers_are_numbers_where_json_has_them),
+        cmocka_unit_test(broken_text_is_mended),
+        cmocka_unit_test(memory_that_runs_out_anywhere_is_seen_at_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

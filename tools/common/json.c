@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#include "tools/common/json.h"
+
+#include "tools/common/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REAL_DIGITS = 15 }; // what a double keeps of a decimal number
+
+void json_put(json_t **object, const char *name, json_t *value)
+{
+    if (*object == NULL) {
+        json_decref(value);
+    } else if (json_object_set_new(*object, name, value) < 0) {
+        json_decref(*object);
+        *object = NULL;
+    }
+}
+
+void json_put_item(json_t **list, json_t *value)
+{
+    if (*list == NULL) {
+        json_decref(value);
+    } else if (json_array_append_new(*list, value) < 0) {
+        json_decref(*list);
+        *list = NULL;
+    }
+}
+
+static json_t *from_broken_text(const char *text)
+{
+    static const char replacement[] = "\xEF\xBF\xBD"; // U+FFFD
+    char *repaired = malloc(3 * strlen(text) + 1), *end = repaired;
+    if (repaired == NULL)
+        return NULL;
+    while (*text != '\0') {
+        size_t bytes = text_utf8_bytes(text);
+        memcpy(end, bytes == 0 ? replacement : text, bytes == 0 ? 3 : bytes);
+        end += bytes == 0 ? 3 : bytes;
+        text += bytes == 0 ? 1 : bytes;
+    }
+    json_t *value = json_stringn(repaired, (size_t)(end - repaired));
+    free(repaired);
+    return value;
+}
+
+json_t *json_from_text(const char *text)
+{
+    json_t *value = json_string(text); // NULL, too, for what is not UTF-8
+    return value != NULL ? value : from_broken_text(text);
+}
+
+void json_put_text(json_t **object, const char *name, const char *text)
+{
+    json_put(object, name, json_from_text(text));
+}
+
+void json_put_u64(json_t **object, const char *name, uint64_t value)
+{
+    if (value <= INT64_MAX)
+        json_put(object, name, json_integer((json_int_t)value));
+    else
+        json_put(object, name, json_sprintf("%" PRIu64, value));
+}
+
+void json_put_i64(json_t **object, const char *name, int64_t value)
+{
+    json_put(object, name, json_integer(value));
+}
+
+void json_put_real(json_t **object, const char *name, double value)
+{
+    json_put(object, name, isfinite(value) ? json_real(round(value * 1e3) / 1e3) : json_null());
+}
+
+void json_put_flag(json_t **object, const char *name, bool value)
+{
+    json_put(object, name, json_boolean(value));
+}
+
+void json_put_id(json_t **object, const char *name, uint64_t value)
+{
+    json_put(object, name, json_sprintf("%016" PRIx64, value));
+}
+
+void json_put_number(json_t **object, const char *name, const char *text)
+{
+    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+    if (json_is_number(value)) {
+        json_put(object, name, value);
+        return;
+    }
+    json_decref(value);
+    if (*text == '\0')
+        json_put(object, name, json_null());
+    else
+        json_put_text(object, name, text);
+}
+
+bool json_get_u64(const json_t *object, const char *name, uint64_t *out)
+{
+    const json_t *value = json_object_get(object, name);
+    if (json_is_integer(value) && json_integer_value(value) >= 0) {
+        *out = (uint64_t)json_integer_value(value);
+        return true;
+    }
+    const char *digits = json_string_value(value);
+    char *end;
+    if (digits == NULL || *digits < '0' || *digits > '9')
+        return false;
+    errno = 0;
+    *out = strtoull(digits, &end, 10);
+    return *end == '\0' && errno == 0;
+}
+
+void json_put_frame(json_t **object, const struct pinhole_frame *frame)
+{
+    json_put_u64(object, "frame_id", frame->frame_id);
+    json_put_u64(object, "sequence", frame->sequence);
+    json_put_id(object, "boot_id", frame->boot_id);
+    json_put_u64(object, "sensor_sequence", frame->sensor_sequence);
+    json_put_u64(object, "width", frame->width);
+    json_put_u64(object, "height", frame->height);
+    json_put_u64(object, "bytes", frame->jpeg_bytes);
+    json_put_u64(object, "quality", frame->quality);
+    json_put_u64(object, "flags", frame->flags);
+    json_put_u64(object, "timestamp_ns", frame->timestamp_ns);
+    json_put_u64(object, "realtime_ns", frame->realtime_ns);
+    json_put_u64(object, "exposure_us", frame->exposure_us);
+    json_put_u64(object, "gain_milli", frame->gain_milli);
+    json_put_u64(object, "acquired_us", frame->acquired_us);
+    json_put_u64(object, "encode_start_us", frame->encode_start_us);
+    json_put_u64(object, "encoded_us", frame->encoded_us);
+    json_put_u64(object, "queued_us", frame->queued_us);
+    json_put_u64(object, "skipped", frame->skipped);
+    if (frame->trigger_id == 0)
+        return;
+    json_put_u64(object, "trigger_id", frame->trigger_id);
+    json_put_text(object, "source", pinhole_source_name(frame->trigger_source));
+    json_put_u64(object, "edge_ns", frame->edge_ns);
+    json_put_i64(object, "exposure_delta_ns", frame->exposure_delta_ns);
+    json_put_i64(object, "burst_index", frame->burst_index);
+}
+
+char *json_line(json_t *document)
+{
+    char *text = NULL, *line = NULL;
+    if (document != NULL)
+        text = json_dumps(document,
+                          JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(REAL_DIGITS));
+    json_decref(document);
+    if (text != NULL)
+        line = realloc(text, strlen(text) + 2);
+    if (line == NULL)
+        free(text);
+    else
+        strcat(line, "\n");
+    return line;
+}
