@@ -73,7 +73,7 @@ CLIENT_LIBS := $(if $(TURBOJPEG),-lturbojpeg) $(if $(AVAHI),-lavahi-client -lava
 
 HAL_C := $(filter-out hal/gpio/gpiod%.c,$(wildcard hal/*.c hal/*/*.c)) $(GPIOD:%=hal/gpio/gpiod%.c)
 # What else is in the libcamera backend's file: without state, so that the node may have it, too.
-BACKEND_C := $(filter-out hal/libcamera/load.c,$(wildcard hal/libcamera/*.c)) hal/os/clock.c
+BACKEND_C := $(filter-out hal/libcamera/load.c,$(wildcard hal/libcamera/*.c)) hal/feature.c hal/os/clock.c
 NET_C := net/wire.c $(wildcard net/server/*.c)
 CLIENT_C := net/wire.c $(wildcard net/client/*.c)
 APP_C := $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c))

@@ -10,7 +10,6 @@
 #include "app/node_private.h"
 #include "hal/os/clock.h"
 
-#define CAMERAS_MAX     8
 #define STALL_MIN_NS    NS_PER_S
 #define STALL_PERIODS   5
 #define MATCH_PERIODS   4 /**< a frame is delivered about two periods after its exposure began */
@@ -102,23 +101,6 @@ static void announce(struct node *node, enum wire_camera_state state, const char
     node->camera_state = state;
     struct wire_event event = {.kind = WIRE_EVENT_CAMERA, .camera_state = (uint8_t)state};
     node_publish_event(node, &event, text, now_ns);
-}
-
-/** The camera's model as its backend lists it. */
-static void find_model(struct node *node)
-{
-    static struct hal_camera_info found[CAMERAS_MAX];
-    snprintf(node->camera_model, sizeof node->camera_model, "%s", node->camera->name);
-    int count = node->camera->enumerate(found, CAMERAS_MAX);
-    for (int i = 0; i < count && i < CAMERAS_MAX; i++) {
-        char index[12];
-        snprintf(index, sizeof index, "%d", i);
-        if (strcmp(found[i].id, node->camera_id) == 0 || strcmp(index, node->camera_id) == 0 ||
-            strstr(found[i].model, node->camera_id) != NULL) {
-            snprintf(node->camera_model, sizeof node->camera_model, "%s", found[i].model);
-            return;
-        }
-    }
 }
 
 void node_camera_introduce(struct node *node)
@@ -325,7 +307,7 @@ static void try_open(struct node *node, uint64_t now_ns)
     int status = open_camera(node, now_ns);
     if (status == 0) {
         node->said_absent = false;
-        find_model(node);
+        snprintf(node->camera_model, sizeof node->camera_model, "%s", node->camera->model());
         node_camera_introduce(node);
         return;
     }

@@ -107,6 +107,12 @@ struct hal_frame {
     uint32_t flags;               /**< enum hal_frame_flags */
 };
 
+/** CLOCK_MONOTONIC at which the exposure of the frame's first row began. */
+static inline uint64_t hal_frame_exposure_start_ns(const struct hal_frame *frame)
+{
+    return frame->timestamp_ns - frame->exposure_us * NS_PER_US;
+}
+
 enum hal_feature_type {
     HAL_FEATURE_INTEGER,
     HAL_FEATURE_FLOAT,
@@ -138,6 +144,8 @@ struct hal_camera_ops {
      * May block for seconds. -ENODEV not there, -EBUSY taken by another process, -EINVAL bad
      * argument, -EIO. On failure last_error() has the sentence. */
     int (*open)(const char *id);
+    /** The model of the open camera, as enumerate() lists it; "" while closed. Static storage. */
+    const char *(*model)(void);
 
     /** Chooses size, format and rate. What was adjusted shows in `got`. Legal while stopped.
      * May block for seconds. -EINVAL when nothing near the wish exists, -ENOMEM, -EIO. */

@@ -18,6 +18,7 @@
 
 #define DIMENSION_MIN  64
 #define ID             "fake"
+#define MODEL          "Pinhole fake camera"
 #define PATH_BYTES_MAX 4096
 
 enum state { CLOSED, OPEN, CONFIGURED, STREAMING };
@@ -84,7 +85,7 @@ static int fake_enumerate(struct hal_camera_info *out, int max)
         return 0;
     if (max < 1)
         return 1;
-    *out = (struct hal_camera_info){.model = "Pinhole fake camera", .location = "external"};
+    *out = (struct hal_camera_info){.model = MODEL, .location = "external"};
     snprintf(out->id, sizeof out->id, "%s", ID);
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
         out->mode[out->mode_count++] = (struct hal_camera_mode){
@@ -153,6 +154,11 @@ static int fake_open(const char *id)
     fake.state = OPEN;
     fake.failure[0] = '\0';
     return 0;
+}
+
+static const char *fake_model(void)
+{
+    return fake.state != CLOSED ? MODEL : "";
 }
 
 static int check_wish(struct hal_camera_config *c)
@@ -456,6 +462,7 @@ const struct hal_camera_ops hal_camera_fake = {
     .version = fake_version,
     .enumerate = fake_enumerate,
     .open = fake_open,
+    .model = fake_model,
     .configure = fake_configure,
     .start = fake_start,
     .fd = fake_fd,

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "hal/feature.h"
+
 #define AUTOMATIC_CHOICES "Off|Once|Continuous"
 
 enum { AUTOMATIC_OFF, AUTOMATIC_ONCE, AUTOMATIC_CONTINUOUS };
@@ -133,7 +135,7 @@ static void set_exposure_limit(struct fake_sensor *sensor, unsigned index, doubl
 int fake_sensor_set(struct fake_sensor *sensor, unsigned index, double value)
 {
     const struct hal_feature *feature = fake_sensor_feature(index);
-    if (feature == NULL || !(value >= feature->min && value <= feature->max))
+    if (feature == NULL || !hal_feature_allows(feature, value))
         return -EINVAL;
     switch (index) {
     case EXPOSURE_TIME:

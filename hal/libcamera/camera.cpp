@@ -467,6 +467,11 @@ int entry_feature_set(unsigned index, double value) noexcept
     return result;
 }
 
+const char *entry_model() noexcept
+{
+    return b.camera ? b.info.model : "";
+}
+
 const char *entry_version() noexcept
 {
     return CameraManager::version().c_str();
@@ -484,6 +489,7 @@ extern "C" const struct hal_camera_ops hal_camera_libcamera = {
     .version = entry_version,
     .enumerate = entry_enumerate,
     .open = entry_open,
+    .model = entry_model,
     .configure = entry_configure,
     .start = entry_start,
     .fd = entry_fd,

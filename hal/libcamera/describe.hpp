@@ -37,7 +37,8 @@ static bool contains(const std::vector<PixelFormat> &pixels, PixelFormat pixel)
 
 static std::string model_of(const Camera &camera)
 {
-    return std::string(camera.properties().get(properties::Model).value_or(std::string()));
+    const std::string model(camera.properties().get(properties::Model).value_or(std::string()));
+    return model.empty() ? camera.id() : model; // no pipeline handler has to set one
 }
 
 /** A control of that name that the camera lists. Null when it lists none. */

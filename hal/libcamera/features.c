@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hal/feature.h"
+
 #define AUTOMATIC_CHOICES "Off|Once|Continuous"
 
 /** Automatic exposure without a word of its own has converged when it stands still so long. */
@@ -150,7 +152,7 @@ int libcamera_features_set(struct libcamera_features *features, unsigned index, 
     if (index >= features->count)
         return -EINVAL;
     struct libcamera_feature *f = &features->feature[index];
-    if (!(value >= f->hal.min && value <= f->hal.max))
+    if (!hal_feature_allows(&f->hal, value))
         return -EINVAL;
     if (!f->hal.writable || is_owned(features, f))
         return -EACCES;
@@ -207,8 +209,9 @@ void libcamera_features_keep(struct libcamera_features *features,
         struct libcamera_feature *f = libcamera_features_find(features, old->row->name);
         if (f == NULL || !old->wanted)
             continue;
-        double value = old->value < f->hal.min ? f->hal.min : old->value;
-        want(features, f, value > f->hal.max ? f->hal.max : value);
+        double value = hal_feature_clamp(&f->hal, old->value);
+        if (hal_feature_allows(&f->hal, value))
+            want(features, f, value);
     }
 }
 

@@ -31,6 +31,11 @@ static int missing_open(const char *id)
     return -ENOENT;
 }
 
+static const char *missing_model(void)
+{
+    return "";
+}
+
 static const struct hal_feature *missing_feature(unsigned index)
 {
     (void)index;
@@ -52,6 +57,7 @@ static const struct hal_camera_ops missing = {
     .version = missing_version,
     .enumerate = missing_enumerate,
     .open = missing_open,
+    .model = missing_model,
     .feature = missing_feature,
     .stop = missing_stop,
     .close = missing_stop,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "hal/fake/pace.h"
+#include "hal/feature.h"
 #include "hal/os/clock.h"
 #include "hal/os/log.h"
 #include "hal/replay/album.h"
@@ -22,6 +23,7 @@
 #define DIMENSION_MIN     16
 #define PAN_PX            2 // per frame; even, for the chroma
 #define REPLAY_FRAMES_MAX 1000000
+#define MODEL             "Photographs"
 
 enum state { CLOSED, OPEN, CONFIGURED, STREAMING };
 enum { FRAME_RATE, REPLAY_FRAMES };
@@ -84,7 +86,7 @@ static int replay_enumerate(struct hal_camera_info *out, int max)
         return 0;
     if (max < 1)
         return 1;
-    *out = (struct hal_camera_info){.model = "Photographs", .mode_count = 0};
+    *out = (struct hal_camera_info){.model = MODEL, .mode_count = 0};
     memcpy(out->id, replay.path, strlen(replay.path) + 1);
     static const enum hal_pixel_format formats[] = {
         HAL_PIXEL_YUV420, HAL_PIXEL_NV12, HAL_PIXEL_YUYV, HAL_PIXEL_GREY, HAL_PIXEL_MJPEG};
@@ -120,6 +122,11 @@ static int replay_open(const char *id)
     replay.state = OPEN;
     replay.failure[0] = '\0';
     return 0;
+}
+
+static const char *replay_model(void)
+{
+    return replay.state != CLOSED ? MODEL : "";
 }
 
 static int check_wish(struct hal_camera_config *c)
@@ -270,8 +277,7 @@ static int replay_feature_get(unsigned index, double *value)
 
 static int replay_feature_set(unsigned index, double value)
 {
-    if (index >= ARRAY_SIZE(features) ||
-        !(value >= features[index].min && value <= features[index].max))
+    if (index >= ARRAY_SIZE(features) || !hal_feature_allows(&features[index], value))
         return -EINVAL;
     if (index == REPLAY_FRAMES) {
         replay.frames_each = (uint32_t)value;
@@ -310,6 +316,7 @@ const struct hal_camera_ops hal_camera_replay = {
     .version = replay_version,
     .enumerate = replay_enumerate,
     .open = replay_open,
+    .model = replay_model,
     .configure = replay_configure,
     .start = replay_start,
     .fd = replay_fd,

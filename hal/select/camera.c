@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hal/fake/camera_fake.h"
+#include "hal/feature.h"
 #include "hal/libcamera/features.h"
 #include "hal/libcamera/load.h"
 #include "hal/replay/camera_replay.h"
@@ -19,22 +20,14 @@ static const struct {
     {"replay", &hal_camera_replay},
 };
 
-static bool has_feature(const struct hal_camera_ops *camera, const char *name)
-{
-    const struct hal_feature *feature;
-    for (unsigned i = 0; (feature = camera->feature(i)) != NULL; i++)
-        if (strcmp(feature->name, name) == 0)
-            return true;
-    return false;
-}
-
 bool hal_camera_knows_feature(const char *name)
 {
     for (unsigned i = 0; i < libcamera_row_count; i++)
         if (strcmp(libcamera_rows[i].name, name) == 0)
             return true;
     // All cameras of these two have the same controls, and list them also while closed.
-    return has_feature(&hal_camera_fake, name) || has_feature(&hal_camera_replay, name);
+    return hal_feature_find(&hal_camera_fake, name, NULL) != NULL ||
+           hal_feature_find(&hal_camera_replay, name, NULL) != NULL;
 }
 
 const struct hal_camera_ops *hal_camera_backend(unsigned index)

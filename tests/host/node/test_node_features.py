@@ -53,6 +53,16 @@ def test_every_node_has_a_serial_number():
         assert path == os.path.join(node.folder.name, "faults"), path
 
 
+def test_the_model_does_not_depend_on_how_the_camera_was_named():
+    models = set()
+    for options in ({"camera": "fake"}, {"camera": "fake:0"}, {"script": "at 1000000 freeze\n"}):
+        with Node(**options) as node, wire.Client(node.address) as client:
+            client.subscribe()
+            client.next_frame()
+            models.add(client.get("DeviceModelName")["DeviceModelName"])
+    assert models == {"Pinhole fake camera"}, models
+
+
 def test_a_region_that_the_camera_lacks_is_said():
     with Node("--roi", "0.25,0.25,0.5,0.5") as node:
         node.wait_log(r"no region of interest, camera.roi is ignored")

@@ -156,6 +156,22 @@ void camera_contract_refuses_a_wrong_id(void **state)
     assert_true(contract->ops->fd() >= 0);
 }
 
+void camera_contract_says_its_model(void **state)
+{
+    begin(state);
+    struct hal_camera_info info[8];
+    bool is_listed = false;
+    assert_string_equal(contract->ops->model(), "");
+    open_camera();
+    assert_string_not_equal(contract->ops->model(), "");
+    int found = contract->ops->enumerate(info, ARRAY_SIZE(info));
+    for (int i = 0; i < found && i < (int)ARRAY_SIZE(info); i++)
+        is_listed |= strcmp(info[i].model, contract->ops->model()) == 0;
+    assert_true(is_listed);
+    contract->ops->close();
+    assert_string_equal(contract->ops->model(), "");
+}
+
 void camera_contract_closes_in_any_state(void **state)
 {
     begin(state);

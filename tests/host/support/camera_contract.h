@@ -31,6 +31,7 @@ struct camera_contract {
 #define CAMERA_CONTRACT_CASES(X, contract)                                                         \
     X(lists_itself, contract)                                                                      \
     X(refuses_a_wrong_id, contract)                                                                \
+    X(says_its_model, contract)                                                                    \
     X(closes_in_any_state, contract)                                                               \
     X(answers_every_field, contract)                                                               \
     X(delivers_whole_frames_in_order, contract)                                                    \
