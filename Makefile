@@ -74,8 +74,8 @@ CLIENT_LIBS := $(if $(TURBOJPEG),-lturbojpeg) $(if $(AVAHI),-lavahi-client -lava
 HAL_C := $(filter-out hal/gpio/gpiod%.c,$(wildcard hal/*.c hal/*/*.c)) $(GPIOD:%=hal/gpio/gpiod%.c)
 # What else is in the libcamera backend's file: without state, so that the node may have it, too.
 BACKEND_C := $(filter-out hal/libcamera/load.c,$(wildcard hal/libcamera/*.c)) hal/feature.c hal/os/clock.c
-NET_C := net/wire.c $(wildcard net/server/*.c)
-CLIENT_C := net/wire.c $(wildcard net/client/*.c)
+NET_C := $(wildcard net/*.c net/server/*.c)
+CLIENT_C := $(wildcard net/*.c net/client/*.c) hal/os/clock.c
 APP_C := $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c))
 COMMON_C := $(wildcard tools/common/*.c)
 CTL_C := $(wildcard tools/ctl/*.c)

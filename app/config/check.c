@@ -3,9 +3,9 @@
 #include "app/config/config.h"
 
 #include "hal/select/gpio.h"
+#include "net/address.h"
 #include "net/server/store.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,27 +90,13 @@ static int check_jpeg(const struct config *config, struct config_error *error)
     return 0;
 }
 
-/** ADDRESS:PORT, the address as inet_pton(3) takes it, IPv6 in brackets. */
-static bool address_is_valid(const char *text)
+/** ADDRESS:PORT with a numeric address. */
+static bool is_address(const char *text)
 {
-    unsigned char address[sizeof(struct in6_addr)];
-    char host[64];
-    const char *colon = strrchr(text, ':');
-    size_t length = colon != NULL ? (size_t)(colon - text) : 0;
-    if (length == 0 || length >= sizeof host)
-        return false;
-    memcpy(host, text, length);
-    host[length] = '\0';
-
-    const char *port = colon + 1;
-    size_t digits = strspn(port, "0123456789");
-    if (digits == 0 || digits > 5 || port[digits] != '\0' || strtoul(port, NULL, 10) > 65535)
-        return false;
-    if (host[0] == '[' && host[length - 1] == ']') {
-        host[length - 1] = '\0';
-        return inet_pton(AF_INET6, host + 1, address) == 1;
-    }
-    return strcmp(host, "localhost") == 0 || inet_pton(AF_INET, host, address) == 1;
+    struct net_address address;
+    struct sockaddr_storage numeric;
+    return net_address_split(text, -1, &address) == NULL &&
+           net_address_numeric(&address, &numeric) != 0;
 }
 
 static int check_server(const struct config *config, struct config_error *error)
@@ -119,12 +105,12 @@ static int check_server(const struct config *config, struct config_error *error)
         return config_fail(error, -EINVAL,
                            "server.listen, server.socket and server.uplink are all empty: nobody "
                            "could connect");
-    if (config->listen[0] != '\0' && !address_is_valid(config->listen))
+    if (config->listen[0] != '\0' && !is_address(config->listen))
         return config_fail(error, -EINVAL,
                            "server.listen = %s is not a numeric ADDRESS:PORT such as "
                            "127.0.0.1:7447, 0.0.0.0:7447 or [::]:7447",
                            config->listen);
-    if (config->uplink[0] != '\0' && !address_is_valid(config->uplink))
+    if (config->uplink[0] != '\0' && !is_address(config->uplink))
         return config_fail(error, -EINVAL,
                            "server.uplink = %s is not a numeric ADDRESS:PORT such as "
                            "192.168.0.7:7448 or [fd00::7]:7448",

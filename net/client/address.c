@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // From "host:port", "[v6]:port" and "unix:/path" to socket addresses.
+#include "net/address.h"
 #include "net/client/client.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -34,35 +34,6 @@ static int resolve_unix(const char *path, struct client_found *out)
     out->address.list[0].length = sizeof address;
     out->address.count = 1;
     out->address.is_numeric = true;
-    return 0;
-}
-
-/** Splits `copy` of `text` into host and port in place. A lone colon separates a port; more of them
- * are an IPv6 address, which takes brackets to have a port. */
-static int split(const char *text, char *copy, char **host, char **port, struct client_found *out)
-{
-    *host = copy;
-    *port = NULL;
-    char *colon = strchr(copy, ':');
-    if (*copy == '[') {
-        char *bracket = strchr(copy, ']');
-        if (bracket == NULL || (bracket[1] != '\0' && bracket[1] != ':'))
-            return client_not_found(out, EINVAL, "address '%.160s': write [address]:port", text);
-        *host = copy + 1;
-        *port = bracket[1] == ':' ? bracket + 2 : NULL;
-        *bracket = '\0';
-    } else if (colon != NULL && strchr(colon + 1, ':') == NULL) {
-        *port = colon + 1;
-        *colon = '\0';
-    }
-    if (**host == '\0')
-        return client_not_found(out, EINVAL, "address '%.160s' has no host", text);
-    if (*port == NULL)
-        return 0;
-    char *end;
-    long number = strtol(*port, &end, 10);
-    if (**port < '0' || **port > '9' || *end != '\0' || number < 1 || number > 65535)
-        return client_not_found(out, EINVAL, "address '%.160s': the port must be 1 to 65535", text);
     return 0;
 }
 
@@ -101,27 +72,29 @@ int client_resolve(const char *text, bool may_block, struct client_found *out)
     if (strncmp(text, ID_PREFIX, strlen(ID_PREFIX)) == 0)
         return may_block ? resolve_id(text + strlen(ID_PREFIX), out) : 1;
 
-    char copy[sizeof((struct pinhole *)0)->address], number[8], *host, *port;
-    snprintf(copy, sizeof copy, "%s", text);
-    int error = split(text, copy, &host, &port, out);
-    if (error < 0)
-        return error;
-    snprintf(number, sizeof number, "%d", WIRE_DEFAULT_PORT);
-    if (port == NULL)
-        port = number;
+    struct net_address at;
+    char port[8];
+    const char *why = net_address_split(text, WIRE_DEFAULT_PORT, &at);
+    if (why == NULL && at.host[0] == '\0')
+        why = "it has no host";
+    if (why == NULL && at.port == 0)
+        why = "the port must be 1 to 65535";
+    if (why != NULL)
+        return client_not_found(out, EINVAL, "address '%.160s': %s", text, why);
+    snprintf(port, sizeof port, "%u", at.port);
 
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *found;
-    int code = getaddrinfo(host, port, &hints, &found);
+    int code = getaddrinfo(at.host, port, &hints, &found);
     out->address.is_numeric = code == 0;
     if (code == EAI_NONAME) {
         if (!may_block)
             return 1;
         hints.ai_flags = 0;
-        code = getaddrinfo(host, port, &hints, &found);
+        code = getaddrinfo(at.host, port, &hints, &found);
     }
     if (code != 0)
-        return client_not_found(out, errno_of_lookup(code), "cannot find host '%.120s': %s", host,
-                                gai_strerror(code));
+        return client_not_found(out, errno_of_lookup(code), "cannot find host '%.120s': %s",
+                                at.host, gai_strerror(code));
     take_addresses(found, &out->address);
     freeaddrinfo(found);
     return 0;

@@ -77,7 +77,7 @@ void client_browse(int timeout_ms, void (*found)(void *user, const char *address
         browser = avahi_service_browser_new(browse.client, AVAHI_IF_UNSPEC, AVAHI_PROTO_UNSPEC,
                                             SERVICE, NULL, 0, browsed, &browse);
     while (browser != NULL && !browse.is_over) {
-        const uint64_t now_ns = client_now_ns();
+        const uint64_t now_ns = clock_now_ns();
         if (now_ns >= deadline_ns ||
             avahi_simple_poll_iterate(poll, (int)((deadline_ns - now_ns) / NS_PER_MS) + 1) != 0)
             break;

@@ -57,14 +57,14 @@ int pinhole_stats(struct pinhole *p, char *text, size_t size)
 static int64_t ping(struct pinhole *p)
 {
     uint8_t payload[8];
-    uint64_t start_ns = client_now_ns();
+    uint64_t start_ns = clock_now_ns();
     wire_store_u64(payload, start_ns);
     int error = client_request(p, WIRE_TYPE_PING, payload, sizeof payload);
     if (error < 0)
         return error;
     if (p->message_length != sizeof payload || memcmp(p->message, payload, sizeof payload) != 0)
         return client_fail(p, EPROTO, "%.160s: the reply to PING is not what was sent", p->address);
-    return (int64_t)(client_now_ns() - start_ns);
+    return (int64_t)(clock_now_ns() - start_ns);
 }
 
 int64_t pinhole_ping(struct pinhole *p)

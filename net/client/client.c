@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef PINHOLE_VERSION
@@ -16,16 +15,9 @@
 
 enum { CONNECT_TIMEOUT_MS = 3000, REQUEST_TIMEOUT_MS = 3000, RECORDS_MAX = 8 };
 
-uint64_t client_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 uint64_t client_deadline_ns(int timeout_ms)
 {
-    return timeout_ms < 0 ? NS_NEVER : client_now_ns() + (uint64_t)timeout_ms * NS_PER_MS;
+    return timeout_ms < 0 ? NS_NEVER : clock_now_ns() + (uint64_t)timeout_ms * NS_PER_MS;
 }
 
 int client_fail(struct pinhole *p, int error, const char *format, ...)

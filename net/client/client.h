@@ -11,7 +11,7 @@
 #ifndef PINHOLE_NET_CLIENT_CLIENT_H
 #define PINHOLE_NET_CLIENT_CLIENT_H
 
-#include "hal/base.h"
+#include "hal/os/clock.h"
 #include "net/client/pinhole.h"
 #include "net/wire.h"
 
@@ -155,8 +155,6 @@ struct pinhole {
     bool are_features_fresh;
 };
 
-/** CLOCK_MONOTONIC. */
-uint64_t client_now_ns(void);
 /** The moment timeout_ms from now; NS_NEVER when negative. */
 uint64_t client_deadline_ns(int timeout_ms);
 /** Keeps a sentence for pinhole_error() and returns -error. */
@@ -203,6 +201,8 @@ int client_advance(struct pinhole *p, bool may_read);
 void client_poll(struct pinhole *p, uint64_t deadline_ns, bool is_sending);
 /** The same without a deadline, for the acquiring thread: client_wake() ends it. */
 void client_poll_or_wake(struct pinhole *p);
+/** Settings of a socket that leads to a node. */
+void client_link_tune(int fd);
 /** Starts the first connection. */
 void client_link_start(struct pinhole *p);
 /** Closes the link, tells the user (event or error), and plans the next try. Returns -error. */

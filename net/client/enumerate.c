@@ -47,7 +47,7 @@ static void release_search(struct search *search)
 
 static int left_ms(const struct search *search)
 {
-    const uint64_t now_ns = client_now_ns();
+    const uint64_t now_ns = clock_now_ns();
     if (now_ns >= search->deadline_ns)
         return 1;
     return (int)((search->deadline_ns - now_ns) / NS_PER_MS) + 1;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The link as a state machine: connecting, greeting, breaking, and trying again.
 #include "net/client/client.h"
+#include "net/tcp.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,11 +14,7 @@
 enum {
     BACKOFF_MIN_MS = 100,
     BACKOFF_MAX_MS = 5000,
-    GOOD_AFTER_S = 5, /**< a link that lasted so long starts the back-off anew */
-    /** A node that vanished without a word is noticed after 10 + 3 * 5 s. */
-    KEEPALIVE_IDLE_S = 10,
-    KEEPALIVE_INTERVAL_S = 5,
-    KEEPALIVE_COUNT = 3,
+    GOOD_AFTER_S = 5, /**< a link that lasted longer starts the back-off again */
 };
 
 /** Uniform in [100 ms, 200 ms], [100, 400] ... [100, 5000]: many clients of one node that restarts
@@ -28,28 +23,10 @@ static uint64_t backoff_ns(unsigned attempts)
 {
     uint32_t random = 0;
     if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
-        random = (uint32_t)client_now_ns();
+        random = (uint32_t)clock_now_ns();
     uint32_t top = (uint32_t)BACKOFF_MIN_MS << (attempts < 6 ? attempts : 6);
     top = base_min_u32(top, BACKOFF_MAX_MS);
     return (BACKOFF_MIN_MS + random % (top - BACKOFF_MIN_MS + 1)) * NS_PER_MS;
-}
-
-static void set_option(int fd, int level, int option, int value)
-{
-    (void)setsockopt(fd, level, option, &value, sizeof value); // a link without it still works
-}
-
-static void tune(int fd, int family)
-{
-    if (family == AF_UNIX)
-        return;
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
-    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
-               1000 * (KEEPALIVE_IDLE_S + KEEPALIVE_COUNT * KEEPALIVE_INTERVAL_S));
 }
 
 void client_link_close(struct pinhole *p)
@@ -68,6 +45,12 @@ static void enter(struct pinhole *p, enum client_state state, uint64_t until_ns)
 {
     p->state = state;
     p->state_until_ns = until_ns;
+}
+
+void client_link_tune(int fd)
+{
+    const struct net_tcp wish = {.wants_keepalive = true, .wants_ack_timeout = true};
+    net_tcp_tune(fd, &wish);
 }
 
 void client_link_start(struct pinhole *p)
@@ -91,7 +74,7 @@ static int give_up(struct pinhole *p, int error)
 static void plan_retry(struct pinhole *p)
 {
     p->attempts++;
-    enter(p, CLIENT_WAITING, client_now_ns() + backoff_ns(p->attempts));
+    enter(p, CLIENT_WAITING, clock_now_ns() + backoff_ns(p->attempts));
 }
 
 /** A try that never got as far as HELLO: the next address, the next try, or the end of open(). */
@@ -116,7 +99,7 @@ static int link_lost(struct pinhole *p, int error)
     client_link_close(p);
     if (p->options.reconnect < 0 || !p->opened)
         return give_up(p, error);
-    if (client_now_ns() - p->up_since_ns > GOOD_AFTER_S * NS_PER_S)
+    if (clock_now_ns() - p->up_since_ns > GOOD_AFTER_S * NS_PER_S)
         p->attempts = 0;
     plan_retry(p);
     // A link that went unseen by the user between two breaks is one break.
@@ -151,7 +134,7 @@ int client_link_up(struct pinhole *p, const struct wire_hello *hello)
     p->info.sequence_oldest = hello->sequence_oldest;
     p->info.sequence_next = hello->sequence_next;
     p->info.frame_bytes_max = hello->frame_bytes_max;
-    p->up_since_ns = client_now_ns();
+    p->up_since_ns = clock_now_ns();
     enter(p, CLIENT_UP, NS_NEVER);
 
     if (p->opened && client_event_add(p, PINHOLE_EVENT_RECONNECTED, 0, 0, "") < 0)
@@ -177,9 +160,9 @@ static int begin_connect(struct pinhole *p)
     p->fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (p->fd < 0)
         return client_link_down(p, errno, "cannot make a socket: %s", strerror(errno));
-    tune(p->fd, to->sa_family);
+    client_link_tune(p->fd);
     // Each address gets its share of the time, so that a dead one leaves some for the next.
-    const uint64_t now_ns = client_now_ns();
+    const uint64_t now_ns = clock_now_ns();
     const uint64_t left_ns = p->try_until_ns > now_ns ? p->try_until_ns - now_ns : 0;
     enter(p, CLIENT_CONNECTING, now_ns + left_ns / (peer->count - peer->current));
     if (connect(p->fd, to, peer->list[peer->current].length) < 0 && errno != EINPROGRESS)
@@ -202,7 +185,7 @@ static int finish_lookup(struct pinhole *p)
 {
     struct client_found found;
     if (!client_lookup_take(p, &found)) {
-        if (client_now_ns() < p->state_until_ns)
+        if (clock_now_ns() < p->state_until_ns)
             return 0;
         // It goes on, and the next try takes what it finds.
         return client_link_down(p, ETIMEDOUT, "cannot look it up: no answer");
@@ -225,7 +208,7 @@ static int finish_connect(struct pinhole *p)
 {
     struct pollfd poller = {.fd = p->fd, .events = POLLOUT};
     if (poll(&poller, 1, 0) <= 0) {
-        if (client_now_ns() < p->state_until_ns)
+        if (clock_now_ns() < p->state_until_ns)
             return 0;
         return client_link_down(p, ETIMEDOUT, "cannot connect: no answer");
     }
@@ -245,7 +228,7 @@ int client_advance(struct pinhole *p, bool may_read)
     switch (p->state) {
     case CLIENT_BROKEN: return -p->broken_error;
     case CLIENT_WAITING:
-        if (client_now_ns() < p->state_until_ns)
+        if (clock_now_ns() < p->state_until_ns)
             return 0;
         result = begin_try(p);
         break;
@@ -253,7 +236,7 @@ int client_advance(struct pinhole *p, bool may_read)
     case CLIENT_CONNECTING: result = finish_connect(p); break;
     case CLIENT_GREETING:
         result = client_receive(p, may_read);
-        if (result == 0 && p->state == CLIENT_GREETING && client_now_ns() >= p->state_until_ns)
+        if (result == 0 && p->state == CLIENT_GREETING && clock_now_ns() >= p->state_until_ns)
             result = client_link_down(p, ETIMEDOUT,
                                       "connected, but no greeting came: is it a "
                                       "Pinhole node?");
@@ -276,7 +259,7 @@ static void poll_until(struct pinhole *p, uint64_t deadline_ns, bool is_sending,
     if (p->state == CLIENT_LOOKING_UP)
         pollers[0].fd = client_lookup_fd(p);
     uint64_t until_ns = base_min_u64(deadline_ns, p->state_until_ns);
-    uint64_t now_ns = client_now_ns();
+    uint64_t now_ns = clock_now_ns();
     uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
     struct timespec left = {.tv_sec = (time_t)(left_ns / NS_PER_S),
                             .tv_nsec = (long)(left_ns % NS_PER_S)};

@@ -126,7 +126,7 @@ static int decode_frame(struct pinhole *p, struct client_record *record)
 #undef COPY
     f->jpeg = record->bytes + at;
     f->jpeg_bytes = jpeg_bytes;
-    f->received_ns = client_now_ns();
+    f->received_ns = clock_now_ns();
     if (wire.format == JPEG_FORMAT)
         return 0;
     // A newer node's other format: say that there was a frame.
@@ -190,7 +190,7 @@ int client_event_add(struct pinhole *p, enum pinhole_event_kind kind, uint64_t f
     record->shown.event.sequence = last;
     record->shown.event.first = first;
     record->shown.event.last = last;
-    record->shown.event.monotonic_ns = client_now_ns();
+    record->shown.event.monotonic_ns = clock_now_ns();
     record->shown.event.text = (const char *)record->bytes;
     client_list_append(&p->queue, record);
     return 0;

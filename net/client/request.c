@@ -61,7 +61,7 @@ static int wait_until_up(struct pinhole *p, uint64_t deadline_ns)
             return result;
         if (result > 0)
             continue;
-        if (client_now_ns() >= deadline_ns)
+        if (clock_now_ns() >= deadline_ns)
             return client_fail(p, ENOTCONN, "%.200s: the link is down; reconnecting", p->address);
         client_poll(p, deadline_ns, false);
     }
@@ -99,7 +99,7 @@ int client_send(struct pinhole *p, uint8_t type, uint32_t tag, const void *paylo
         if (errno != EAGAIN)
             return client_link_down(p, errno, "cannot send %s: %s", type_name(type),
                                     strerror(errno));
-        if (client_now_ns() >= deadline_ns)
+        if (clock_now_ns() >= deadline_ns)
             return client_link_down(p, ETIMEDOUT, "the node does not read: cannot send %s",
                                     type_name(type));
         // A node that waits for us to read its records does not read either.
@@ -114,7 +114,7 @@ static int await_answer(struct pinhole *p, uint8_t type, uint64_t deadline_ns)
 {
     const uint64_t up_since_ns = p->up_since_ns;
     for (unsigned late_reads = 0; !p->is_answered;) {
-        const bool is_late = client_now_ns() >= deadline_ns;
+        const bool is_late = clock_now_ns() >= deadline_ns;
         if (is_late)
             late_reads++;
         int result = client_advance(p, late_reads < CLIENT_LATE_READS);

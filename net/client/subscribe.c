@@ -131,12 +131,12 @@ int client_next(struct pinhole *p, uint64_t deadline_ns, struct client_list *to,
 {
     // Newer frames may stand in the socket.
     const uint64_t catch_up_until_ns =
-        p->wish.strategy == PINHOLE_ONE_BY_ONE ? 0 : client_now_ns() + CATCH_UP_NS;
+        p->wish.strategy == PINHOLE_ONE_BY_ONE ? 0 : clock_now_ns() + CATCH_UP_NS;
     for (unsigned late_reads = 0;;) {
         if (p->queue.first != NULL &&
-            (catch_up_until_ns == 0 || client_now_ns() >= catch_up_until_ns))
+            (catch_up_until_ns == 0 || clock_now_ns() >= catch_up_until_ns))
             return take(p, to, out);
-        const bool is_late = client_now_ns() >= deadline_ns;
+        const bool is_late = clock_now_ns() >= deadline_ns;
         if (is_late)
             late_reads++;
         int result = client_advance(p, late_reads < CLIENT_LATE_READS);

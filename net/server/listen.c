@@ -3,44 +3,24 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "net/address.h"
 #include "net/server/private.h"
 
 #define BACKLOG 64
 
 int server_parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size)
 {
-    const char *colon = strrchr(text, ':');
-    if (colon == NULL || colon == text || (size_t)(colon - text) >= INET6_ADDRSTRLEN + 2)
+    struct net_address address;
+    if (net_address_split(text, -1, &address) != NULL)
         return -EINVAL;
-    char *end;
-    unsigned long port = strtoul(colon + 1, &end, 10);
-    if (end == colon + 1 || *end != '\0' || colon[1] == '-' || port > 65535)
-        return -EINVAL;
-    char host[INET6_ADDRSTRLEN + 2];
-    snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
-    memset(out, 0, sizeof *out);
-    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-    size_t length = strlen(host);
-    if (host[0] == '[' && host[length - 1] == ']') {
-        host[length - 1] = '\0';
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        *size = sizeof *v6;
-        return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1 ? 0 : -EINVAL;
-    }
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons((uint16_t)port);
-    *size = sizeof *v4;
-    const char *numeric = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
-    return inet_pton(AF_INET, numeric, &v4->sin_addr) == 1 ? 0 : -EINVAL;
+    *size = net_address_numeric(&address, out);
+    return *size == 0 ? -EINVAL : 0;
 }
 
 static void format_address(const struct sockaddr_storage *address, char *out, size_t size)

@@ -32,7 +32,7 @@ void server_conn_hello(struct server_conn *conn, uint64_t now_ns);
 
 /** Takes over a connected socket and greets the peer. NULL when there is no place (the socket is
  * closed then) or the peer is gone already. */
-struct server_conn *server_conn_open(struct server *server, int fd, const char *peer, bool is_tcp,
+struct server_conn *server_conn_open(struct server *server, int fd, const char *peer,
                                      uint64_t now_ns);
 /** The uplink's connection has ended: it is to be made again. */
 void server_uplink_lost(struct server *server, uint64_t now_ns);

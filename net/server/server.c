@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -13,15 +11,16 @@
 #include <unistd.h>
 
 #include "net/server/private.h"
+#include "net/tcp.h"
 
 #define ACCEPTS_PER_TURN 4
 #define LAST_READS       64
 /** A 1080p frame of some 300 KB goes in one call (the kernel doubles the figure for its own needs;
- * with 128 KiB it took 1.55 calls, each with a wake-up). With NOTSENT_LOWAT it bounds how old a
- * slow client's frame gets. */
-#define SEND_BUFFER_BYTES   (256 * 1024)
-#define NOTSENT_LOWAT_BYTES (32 * 1024)
-#define LOG_BURST           10
+ * with 128 KiB it took 1.55 calls, each with a wake-up). Both figures together bound how old a slow
+ * client's frame gets. */
+#define SEND_BUFFER_BYTES (256 * 1024)
+#define UNSENT_BYTES_MAX  (32 * 1024)
+#define LOG_BURST         10
 
 static void log_conn(struct server *server, uint64_t now_ns, const char *peer, const char *what)
 {
@@ -78,20 +77,12 @@ static void on_conn_event(void *user, uint32_t events, uint64_t now_ns)
         server_conn_update_events(conn);
 }
 
-static void tune_socket(int fd, bool is_tcp)
+static void tune_socket(int fd)
 {
-    int size = SEND_BUFFER_BYTES;
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    if (!is_tcp)
-        return;
-    int one = 1, lowat = NOTSENT_LOWAT_BYTES, idle_s = 10, interval_s = 5, probes = 3;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat);
-    // A peer that vanished without a word frees its place within half a minute.
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    const struct net_tcp wish = {.send_buffer_bytes = SEND_BUFFER_BYTES,
+                                 .unsent_bytes_max = UNSENT_BYTES_MAX,
+                                 .wants_keepalive = true};
+    net_tcp_tune(fd, &wish);
 }
 
 static struct server_conn *find_free_conn(struct server *server)
@@ -120,7 +111,7 @@ static void refuse(struct server *server, int fd, const char *peer, uint64_t now
     log_conn(server, now_ns, peer, "refused, clients_max is reached");
 }
 
-struct server_conn *server_conn_open(struct server *server, int fd, const char *peer, bool is_tcp,
+struct server_conn *server_conn_open(struct server *server, int fd, const char *peer,
                                      uint64_t now_ns)
 {
     struct server_conn *conn = find_free_conn(server);
@@ -142,7 +133,7 @@ struct server_conn *server_conn_open(struct server *server, int fd, const char *
         close(fd);
         return NULL;
     }
-    tune_socket(fd, is_tcp);
+    tune_socket(fd);
     conn->state = SERVER_CONN_OPEN;
     server->stats.accepted++;
     if (++server->stats.clients > server->stats.clients_used_max)
@@ -174,7 +165,7 @@ static void on_listener_event(void *user, uint32_t events, uint64_t now_ns)
         }
         char peer[64];
         server_format_peer(&address, fd, peer, sizeof peer);
-        server_conn_open(listener->server, fd, peer, address.ss_family != AF_UNIX, now_ns);
+        server_conn_open(listener->server, fd, peer, now_ns);
     }
 }
 

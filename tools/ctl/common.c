@@ -164,10 +164,3 @@ bool ctl_is_local(const char *address)
             return true;
     return false;
 }
-
-unsigned long long ctl_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (unsigned long long)now.tv_sec * 1000000000 + (unsigned long long)now.tv_nsec;
-}

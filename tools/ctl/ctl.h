@@ -3,6 +3,7 @@
 #ifndef PINHOLE_TOOLS_CTL_CTL_H
 #define PINHOLE_TOOLS_CTL_CTL_H
 
+#include "hal/os/clock.h"
 #include "net/client/pinhole.h"
 #include "tools/common/json.h"
 
@@ -86,7 +87,5 @@ void ctl_print_json(json_t *document);
 void ctl_print_event(FILE *out, const struct pinhole_event *event, bool json);
 /** The node runs on this machine, so that its clock and ours are one. */
 bool ctl_is_local(const char *address);
-/** CLOCK_MONOTONIC. */
-unsigned long long ctl_now_ns(void);
 
 #endif

@@ -50,14 +50,14 @@ static int save(struct grab *g, const struct pinhole_frame *frame)
 
 static int grab_loop(struct grab *g)
 {
-    unsigned long long last_ns = ctl_now_ns();
+    unsigned long long last_ns = clock_now_ns();
     while (!ctl_interrupted && (g->count == 0 || g->saved < g->count)) {
         struct pinhole_record *record;
         int result = pinhole_next(g->p, SLICE_MS, &record);
         if (result < 0)
             return ctl_failed(g->p, result);
         if (result == 0) {
-            if (g->waits_for_ever || ctl_now_ns() - last_ns < 1000000ULL * (unsigned)g->wait_ms)
+            if (g->waits_for_ever || clock_now_ns() - last_ns < 1000000ULL * (unsigned)g->wait_ms)
                 continue;
             fprintf(stderr, "pinholectl: %s: no frame within %.3g s\n", pinhole_info(g->p)->address,
                     g->wait_ms / 1000.0);
@@ -68,7 +68,7 @@ static int grab_loop(struct grab *g)
         if (record->kind == PINHOLE_FRAME) {
             code = save(g, &record->frame);
             g->saved++;
-            last_ns = ctl_now_ns();
+            last_ns = clock_now_ns();
         } else {
             fputs("pinholectl: ", stderr);
             ctl_print_event(stderr, &record->event, false);

@@ -40,7 +40,7 @@ struct watch {
 static void begin_window(struct watch *w)
 {
     memset(&w->window, 0, sizeof w->window);
-    w->window.start_ns = ctl_now_ns();
+    w->window.start_ns = clock_now_ns();
 }
 
 /** Ends the live line, so that something else can be printed. */
@@ -54,7 +54,7 @@ static void end_line(struct watch *w)
 static void print_window(struct watch *w)
 {
     const struct window *x = &w->window;
-    double seconds = (double)(ctl_now_ns() - x->start_ns + 1) / 1e9;
+    double seconds = (double)(clock_now_ns() - x->start_ns + 1) / 1e9;
     double fps = x->frames / seconds, mbits = (double)x->bytes * 8 / 1e6 / seconds;
     double frames = x->frames > 0 ? x->frames : 1;
     double kbytes = (double)x->bytes / 1000 / frames;
@@ -90,7 +90,7 @@ static void print_window(struct watch *w)
 /** A rate over less says nothing. */
 static bool is_long_enough(const struct watch *w)
 {
-    return ctl_now_ns() - w->window.start_ns >= TERMINAL_REFRESH_NS;
+    return clock_now_ns() - w->window.start_ns >= TERMINAL_REFRESH_NS;
 }
 
 static void print_trigger(struct watch *w, const struct pinhole_frame *f)
@@ -161,7 +161,7 @@ static int remember(const struct watch *w, const struct pinhole_record *record)
 static bool is_over(const struct watch *w)
 {
     return ctl_interrupted || (w->count != 0 && w->counted >= w->count) ||
-           (w->end_ns != 0 && ctl_now_ns() >= w->end_ns);
+           (w->end_ns != 0 && clock_now_ns() >= w->end_ns);
 }
 
 static int watch_loop(struct watch *w)
@@ -183,13 +183,13 @@ static int watch_loop(struct watch *w)
                 return result;
         }
         // On a terminal the line is redrawn often, over a window that starts anew each second.
-        unsigned long long age_ns = ctl_now_ns() - w->window.start_ns;
+        unsigned long long age_ns = clock_now_ns() - w->window.start_ns;
         if (w->triggers_only)
             continue;
         if (w->is_terminal && age_ns < LINE_NS &&
-            ctl_now_ns() - w->drawn_ns > TERMINAL_REFRESH_NS && age_ns > TERMINAL_REFRESH_NS) {
+            clock_now_ns() - w->drawn_ns > TERMINAL_REFRESH_NS && age_ns > TERMINAL_REFRESH_NS) {
             print_window(w);
-            w->drawn_ns = ctl_now_ns();
+            w->drawn_ns = clock_now_ns();
         }
         if (age_ns >= LINE_NS) {
             print_window(w);
@@ -281,7 +281,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
         case 's':
             if (!ctl_seconds("--seconds", optarg, &ms))
                 return CTL_USAGE;
-            w.end_ns = ctl_now_ns() + (unsigned long long)ms * 1000000;
+            w.end_ns = clock_now_ns() + (unsigned long long)ms * 1000000;
             break;
         }
     }

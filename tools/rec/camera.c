@@ -93,7 +93,7 @@ void rec_camera_tick(struct rec_camera *camera)
     const struct rec_options *options = camera->options;
     pthread_mutex_lock(&camera->lock);
     if (camera->segment != NULL && options->segment_ns != 0 &&
-        rec_now_ns() - camera->segment->opened_ns >= options->segment_ns)
+        clock_now_ns() - camera->segment->opened_ns >= options->segment_ns)
         close_segment(camera, "time", false, false);
     if (camera->segment != NULL)
         rec_segment_sync(camera->segment, options->sync_ns);
@@ -172,7 +172,7 @@ static int write_entry(struct rec_camera *camera, const struct entry *entry)
 static void begin_failing(struct rec_camera *camera, int error)
 {
     const bool is_full = error == -ENOSPC || error == -EDQUOT;
-    camera->retry_ns = rec_now_ns() + RETRY_S * REC_NS_PER_S;
+    camera->retry_ns = clock_now_ns() + RETRY_S * REC_NS_PER_S;
     if (camera->is_failing)
         return;
     camera->is_failing = true;
@@ -205,7 +205,7 @@ static void drop(struct rec_camera *camera, const struct entry *entry)
 /** Not for every record, and not for the few bytes that a full disk has left. */
 static bool may_retry(struct rec_camera *camera)
 {
-    const uint64_t now_ns = rec_now_ns();
+    const uint64_t now_ns = clock_now_ns();
     if (now_ns < camera->retry_ns)
         return false;
     camera->retry_ns = now_ns + RETRY_S * REC_NS_PER_S;
@@ -254,7 +254,7 @@ static void rotate_for(struct rec_camera *camera, const struct pinhole_frame *fr
     camera->height = frame->height;
     if (segment == NULL)
         return;
-    if (options->segment_ns != 0 && rec_now_ns() - segment->opened_ns >= options->segment_ns)
+    if (options->segment_ns != 0 && clock_now_ns() - segment->opened_ns >= options->segment_ns)
         close_segment(camera, "time", false, false);
     else if (rec_segment_frames(segment) == 0)
         return;
@@ -324,7 +324,7 @@ void rec_camera_take(struct rec_camera *camera, const struct pinhole_record *rec
     const uint64_t boot_id = is_frame ? record->frame.boot_id : e->boot_id;
     struct entry entry = {0};
     pthread_mutex_lock(&camera->lock);
-    atomic_store(&camera->last_record_ns, rec_now_ns());
+    atomic_store(&camera->last_record_ns, clock_now_ns());
     if (!is_frame && e->kind >= PINHOLE_EVENT_DISCONNECTED) {
         note_link(camera, e);
         pthread_mutex_unlock(&camera->lock);

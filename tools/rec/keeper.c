@@ -173,7 +173,7 @@ void rec_keeper_close(struct rec_keeper *keeper)
 void rec_keeper_add(struct rec_keeper *keeper, const char *stem, uint64_t serial, uint64_t bytes)
 {
     char folder[REC_PATH_SIZE];
-    struct rec_found found = {.serial = serial, .bytes = bytes, .time_ns = rec_realtime_ns()};
+    struct rec_found found = {.serial = serial, .bytes = bytes, .time_ns = clock_realtime_ns()};
     const char *slash = strrchr(stem, '/');
     snprintf(folder, sizeof folder, "%.*s", (int)(slash - stem), stem);
     snprintf(found.name, sizeof found.name, "%.*s", (int)sizeof found.name - 1, slash + 1);
@@ -260,7 +260,7 @@ static bool is_over_quota(const struct rec_keeper *keeper)
 static void enforce(struct rec_keeper *keeper)
 {
     const struct rec_options *options = keeper->options;
-    const uint64_t now_ns = rec_realtime_ns();
+    const uint64_t now_ns = clock_realtime_ns();
     keeper->unchecked_bytes = 0;
     while (options->max_age_ns != 0 && keeper->head < keeper->tail &&
            keeper->list[keeper->head].found.time_ns + options->max_age_ns < now_ns)

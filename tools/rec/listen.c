@@ -5,6 +5,8 @@
 // node takes over (the old one may be a corpse that a router has forgotten).
 #include "tools/rec/rec.h"
 
+#include "net/address.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -65,7 +67,7 @@ static struct guest *find_guest(struct rec_listener *listener, const char *name)
 static bool is_alive(const struct guest *guest)
 {
     uint64_t last_ns = atomic_load(&guest->camera.last_record_ns);
-    return rec_now_ns() - last_ns < ALIVE_S * REC_NS_PER_S;
+    return clock_now_ns() - last_ns < ALIVE_S * REC_NS_PER_S;
 }
 
 /** Waits until this connection may record the camera. NULL: it may not. Holds the lock. */
@@ -197,16 +199,17 @@ static void *accept_thread(void *user)
 /** "ADDRESS:PORT" or "[v6]:PORT" to a listening socket; -errno after saying what was wrong. */
 static int open_socket(const char *text)
 {
-    char host[64];
-    const char *colon = strrchr(text, ':');
+    char port[8];
+    struct net_address at;
     struct addrinfo *found = NULL;
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
-    const bool is_bracketed = colon != NULL && text[0] == '[' && colon > text && colon[-1] == ']';
-    int length = colon != NULL ? (int)(colon - text) - 2 * is_bracketed : 0;
-    snprintf(host, sizeof host, "%.*s", length, text + is_bracketed);
-    if (colon == NULL || getaddrinfo(length > 0 ? host : NULL, colon + 1, &hints, &found) != 0) {
-        rec_say("--listen %s: not a numeric ADDRESS:PORT", text);
+    const char *why = net_address_split(text, -1, &at);
+    snprintf(port, sizeof port, "%u", at.port);
+    if (why == NULL && getaddrinfo(at.host[0] != '\0' ? at.host : NULL, port, &hints, &found) != 0)
+        why = "the address is not a number of this host";
+    if (why != NULL) {
+        rec_say("--listen %s: not a numeric ADDRESS:PORT: %s", text, why);
         return -EINVAL;
     }
     const int on = 1;

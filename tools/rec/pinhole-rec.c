@@ -76,12 +76,12 @@ static void show_progress(struct recorder *r, const struct sum *before, double s
 static void keep_house(struct recorder *r, const sigset_t *signals)
 {
     const bool is_shown = !r->options.quiet && isatty(STDERR_FILENO);
-    const uint64_t start_ns = rec_now_ns();
+    const uint64_t start_ns = clock_now_ns();
     uint64_t shown_ns = start_ns;
     for (;;) {
         uint64_t wait_ns = REC_NS_PER_S;
         if (r->options.run_ns != 0) {
-            uint64_t passed_ns = rec_now_ns() - start_ns;
+            uint64_t passed_ns = clock_now_ns() - start_ns;
             if (passed_ns >= r->options.run_ns)
                 break;
             if (r->options.run_ns - passed_ns < wait_ns)
@@ -95,7 +95,7 @@ static void keep_house(struct recorder *r, const sigset_t *signals)
             break;
         each_camera(r, tick, NULL);
         rec_keeper_enforce(r->keeper);
-        const uint64_t now_ns = rec_now_ns();
+        const uint64_t now_ns = clock_now_ns();
         if (is_shown)
             show_progress(r, &before, (double)(now_ns - shown_ns) / 1e9);
         shown_ns = now_ns;

@@ -7,6 +7,7 @@
 #ifndef PINHOLE_TOOLS_REC_REC_H
 #define PINHOLE_TOOLS_REC_REC_H
 
+#include "hal/os/clock.h"
 #include "net/client/pinhole.h"
 
 #include <pthread.h>
@@ -93,9 +94,6 @@ void rec_name_clean(char out[REC_NAME_SIZE], const char *text);
 void rec_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** Replaces the progress line; "" takes it away. Only on a terminal. */
 void rec_show_progress(const char *text);
-/** CLOCK_MONOTONIC and CLOCK_REALTIME in ns. */
-uint64_t rec_now_ns(void);
-uint64_t rec_realtime_ns(void);
 /** Sleeps, but not longer than until the end. */
 void rec_sleep_ms(int ms);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Messages, the progress line, clocks.
+// Messages and the progress line.
 #include "tools/rec/rec.h"
 
 #include "tools/common/text.h"
@@ -15,20 +15,6 @@ atomic_bool rec_is_stopping;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char line[256]; /**< the progress line that stands on the terminal */
-
-uint64_t rec_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * REC_NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-uint64_t rec_realtime_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * REC_NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 void rec_sleep_ms(int ms)
 {

@@ -52,7 +52,7 @@ void rec_segment_sync_folder(const char *path)
 static void make_stem(struct rec_segment *segment, const struct rec_camera *camera)
 {
     char date[32];
-    time_t now = (time_t)(rec_realtime_ns() / REC_NS_PER_S);
+    time_t now = (time_t)(clock_realtime_ns() / REC_NS_PER_S);
     struct tm parts;
     gmtime_r(&now, &parts);
     strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", &parts);
@@ -68,7 +68,7 @@ int rec_segment_open(struct rec_segment **out, const struct rec_camera *camera, 
         return -ENOMEM;
     segment->serial = camera->serial_next;
     segment->ops = rec_media_of(camera->options->container);
-    segment->opened_ns = segment->synced_ns = rec_now_ns();
+    segment->opened_ns = segment->synced_ns = clock_now_ns();
     memcpy(segment->title, camera->name, sizeof segment->title);
     make_stem(segment, camera);
     rec_segment_path(path, segment->stem, ".jsonl", true);
@@ -142,7 +142,7 @@ uint64_t rec_segment_frames(const struct rec_segment *segment)
 
 void rec_segment_sync(struct rec_segment *segment, uint64_t sync_ns)
 {
-    uint64_t now_ns = rec_now_ns();
+    uint64_t now_ns = clock_now_ns();
     if (sync_ns == 0 || now_ns - segment->synced_ns < sync_ns)
         return;
     segment->synced_ns = now_ns;

@@ -38,7 +38,7 @@ char *rec_sidecar_segment(const struct rec_camera *camera, const char *media, ui
     fprintf(out,
             ",\"boot_id\":\"%016" PRIx64 "\",\"started_realtime_ns\":%" PRIu64
             ",\"recorder\":\"pinhole-rec %s\"",
-            boot_id, rec_realtime_ns(), pinhole_version());
+            boot_id, clock_realtime_ns(), pinhole_version());
     return finish(out, &line);
 }
 
@@ -114,7 +114,7 @@ char *rec_sidecar_boot(uint64_t boot_id)
     int length = asprintf(&line,
                           "{\"type\":\"boot\",\"boot_id\":\"%016" PRIx64
                           "\",\"noticed_realtime_ns\":%" PRIu64 "}\n",
-                          boot_id, rec_realtime_ns());
+                          boot_id, clock_realtime_ns());
     return length < 0 ? NULL : line;
 }
 
@@ -126,7 +126,7 @@ char *rec_sidecar_link(const char *state, const char *text)
     if (out == NULL)
         return NULL;
     fprintf(out, "{\"type\":\"link\",\"state\":\"%s\",\"realtime_ns\":%" PRIu64 ",\"text\":", state,
-            rec_realtime_ns());
+            clock_realtime_ns());
     ctl_json(out, text);
     return finish(out, &line);
 }
@@ -137,6 +137,6 @@ char *rec_sidecar_end(const char *type, uint64_t frames, const char *reason)
     int length = asprintf(&line,
                           "{\"type\":\"%s\",\"frames\":%" PRIu64 ",\"realtime_ns\":%" PRIu64
                           ",\"reason\":\"%s\"}\n",
-                          type, frames, rec_realtime_ns(), reason);
+                          type, frames, clock_realtime_ns(), reason);
     return length < 0 ? NULL : line;
 }

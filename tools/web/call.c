@@ -33,7 +33,7 @@ struct web_call *web_call_start(struct web_calls *calls, enum web_call_kind kind
         memcpy(call->lines, lines, length + 1);
     call->kind = kind;
     call->sleeper = sleeper;
-    call->asked_ns = web_clock_now_ns();
+    call->asked_ns = clock_now_ns();
     if (calls->first == NULL)
         calls->first = call;
     else
@@ -114,7 +114,7 @@ static int connect_node(struct caller *caller, struct web_call *call)
 static int fetch_features(struct caller *caller)
 {
     struct web *web = caller->web;
-    uint64_t asked_ns = web_clock_now_ns();
+    uint64_t asked_ns = clock_now_ns();
     memset(caller->features, 0, sizeof caller->features);
     int count = pinhole_features(caller->node, caller->features, WEB_FEATURES_MAX);
     if (count < 0)
@@ -189,7 +189,7 @@ static int ask(struct caller *caller, struct web_call *call)
 
 static void carry_out(struct caller *caller, struct web_call *call)
 {
-    if (web_clock_now_ns() - call->asked_ns > CALL_AGE_MAX_S * UINT64_C(1000000000)) {
+    if (clock_now_ns() - call->asked_ns > CALL_AGE_MAX_S * UINT64_C(1000000000)) {
         call->result = -ETIMEDOUT;
         snprintf(call->error, sizeof call->error, "the node answers too slowly");
     } else {
@@ -216,7 +216,7 @@ static struct web_call *take_call(struct web_calls *calls)
 
 static void refresh(struct caller *caller)
 {
-    struct web_call call = {.kind = WEB_CALL_FEATURES, .asked_ns = web_clock_now_ns()};
+    struct web_call call = {.kind = WEB_CALL_FEATURES, .asked_ns = clock_now_ns()};
     int error = ask(caller, &call);
     if (error < 0)
         web_log(WEB_DEBUG, "features could not be fetched: %s", call.error);

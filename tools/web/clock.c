@@ -3,18 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /** An address of this host may be one end of a tunnel to another: only clocks that also agree are
  * taken for the same one. */
 #define SAME_WITHIN_NS INT64_C(100000000)
-
-uint64_t web_clock_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 bool web_clock_is_local(const char *address)
 {

@@ -8,6 +8,7 @@
 #ifndef PINHOLE_TOOLS_WEB_CLOCK_H
 #define PINHOLE_TOOLS_WEB_CLOCK_H
 
+#include "hal/os/clock.h"
 #include "net/client/pinhole.h"
 
 #include <stdbool.h>
@@ -30,7 +31,5 @@ void web_clock_add(struct web_clock *clock, const struct pinhole_frame *frame);
 int64_t web_clock_offset_ns(const struct web_clock *clock);
 /** How much later than estimated a frame must be to be surely later: 0 or WEB_CLOCK_MARGIN_NS. */
 int64_t web_clock_margin_ns(const struct web_clock *clock);
-/** This host's CLOCK_MONOTONIC. */
-uint64_t web_clock_now_ns(void);
 
 #endif

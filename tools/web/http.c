@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "tools/web/http.h"
 
+#include "net/tcp.h"
 #include "tools/web/log.h"
 #include "tools/web/request.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,7 +112,7 @@ static enum MHD_Result take_body(struct web_request *request, const char *bytes,
 static bool complete(struct web_request *request)
 {
     request->is_complete = true;
-    request->started_ns = web_clock_now_ns();
+    request->started_ns = clock_now_ns();
     struct web_connection *link = connection_of(request->connection);
     if (link == NULL)
         return false;
@@ -190,7 +189,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     pthread_mutex_lock(&web->lock);
     if (link != NULL) {
         link->is_answering = false;
-        link->since_ns = web_clock_now_ns();
+        link->since_ns = clock_now_ns();
     }
     if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED)
         web->http.closed_slow++;
@@ -207,10 +206,9 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 
 static void tune(int fd)
 {
-    int on = 1, buffer = SEND_BUFFER_BYTES, not_sent = NOT_SENT_BYTES;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &not_sent, sizeof not_sent);
+    const struct net_tcp wish = {.send_buffer_bytes = SEND_BUFFER_BYTES,
+                                 .unsent_bytes_max = NOT_SENT_BYTES};
+    net_tcp_tune(fd, &wish);
 }
 
 static void add_connection(struct web *web, struct MHD_Connection *connection, void **state)
@@ -222,7 +220,7 @@ static void add_connection(struct web *web, struct MHD_Connection *connection, v
     if (link == NULL || info == NULL)
         return;
     link->fd = info->connect_fd;
-    link->since_ns = web_clock_now_ns();
+    link->since_ns = clock_now_ns();
     tune(link->fd);
     struct web_http *http = &web->http;
     pthread_mutex_lock(&web->lock);

@@ -2,43 +2,17 @@
 // The listening socket.
 #include "tools/web/http.h"
 
+#include "net/address.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { BACKLOG = 128 };
-
-/** Takes "ADDR:PORT" apart; `host` is empty for ":PORT". */
-static bool split(const char *address, char *host, size_t host_size, const char **port)
-{
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL)
-        return false;
-    size_t length = (size_t)(colon - address);
-    if (address[0] == '[') {
-        if (length < 2 || address[length - 1] != ']')
-            return false;
-        address++;
-        length -= 2;
-    } else if (memchr(address, ':', length) != NULL) {
-        return false;
-    }
-    char *end;
-    errno = 0;
-    unsigned long number = strtoul(colon + 1, &end, 10);
-    if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || errno != 0 || number > 65535 ||
-        length >= host_size)
-        return false;
-    memcpy(host, address, length);
-    host[length] = '\0';
-    *port = colon + 1;
-    return true;
-}
 
 static void write_url(int fd, char *url, size_t size)
 {
@@ -71,18 +45,20 @@ static int open_socket(const struct addrinfo *at)
 
 int web_listen(const char *address, char *url, size_t url_size, char *why, size_t why_size)
 {
-    char host[256];
-    const char *port;
-    if (!split(address, host, sizeof host, &port)) {
-        snprintf(why, why_size, "--listen %s: not ADDR:PORT, as in 127.0.0.1:8080 or [::1]:8080",
-                 address);
+    struct net_address at;
+    char port[8];
+    const char *wrong = net_address_split(address, -1, &at);
+    if (wrong != NULL) {
+        snprintf(why, why_size, "--listen %s: %s; ADDR:PORT is as in 127.0.0.1:8080 or [::1]:8080",
+                 address, wrong);
         return -1;
     }
+    snprintf(port, sizeof port, "%u", at.port);
     const struct addrinfo hints = {.ai_family = AF_UNSPEC,
                                    .ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
-    int error = getaddrinfo(*host == '\0' ? "0.0.0.0" : host, port, &hints, &found);
+    int error = getaddrinfo(at.host[0] == '\0' ? "0.0.0.0" : at.host, port, &hints, &found);
     if (error != 0) {
         snprintf(why, why_size, "--listen %s: %s", address, gai_strerror(error));
         return -1;

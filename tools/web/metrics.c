@@ -30,7 +30,7 @@ static void add_own(struct web_text *text, struct web *web)
         const char *age = "pinhole_web_frame_age_seconds";
         add_head(text, age, "gauge", "Time since the newest frame arrived");
         web_text_add(text, "%s %.6f\n", age,
-                     (double)(web_clock_now_ns() - web->view.newest->meta.received_ns) / 1e9);
+                     (double)(clock_now_ns() - web->view.newest->meta.received_ns) / 1e9);
     }
     add_head(text, "pinhole_web_build_info", "gauge", "1, with the gateway's version");
     web_text_add(text, "pinhole_web_build_info{version=\"%s\"} 1\n", PINHOLE_VERSION);
@@ -80,9 +80,8 @@ enum MHD_Result web_health_answer(struct web_request *request)
     struct web_text text = {0};
     unsigned status = MHD_HTTP_SERVICE_UNAVAILABLE;
     pthread_mutex_lock(&web->lock);
-    double silence_s = view->newest == NULL
-                           ? -1
-                           : (double)(web_clock_now_ns() - view->newest->meta.received_ns) / 1e9;
+    double silence_s =
+        view->newest == NULL ? -1 : (double)(clock_now_ns() - view->newest->meta.received_ns) / 1e9;
     // 0 is absent, 2 is stalled.
     bool is_camera_down = view->camera_state == 0 || view->camera_state == 2;
     if (!view->connected) {

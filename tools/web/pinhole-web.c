@@ -15,7 +15,7 @@ enum { TICK_NS = 50000000 };
 
 static void set_up(struct web *web)
 {
-    web->started_ns = web_clock_now_ns();
+    web->started_ns = clock_now_ns();
     web->view.camera_state = -1;
     web->view.clock.may_be_same = web_clock_is_local(web->options.node);
     snprintf(web->view.away, sizeof web->view.away, "not connected yet");
@@ -29,7 +29,7 @@ static void run(struct web *web, const sigset_t *signals)
 {
     const struct timespec tick = {.tv_nsec = TICK_NS};
     while (sigtimedwait(signals, NULL, &tick) < 0) {
-        uint64_t now_ns = web_clock_now_ns();
+        uint64_t now_ns = clock_now_ns();
         pthread_mutex_lock(&web->lock);
         web_sleep_wake_due(&web->http.sleepers, now_ns);
         web_http_reap(web, now_ns);

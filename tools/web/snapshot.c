@@ -68,7 +68,7 @@ enum MHD_Result web_snapshot_answer(struct web_request *request)
     memcpy(why, web->view.away, sizeof why);
     bool connected = web->view.connected, has_any = web->view.newest != NULL;
     struct web_frame *frame = NULL;
-    bool is_late = web->stopping || web_clock_now_ns() >= request->deadline_ns;
+    bool is_late = web->stopping || clock_now_ns() >= request->deadline_ns;
     if (connected && has_any && (!is_fresh_asked || is_fresh(request, web->view.newest)))
         frame = web_frame_ref(web->view.newest);
     else if (connected && is_fresh_asked && !is_late)

@@ -253,7 +253,7 @@ enum MHD_Result web_state_answer(struct web_request *request)
         return MHD_YES;
 
     struct web_text text = {0};
-    uint64_t now_ns = web_clock_now_ns();
+    uint64_t now_ns = clock_now_ns();
     const char *key = web_request_query(request, "key");
     web_text_add(&text, "{");
     pthread_mutex_lock(&web->lock);

@@ -90,7 +90,7 @@ static ssize_t next_part(struct web_stream *stream)
     struct web *web = stream->web;
     ssize_t result = 1;
     pthread_mutex_lock(&web->lock);
-    uint64_t now_ns = web_clock_now_ns();
+    uint64_t now_ns = clock_now_ns();
     struct web_frame *newest = web->view.newest;
     bool is_new = newest != NULL && newest->serial != stream->serial;
     bool is_idle = newest != NULL && now_ns - stream->part_ns >= REPEAT_NS;
