@@ -137,8 +137,8 @@ typedef uint32_t encode_fn(const struct hal_frame *frame);
 static encode_fn *prepare(const char *name, const char *argument)
 {
     is_sent = !strcmp(name, "send");
-    if (is_sent)
-        plain_readers_start((unsigned)atoi(argument));
+    if (is_sent && plain_readers_start((unsigned)atoi(argument)) < 0)
+        return NULL;
     if (!strcmp(name, "bare") || is_sent) {
         bare_init();
         return bare_encode;
@@ -152,7 +152,8 @@ static encode_fn *prepare(const char *name, const char *argument)
     return NULL;
 }
 
-static void batch(const struct hal_camera_ops *camera, encode_fn *encode, unsigned count)
+/** False: the readers have ended. */
+static bool batch(const struct hal_camera_ops *camera, encode_fn *encode, unsigned count)
 {
     struct pollfd wait = {.fd = camera->fd(), .events = POLLIN};
     uint64_t cpu_ns = 0, bytes = 0;
@@ -160,27 +161,33 @@ static void batch(const struct hal_camera_ops *camera, encode_fn *encode, unsign
     // What gathered while this process was stopped or waited for its turn is not paced.
     while (camera->acquire(&frame) == 1)
         camera->release(&frame);
-    for (unsigned done = 0; done < count;) {
+    bool is_good = true;
+    for (unsigned done = 0; done < count && is_good;) {
         poll(&wait, 1, 1000);
         while (done < count && camera->acquire(&frame) == 1) {
             uint64_t ready_ns = clock_now_ns(), start_ns = clock_thread_cpu_ns();
             uint32_t frame_bytes = encode(&frame);
             cpu_ns += clock_thread_cpu_ns() - start_ns;
             if (is_sent)
-                plain_readers_send(output, frame_bytes, ready_ns, clock_now_ns() - ready_ns);
+                is_good = plain_readers_send(output, frame_bytes, ready_ns,
+                                             clock_now_ns() - ready_ns) == 0;
             bytes += frame_bytes;
             camera->release(&frame);
             done++;
         }
     }
+    struct latency *latency = is_sent && is_good ? plain_readers_finish() : NULL;
+    if (is_sent && latency == NULL)
+        return false;
     printf("{\"frames\": %u, \"cpu_ns\": %llu, \"bytes\": %llu", count, (unsigned long long)cpu_ns,
            (unsigned long long)bytes);
     if (is_sent) {
         printf(", ");
-        latency_print(plain_readers_finish());
+        latency_print(latency);
     }
     printf("}\n");
     fflush(stdout);
+    return true;
 }
 
 // Frames per photograph, so that batches of whole rounds see the same pictures; without it the
@@ -237,7 +244,8 @@ int main(int argc, char **argv)
         return 1;
     unsigned count;
     while (scanf("%u", &count) == 1 && count)
-        batch(&hal_camera_replay, encode, count);
+        if (!batch(&hal_camera_replay, encode, count))
+            return 1;
     if (raw_file != NULL && fclose(raw_file))
         return 1;
     hal_camera_replay.close();

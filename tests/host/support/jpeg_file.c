@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "tests/host/support/jpeg_file.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <cmocka.h>
 #include <jpeglib.h>
 
 static const struct {
@@ -18,6 +23,23 @@ static const struct {
     [JPEG_FILE_CMYK] = {JCS_CMYK, JCS_CMYK, 4, 1},
 };
 
+/** Fails the running case instead of ending the program, as libjpeg's own handler does. */
+static void on_error(j_common_ptr codec)
+{
+    char text[JMSG_LENGTH_MAX];
+    codec->err->format_message(codec, text);
+    jpeg_destroy(codec);
+    fail_msg("libjpeg: %s", text);
+    exit(1); // outside of a case fail_msg() returns
+}
+
+static struct jpeg_error_mgr *use_errors(struct jpeg_error_mgr *errors)
+{
+    jpeg_std_error(errors);
+    errors->error_exit = on_error;
+    return errors;
+}
+
 struct jpeg_file jpeg_file_encode(enum jpeg_file_kind kind, uint32_t width, uint32_t height,
                                   const uint8_t *pixels, int quality, bool progressive)
 {
@@ -25,7 +47,7 @@ struct jpeg_file jpeg_file_encode(enum jpeg_file_kind kind, uint32_t width, uint
     struct jpeg_error_mgr errors;
     unsigned char *data = NULL;
     unsigned long bytes = 0;
-    c.err = jpeg_std_error(&errors);
+    c.err = use_errors(&errors);
     jpeg_create_compress(&c);
     jpeg_mem_dest(&c, &data, &bytes);
     c.image_width = width;
@@ -72,8 +94,7 @@ struct jpeg_file jpeg_file_of_frame(const struct hal_frame *frame, int quality)
 {
     bool grey = frame->format == HAL_PIXEL_GREY;
     uint8_t *pixels = malloc((size_t)frame->width * frame->height * 3), *at = pixels;
-    if (pixels == NULL)
-        abort();
+    assert_non_null(pixels);
     for (uint32_t y = 0; y < frame->height; y++)
         for (uint32_t x = 0; x < frame->width; x++) {
             uint8_t pixel[3];
@@ -92,8 +113,7 @@ struct jpeg_file jpeg_file_plain(enum jpeg_file_kind kind, uint32_t width, uint3
 {
     size_t components = (size_t)kinds[kind].components;
     uint8_t *pixels = malloc((size_t)width * height * components);
-    if (pixels == NULL)
-        abort();
+    assert_non_null(pixels);
     for (uint32_t y = 0; y < height; y++)
         for (uint32_t x = 0; x < width; x++)
             for (size_t i = 0; i < components; i++) {
@@ -109,7 +129,7 @@ uint8_t *jpeg_file_luma(const struct jpeg_file *file, uint32_t *width, uint32_t 
 {
     struct jpeg_decompress_struct d;
     struct jpeg_error_mgr errors;
-    d.err = jpeg_std_error(&errors);
+    d.err = use_errors(&errors);
     jpeg_create_decompress(&d);
     jpeg_mem_src(&d, file->data, (unsigned long)file->bytes);
     jpeg_read_header(&d, TRUE);
@@ -118,16 +138,15 @@ uint8_t *jpeg_file_luma(const struct jpeg_file *file, uint32_t *width, uint32_t 
     *width = d.output_width;
     *height = d.output_height;
     uint8_t *luma = malloc((size_t)d.output_width * d.output_height);
-    if (luma == NULL)
-        abort();
+    assert_non_null(luma);
     while (d.output_scanline < d.output_height) {
         JSAMPROW rows[1] = {luma + (size_t)d.output_scanline * d.output_width};
         jpeg_read_scanlines(&d, rows, 1);
     }
     jpeg_finish_decompress(&d);
-    if (errors.num_warnings != 0)
-        abort();
+    const long warnings = errors.num_warnings;
     jpeg_destroy_decompress(&d);
+    assert_int_equal(warnings, 0);
     return luma;
 }
 
@@ -136,6 +155,8 @@ void jpeg_file_write(const char *folder, const char *name, const void *data, siz
     char path[512];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *out = fopen(path, "wb");
-    if (out == NULL || fwrite(data, 1, bytes, out) != bytes || fclose(out) != 0)
-        abort();
+    assert_non_null(out);
+    const size_t written = fwrite(data, 1, bytes, out);
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(written, bytes);
 }

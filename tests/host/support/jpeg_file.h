@@ -25,7 +25,7 @@ struct jpeg_file jpeg_file_of_frame(const struct hal_frame *frame, int quality);
 struct jpeg_file jpeg_file_plain(enum jpeg_file_kind kind, uint32_t width, uint32_t height,
                                  const uint8_t colour[4], bool texture);
 
-/** The luma plane, width x height, which the caller frees. Aborts on a broken file. */
+/** The luma plane, width x height, which the caller frees. A broken file fails the case. */
 uint8_t *jpeg_file_luma(const struct jpeg_file *file, uint32_t *width, uint32_t *height);
 
 void jpeg_file_write(const char *folder, const char *name, const void *data, size_t bytes);

@@ -3,10 +3,13 @@
 
 #include <dirent.h>
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <cmocka.h>
 #include <jpeglib.h>
 
 struct photo {
@@ -14,20 +17,13 @@ struct photo {
     uint8_t *yuv; // interleaved, 3 bytes per sample
 };
 
-static uint8_t *must_alloc(size_t bytes)
-{
-    uint8_t *memory = malloc(bytes);
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
 static void add_plane(struct picture *p, unsigned i, uint32_t bytes, uint32_t rows, uint32_t slack)
 {
     uint32_t stride = bytes + slack;
     // Exactly to the end of the last row's own bytes: a reader that goes further is found by ASan.
     size_t size = (size_t)stride * (rows - 1) + bytes;
-    p->memory[i] = must_alloc(size);
+    p->memory[i] = malloc(size);
+    assert_non_null(p->memory[i]);
     memset(p->memory[i], 0xa5, size);
     p->frame.plane[i] = (struct hal_plane){.data = p->memory[i], .stride = stride, .rows = rows};
 }
@@ -198,7 +194,11 @@ static int decode(FILE *file, struct photo *photo)
     jpeg_start_decompress(&cinfo);
     photo->width = cinfo.output_width;
     photo->height = cinfo.output_height;
-    photo->yuv = must_alloc((size_t)photo->width * photo->height * 3);
+    photo->yuv = malloc((size_t)photo->width * photo->height * 3);
+    if (photo->yuv == NULL) {
+        jpeg_destroy_decompress(&cinfo);
+        return -1;
+    }
     while (cinfo.output_scanline < photo->height) {
         JSAMPROW row = photo->yuv + (size_t)cinfo.output_scanline * photo->width * 3;
         jpeg_read_scanlines(&cinfo, &row, 1);
@@ -224,9 +224,9 @@ struct photo *photo_load(const char *path)
 struct photo *photo_draw(enum picture_scene scene, uint32_t seed, uint32_t width, uint32_t height)
 {
     struct photo *photo = calloc(1, sizeof(*photo));
-    if (photo == NULL)
-        abort();
-    *photo = (struct photo){width, height, must_alloc((size_t)width * height * 3)};
+    assert_non_null(photo);
+    *photo = (struct photo){width, height, malloc((size_t)width * height * 3)};
+    assert_non_null(photo->yuv);
     for (uint32_t y = 0; y < height; y++)
         for (uint32_t x = 0; x < width; x++) {
             struct yuv s = sample_of(scene, x, y, seed);

@@ -2,6 +2,7 @@
 #include "tests/host/support/plain_readers.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -34,12 +35,21 @@ static int link_fd[PLAIN_READERS_MAX], done_pipe[2];
 static struct latency *shared; /**< of both processes; the readers write it */
 static bool is_stale;          /**< it has been asked for */
 
-static void require(bool holds, const char *what)
+/** Prints the last error's text and returns it as -errno. */
+static int failed(const char *what)
+{
+    const int error = errno;
+    perror(what);
+    return error != 0 ? -error : -EIO;
+}
+
+/** In the readers' process: ends it, which the sender notices at its next call. */
+static void must(bool holds, const char *what)
 {
     if (holds)
         return;
-    perror(what);
-    exit(1);
+    failed(what);
+    _exit(1);
 }
 
 /** True when the reader's round ends. */
@@ -68,64 +78,82 @@ static void read_for_ever(int listener)
     for (unsigned i = 0; i < reader_count; i++) {
         close(link_fd[i]);
         wait[i] = (struct pollfd){.fd = accept(listener, NULL, NULL), .events = POLLIN};
-        require(wait[i].fd >= 0, "accept");
-        require((readers[i].picture = malloc(PICTURE_MAX)) != NULL, "memory");
+        must(wait[i].fd >= 0, "accept");
+        must((readers[i].picture = malloc(PICTURE_MAX)) != NULL, "memory");
         memset(readers[i].picture, 0, PICTURE_MAX);
     }
     for (unsigned finished = 0;;) {
-        require(poll(wait, reader_count, -1) > 0, "poll");
+        must(poll(wait, reader_count, -1) > 0, "poll");
         for (unsigned i = 0; i < reader_count; i++)
             finished += wait[i].revents && read_on(&readers[i], wait[i].fd);
         if (finished == reader_count) {
-            require(write(done_pipe[1], "", 1) == 1, "write");
+            must(write(done_pipe[1], "", 1) == 1, "write");
             finished = 0;
         }
     }
 }
 
-void plain_readers_start(unsigned count)
+static int open_links(int listener, const struct sockaddr_in *address)
+{
+    const int on = 1;
+    if (listen(listener, (int)reader_count) < 0 || pipe(done_pipe) < 0)
+        return failed("listen");
+    for (unsigned i = 0; i < reader_count; i++) { // the backlog takes them; the readers accept
+        link_fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+        if (connect(link_fd[i], (const struct sockaddr *)address, sizeof *address) < 0 ||
+            setsockopt(link_fd[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+            return failed("connect");
+    }
+    return 0;
+}
+
+int plain_readers_start(unsigned count)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-    require(count >= 1 && count <= PLAIN_READERS_MAX, "readers");
+    errno = EINVAL;
+    if (count < 1 || count > PLAIN_READERS_MAX)
+        return failed("readers");
     reader_count = count;
-    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    require(shared != MAP_FAILED, "mmap");
-    memset(shared, 0, sizeof(*shared));
-    require(bind(listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
-    require(listen(listener, (int)count) == 0, "listen");
-    require(getsockname(listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
-    require(pipe(done_pipe) == 0, "pipe");
-    for (unsigned i = 0; i < count; i++) { // the backlog takes them; the readers accept
-        link_fd[i] = socket(AF_INET, SOCK_STREAM, 0);
-        require(connect(link_fd[i], (struct sockaddr *)&address, sizeof address) == 0, "connect");
-        require(setsockopt(link_fd[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "nodelay");
-    }
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return failed("mmap");
+    memset(shared, 0, sizeof *shared);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &length) < 0)
+        return failed("bind");
+    int error = open_links(listener, &address);
+    if (error < 0)
+        return error;
     pid_t child = fork();
-    require(child >= 0, "fork");
+    if (child < 0)
+        return failed("fork");
     if (child == 0)
         read_for_ever(listener);
     close(listener);
     close(done_pipe[1]); // so that the readers' end is the pipe's
+    return 0;
 }
 
-static void send_all(int fd, struct head *head, const void *jpeg)
+static int send_all(int fd, struct head *head, const void *jpeg)
 {
-    struct iovec parts[] = {{head, sizeof(*head)}, {(void *)(uintptr_t)jpeg, head->bytes}};
+    struct iovec parts[] = {{head, sizeof *head}, {(void *)(uintptr_t)jpeg, head->bytes}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL); // it blocks, so it sends all
-    require(sent == (ssize_t)(sizeof(*head) + head->bytes), "sendmsg");
+    return sent == (ssize_t)(sizeof *head + head->bytes) ? 0 : failed("sendmsg");
 }
 
-void plain_readers_send(const void *jpeg, uint32_t bytes, uint64_t ready_ns, uint64_t encode_ns)
+int plain_readers_send(const void *jpeg, uint32_t bytes, uint64_t ready_ns, uint64_t encode_ns)
 {
     struct head head = {ready_ns, encode_ns, bytes};
     if (is_stale)
         shared->count = 0;
     is_stale = false;
-    for (unsigned i = 0; i < reader_count; i++)
-        send_all(link_fd[i], &head, jpeg);
+    int error = 0;
+    for (unsigned i = 0; i < reader_count && error == 0; i++)
+        error = send_all(link_fd[i], &head, jpeg);
+    return error;
 }
 
 struct latency *plain_readers_finish(void)
@@ -133,8 +161,12 @@ struct latency *plain_readers_finish(void)
     struct head head = {0};
     char done;
     for (unsigned i = 0; i < reader_count; i++)
-        send_all(link_fd[i], &head, NULL);
-    require(read(done_pipe[0], &done, 1) == 1, "read");
+        if (send_all(link_fd[i], &head, NULL) < 0)
+            return NULL;
+    if (read(done_pipe[0], &done, 1) != 1) {
+        failed("read");
+        return NULL;
+    }
     is_stale = true;
     return shared;
 }

@@ -2,8 +2,13 @@
 #include "tests/host/support/trigger_reference.h"
 
 #include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static bool waits(const struct reference_trigger *x)
 {
@@ -133,8 +138,7 @@ static enum wire_outcome at_once(const struct reference *r, uint64_t target)
 
 static uint64_t add(struct reference *r, enum wire_trigger_source source, uint64_t edge)
 {
-    if (r->count == REFERENCE_TRIGGERS)
-        abort();
+    assert_true(r->count < REFERENCE_TRIGGERS);
     struct reference_trigger x = {.source = source, .edge = edge};
     x.target = edge + r->config.delay_ns;
     if (x.target < r->floor_target)
@@ -311,7 +315,8 @@ static struct reference_trigger *choose(struct reference *r, const struct trigge
             r->counters.frames_unpaired++;
         return x;
     }
-    abort();
+    fail_msg("no such rule: %d", (int)r->config.rule);
+    return NULL;
 }
 
 struct trigger_decision reference_frame(struct reference *r, const struct trigger_frame *f,
