@@ -211,31 +211,59 @@ class Recording:
 
 
 class Observer:
-    """An independent client that sees each frame of a node which stays up."""
+    """An independent client that sees each frame of a node which stays up. It is a process of its
+    own, because a thread would have to wait for the interpreter while the test reads files, and
+    would lose records that the node cannot keep for so long."""
 
     def __init__(self, address):
-        self.seen = {}
-        self.client = wire.Client(address)
-        self.client.subscribe(policy=wire.EVERY)
-        self.is_over = False
-        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.frames, self.error, self.is_over = {}, None, False
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__), *map(str, (
+                address if isinstance(address, tuple) else (address,)))],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert self.process.stdout.readline() == "subscribed\n", self.process.stdout.read()
+        self.thread = threading.Thread(target=self.collect, daemon=True)
         self.thread.start()
 
-    def run(self):
-        while not self.is_over:
-            record = self.client.next()
-            if record.type == wire.FRAME:
-                key = f"{record.boot_id:016x}", record.sequence
-                self.seen[key] = hashlib.sha256(record.data).digest()
+    def collect(self):
+        rest = ""
+        for line in self.process.stdout:
+            fields = line.split()
+            if len(fields) == 4 and fields[0] == "frame":
+                self.frames[fields[1], int(fields[2])] = bytes.fromhex(fields[3])
             else:
-                assert record.kind != wire.GAP, "the observer itself was too slow"
+                rest += line
+        if not self.is_over:
+            self.error = rest or "it ended without a word"
+
+    @property
+    def seen(self):
+        """{(boot_id, sequence): digest} of so far."""
+        assert self.error is None, f"the observer has ended:\n{self.error}"
+        return dict(self.frames)
 
     def stop(self):
+        assert self.seen is not None
         self.is_over = True
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
         self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()
-        self.client.close()
         return self.seen
+
+
+def observe(address):
+    """The observer's process: a line for each frame, until it is killed."""
+    client = wire.Client(address)
+    client.subscribe(policy=wire.EVERY)
+    print("subscribed", flush=True)
+    while True:
+        record = client.next()
+        if record.type == wire.FRAME:
+            digest = hashlib.sha256(record.data).hexdigest()
+            print(f"frame {record.boot_id:016x} {record.sequence} {digest}", flush=True)
+        else:
+            assert record.kind != wire.GAP, "the observer itself was too slow"
 
 
 class Proxy:
@@ -324,13 +352,24 @@ def chance(seed):
     return random.Random(seed)
 
 
+COUNTED = {}  # (path, size, time of change, kind): lines
+
+
 def count_lines(folder, kind="frame"):
     """Lines of that type in a camera's sidecars, unfinished ones too."""
     count = 0
     for path in glob.glob(f"{folder}/*.jsonl*"):
         try:
-            with open(path, "rb") as file:
-                count += file.read().count(b'"type":"' + kind.encode() + b'"')
+            status = os.stat(path)
+            key = path, status.st_size, status.st_mtime_ns, kind
+            if key not in COUNTED:
+                with open(path, "rb") as file:
+                    COUNTED[key] = file.read().count(b'"type":"' + kind.encode() + b'"')
+            count += COUNTED[key]
         except FileNotFoundError:
             pass  # renamed meanwhile
     return count
+
+
+if __name__ == "__main__":
+    observe((sys.argv[1], int(sys.argv[2])) if len(sys.argv) > 2 else sys.argv[1])
