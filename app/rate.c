@@ -81,7 +81,7 @@ static unsigned clamp_quality(const struct rate *r, double quality)
 
 void rate_init(struct rate *r, const struct rate_config *config)
 {
-    memset(r, 0, sizeof(*r));
+    memset(r, 0, sizeof *r);
     rate_reset_scene(r);
     rate_configure(r, config);
 }

@@ -251,7 +251,7 @@ int config_set(struct config *config, const char *name, const char *text, const 
 
 void config_defaults(struct config *config)
 {
-    memset(config, 0, sizeof(*config)); // padding too, so that equal settings are equal bytes
+    memset(config, 0, sizeof *config); // padding too, so that equal settings are equal bytes
     for (unsigned i = 0; i < CONFIG_KEYS; i++) {
         struct value value = {0, 0};
         parse(&config_keys[i], config_keys[i].standard, &value);

@@ -51,7 +51,7 @@ static void add_option(struct tables *tables, size_t *count, size_t *letters, co
 
 static void make_tables(struct tables *tables)
 {
-    memset(tables, 0, sizeof(*tables));
+    memset(tables, 0, sizeof *tables);
     size_t count = 0, letters = 1;
     tables->short_options[0] =
         ':'; // getopt_long() then tells a missing value from an unknown option

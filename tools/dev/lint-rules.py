@@ -3,16 +3,19 @@
 """The project's own rules for its sources, checked by `make lint`:
 
   includes  who may include whom, and which file may include which third-party header
-  size      no source file over 600 lines, the median at most 200
+  size      a source file over 600 lines is a warning: is it still one thing?
   licence   an SPDX line on top of every source and script
   headers   every declaration in a header of hal/, net/ and app/ has a comment
+  comments  /** */ on what is declared, // inside functions and on top of files
+  sizeof    parentheses are for types: sizeof x, sizeof(struct x)
+  booleans  the name of a bool begins like a predicate: is_, has_, can_, ...
 
-`lint-rules.py` checks the checkout; `lint-rules.py --self-test` shows that each rule can fail.
+The rule that needs a compiler is in dialect.query. `lint-rules.py` checks the checkout;
+`lint-rules.py --self-test` shows that each rule can fail.
 """
 
 import re
 import shutil
-import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -22,7 +25,11 @@ SOURCES = tuple(f"{top}/**/*.{end}" for top in ("hal", "net", "app", "board", "t
 DEFINITIONS = ("app/**/*.def", "net/**/*.def", "hal/**/*.def", "tools/**/*.def")
 SCRIPTS = tuple(f"{top}/**/*.{end}" for top in ("tools", "tests/host", "board")
                 for end in ("sh", "py", "js", "css", "html")) + (".ci/run", "Makefile") + DEFINITIONS
-LINES_MAX, LINES_MEDIAN_MAX = 600, 200
+LINES_MAX = 600
+PREDICATES = ("is are was were has have had can may must should will does did wants needs knows said says"
+              " holds uses takes waits shows").split()
+# Terms of the field: a line's level, and options that rpicam-apps and libgpiod name so.
+BOOLEANS = {"level", "active_low", "hflip", "vflip"}
 
 # What is not the project's own, not here and not in the table of rooms is an unknown dependency.
 LIBC = re.compile(
@@ -81,14 +88,10 @@ def check_includes(root):
 
 
 def check_size(root):
-    lengths = []
     for path in files(root, SOURCES):
         lines = read(root / path).count("\n")
-        lengths.append(lines)
         if lines > LINES_MAX:
             yield f"{path}: {lines} lines, over {LINES_MAX}"
-    if lengths and statistics.median(lengths) > LINES_MEDIAN_MAX:
-        yield f"median of the source files: {statistics.median(lengths)} lines, over {LINES_MEDIAN_MAX}"
 
 
 def check_licence(root):
@@ -141,6 +144,68 @@ def closed(stripped, until):
     return until in stripped if until == "*/" else stripped == until
 
 
+def check_comments(root):
+    """Outside of functions a comment that stands before a declaration, or behind it on its line, is
+    /** */. A comment on top of a file, before an empty line or before #if may be //."""
+    for path in files(root, SOURCES):
+        if path.suffix in (".cpp", ".hpp"):
+            continue
+        lines = read(root / path).splitlines()
+        inside = ""  # a function's body, a type's or a table's
+        number = 0
+        while number < len(lines):
+            line, first = without_strings(lines[number]), number
+            place = f"{path}:{first + 1}"
+            if line == "{":
+                inside = "function"
+            elif not inside and re.match(r"(typedef |static |const )*(struct|enum|union)\b[^=;()]*\{\s*(/.*)?$", line):
+                inside = "type"
+            elif not inside and re.match(r"(?!extern \"C)\S.*\{\s*(//.*)?$", line):
+                inside = "table"
+            elif line.startswith("}"):
+                inside = ""
+            code, mark = re.match(r"(.*?)(//|/\*\*?|$)", line).groups()
+            if mark.startswith("/*"):
+                if inside == "function" or mark == "/*":
+                    yield f"{place}: {'inside a function // is' if inside == 'function' else '/** */ is'} wanted"
+                while "*/" not in lines[number]:
+                    number += 1
+            elif mark and inside in ("", "type"):
+                while code.strip() == "" and re.match(r"\s*//", (lines + [""])[number + 1]):
+                    number += 1
+                behind = code.strip() and not re.match(r"#(?!\s*define)|}|extern \"C", code)
+                before = (first > 2 or inside) and not code.strip() and "clang-format" not in line and re.match(
+                    r"(?!\s*$|#(?!\s*define)|}|extern \"C|\s*/[*/])", (lines + [""])[number + 1])
+                if behind or before:
+                    yield f"{place}: a declaration's comment is /** */"
+            number += 1
+
+
+def check_sizeof(root):
+    # Types are keywords, end in _t, or come from elsewhere with a capital or a scope.
+    types = r"(struct|union|enum|const|unsigned|char|int|void|double|float|bool|long|short)\b|\w+_t\b|[A-Z]|\w+::|wire_##"
+    for path in files(root, SOURCES):
+        for number, line in enumerate(read(root / path).splitlines(), 1):
+            for match in re.finditer(r"\bsizeof\(([^(#])", line):
+                if not re.match(types, line[match.start(1):]):
+                    yield f"{path}:{number}: sizeof with parentheses around an expression"
+
+
+def check_booleans(root):
+    for path in files(root, SOURCES):
+        for number, line in enumerate(read(root / path).splitlines(), 1):
+            line = re.sub(r"//.*|/\*.*", "", without_strings(line))
+            for match in re.finditer(r"\bbool \*?(\w+)((?: *(?:= *[^,;]*)?, *\w+\b)*) *([),;=\[:]|$)", line):
+                several = re.findall(r", *(\w+)", match.group(2)) if match.group(3) in "=;" else []
+                for name in [match.group(1)] + several:
+                    if name.split("_")[0] not in PREDICATES and name not in BOOLEANS | {"member"}:
+                        yield f"{path}:{number}: {name} is a bool without a prefix"
+
+
+def without_strings(line):
+    return re.sub(r'"(?:\\.|[^"\\])*"', lambda match: '"' * len(match.group()), line)
+
+
 def files(root, globs):
     seen = set()
     for glob in globs:
@@ -155,7 +220,9 @@ def read(path):
 
 
 RULES = {"includes": check_includes, "size": check_size, "licence": check_licence,
-         "headers": check_headers}
+         "headers": check_headers, "comments": check_comments, "sizeof": check_sizeof,
+         "booleans": check_booleans}
+WARNINGS = {"size", "booleans", "comments", "sizeof"}
 
 # Per rule: a small tree that breaks it, and how many faults it must find there.
 SPDX = "// SPDX-License-Identifier: MIT\n"
@@ -177,15 +244,25 @@ BAD = [
     ("includes", 0, {"hal/libcamera/a.cpp": "#include <libcamera/camera.h>\n#include <vector>\n"}),
     ("includes", 1, {"tools/web/a.c": "#include <curl/curl.h>\n"}),
     ("includes", 1, {"tools/attic/a.c": ""}),
-    ("size", 1, {"app/a.c": "\n" * 601, "app/b.c": "\n", "app/c.c": "\n"}),
-    ("size", 1, {"app/a.c": "\n" * 201}),
-    ("size", 0, {"app/a.c": "\n" * 200}),
+    ("size", 1, {"app/a.c": "\n" * 601}),
+    ("size", 0, {"app/a.c": "\n" * 600}),
     ("licence", 2, {"app/a.c": "int x;\n", "tools/a.sh": "#!/bin/sh\n", "hal/b.c": SPDX}),
     ("headers", 1, {"app/a.h": "#include <stdio.h>\n\nint a(void);\n"}),
     ("headers", 1, {"app/a.h": "/** this */\nint a(void);\n\nint b(int x,\n      int y);\n"}),
     ("headers", 1, {"net/a.h": "struct a {\n    int x;\n};\n"}),
     ("headers", 0, {"net/a.h": "struct a {\n    int x; /**< pixels */\n};\n\n/** b\n * b */\nint b(\n"
                                "    int x);\nint c(void);\n\nint d(void); /**< d */\n"}),
+    ("comments", 1, {"app/a.c": "\n\n\n// Does this.\nint a(void)\n{\n    return 1; // yes\n}\n"}),
+    ("comments", 1, {"app/a.c": "int a(void)\n{\n    return 1; /* yes */\n}\n"}),
+    ("comments", 1, {"app/a.c": "int a(void)\n{\n    /** yes */\n    return 1;\n}\n"}),
+    ("comments", 1, {"app/a.h": "/* Does this. */\nint a(void);\n"}),
+    ("comments", 2, {"app/a.h": "struct a {\n    int x; // pixels\n    // both\n    int y, z;\n};\n"}),
+    ("comments", 0, {"app/a.h": SPDX + "// On top.\n#define A 1\n\n// --- part ---\n\n/** a\n * b */\n"
+                                "struct a {\n    const char *x; /**< a \"//\" */\n};\n"}),
+    ("sizeof", 3, {"app/a.c": "a(sizeof(x), sizeof(*x), sizeof(x.y));\n"}),
+    ("sizeof", 0, {"app/a.c": "a(sizeof x, sizeof *x, sizeof(struct x), sizeof(uint8_t), sizeof(struct x *));\n"}),
+    ("booleans", 3, {"app/a.h": "bool ready;\nint a(int x, bool on);\nbool is_up, down;\n"}),
+    ("booleans", 0, {"app/a.h": "bool a(bool is_on, bool level);\nbool was_up = f(a, b), has_more;\n"}),
 ]
 
 
@@ -210,9 +287,12 @@ def self_test():
 def main():
     if sys.argv[1:] == ["--self-test"]:
         return 1 if self_test() else 0
-    faults = [f"{fault} [{name}]" for name, rule in RULES.items() for fault in rule(Path("."))]
-    print(*faults, sep="\n", end="\n" if faults else "")
-    return 1 if faults else 0
+    is_clean = True
+    for name, rule in RULES.items():
+        for fault in rule(Path(".")):
+            is_clean = is_clean and name in WARNINGS
+            print(f"{'warning: ' * (name in WARNINGS)}{fault} [{name}]")
+    return 0 if is_clean else 1
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ shopt -s nullglob globstar
 # What runs at a user's; the analyzers do not know that cmocka's assertions do not return.
 c_files=({hal,net,app,tools}/**/*.c)
 formatted=({hal,net,app,tools,tests/host}/**/*.[ch] hal/libcamera/*.{cpp,hpp})
+test_files=(tests/host/**/*.c)
 shell_files=({tools,tests/host,board}/**/*.sh .ci/run)
 python_files=({tools,tests/host}/**/*.py)
 
@@ -27,7 +28,12 @@ check() {
         printf 'FAILED  %-14s' "$name"
     fi
     printf ' %6d ms\n' $(((${EPOCHREALTIME/[.,]/} - ${start/[.,]/}) / 1000))
-    [ "$failed" = "${before:=0}" ] || sed 's/^/  | /' "$scratch/out"
+    # All of a failed check's words, and what merely warns.
+    if [ "$failed" != "${before:=0}" ]; then
+        sed 's/^/  | /' "$scratch/out"
+    else
+        sed -n 's/^warning: /  | &/p' "$scratch/out"
+    fi
     before=$failed
 }
 
@@ -46,7 +52,7 @@ format_self() {
 
 # Which of the two libgpiod backends can be parsed depends on the version installed here.
 parsable() {
-    local gpiod
+    local gpiod file
     gpiod=$(pkg-config --modversion libgpiod 2>/dev/null)
     for file in "$@"; do
         case $file in
@@ -56,11 +62,11 @@ parsable() {
         esac
     done
 }
+flags=(--extra-arg-before=-std=c11 --extra-arg=-I. --extra-arg=-D_GNU_SOURCE=
+    "--extra-arg=-DPINHOLE_VERSION=\"lint\"")
 tidy() {
     parsable "${c_files[@]}" |
-        xargs -P "$(nproc)" -n 4 clang-tidy-19 --quiet --extra-arg-before=-std=c11 --extra-arg=-I. \
-            --extra-arg=-D_GNU_SOURCE= "--extra-arg=-DPINHOLE_VERSION=\"lint\"" \
-            >"$scratch/tidy" 2>&1 && return 0
+        xargs -P "$(nproc)" -n 4 clang-tidy-19 --quiet "${flags[@]}" >"$scratch/tidy" 2>&1 && return 0
     # The analyzer's way to a finding is long; `clang-tidy-19 FILE -- -I. -D_GNU_SOURCE` shows it.
     grep -a ': error: \|: warning: ' "$scratch/tidy" || cat "$scratch/tidy"
     return 1
@@ -70,6 +76,18 @@ tidy_self() {
         >"$scratch/bad.c"
     cp .clang-tidy "$scratch/"
     ! clang-tidy-19 --quiet "$scratch/bad.c" -- -std=c11
+}
+
+# The tests' dialect is the same. Matches in a library's own header are not ours.
+pointers() {
+    printf '%s\n' "$@" | xargs -P "$(nproc)" -n 80 clang-query-19 -f tools/dev/dialect.query \
+        "${flags[@]}" --extra-arg=-Inet/client >"$scratch/pointers" 2>&1
+    ! grep -aE ': (fatal )?error: |^[0-9]+:[0-9]+: Error |: "pointer" binds here' "$scratch/pointers"
+}
+pointers_self() {
+    printf 'int f(char *a, char **b);\nint f(char *a, char **b)\n{\n    while (a && !*b)\n        a++;\n    return a ? 1 : 0;\n}\n' \
+        >"$scratch/bad.c"
+    ! pointers "$scratch/bad.c" >"$scratch/found" && [ "$(grep -c binds "$scratch/found")" = 3 ]
 }
 
 cpp_check() {
@@ -123,6 +141,9 @@ check shellcheck shell
 check shell-self shell_self
 check python python
 check python-self python_self
+mapfile -t parsable_files < <(parsable "${c_files[@]}" "${test_files[@]}")
+check pointers pointers "${parsable_files[@]}"
+check pointers-self pointers_self
 check cppcheck cpp_check "${c_files[@]}"
 check cppcheck-self cpp_check_self
 check clang-tidy tidy

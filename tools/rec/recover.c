@@ -282,7 +282,7 @@ int rec_recover_list(const char *folder, struct rec_found **out)
         uint64_t serial = strtoull(entry->d_name, &after, 10);
         const size_t length = strlen(entry->d_name) - strlen(".jsonl");
         if (!ends_with(entry->d_name, ".jsonl") || after == entry->d_name || *after != '_' ||
-            length >= sizeof(*out)->name)
+            length >= sizeof out[0]->name)
             continue;
         if (count == room) {
             room = room > 0 ? 2 * room : 64;

@@ -25,7 +25,7 @@ static uint32_t mix(uint32_t x)
 void hard_sequence_open(struct hard_sequence *s, uint32_t width, uint32_t height)
 {
     static char paths[24][512];
-    memset(s, 0, sizeof(*s));
+    memset(s, 0, sizeof *s);
     picture_alloc(&s->picture, HAL_PIXEL_YUV420, width, height, 0);
     s->photographs = photo_list(paths, ARRAY_SIZE(paths));
     for (unsigned i = 0; i < s->photographs; i++)

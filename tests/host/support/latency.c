@@ -23,7 +23,7 @@ static int by_value(const void *a, const void *b)
 
 static void print(const char *name, double *values, unsigned count)
 {
-    qsort(values, count, sizeof(*values), by_value);
+    qsort(values, count, sizeof *values, by_value);
     printf("\"%s_p50\": %.3f, \"%s_p99\": %.3f", name, count ? values[count / 2] : 0, name,
            count ? values[(unsigned)(0.99 * count)] : 0);
 }

@@ -61,7 +61,7 @@ struct streaming_part {
 } __attribute__((packed));
 
 #define TYPE(name, subtype)                                                                        \
-    .bLength = sizeof(name), .bDescriptorType = USB_DT_CS_INTERFACE, .bDescriptorSubType = (subtype)
+    .bLength = sizeof name, .bDescriptorType = USB_DT_CS_INTERFACE, .bDescriptorSubType = (subtype)
 #define FRAME(type, index, width, height, bytes, interval)                                         \
     .bLength = 30, .bDescriptorType = USB_DT_CS_INTERFACE, .bDescriptorSubType = (type),           \
     .bFrameIndex = (index), .wWidth = (width), .wHeight = (height), .dwMinBitRate = 8 * (bytes),   \
@@ -73,7 +73,7 @@ struct streaming_part {
     .bInterfaceClass = USB_CLASS_VIDEO, .bInterfaceSubClass = (subclass)
 /** BT.709 primaries and transfer with BT.601's matrix, as most webcams say */
 #define COLOURS                                                                                    \
-    {TYPE(struct uvc_color_matching_descriptor, UVC_VS_COLORFORMAT),                               \
+    {TYPE(configuration.streaming.yuyv_colours, UVC_VS_COLORFORMAT),                               \
      .bColorPrimaries = UVC_COLOR_PRIMARIES_BT_709_SRGB,                                           \
      .bTransferCharacteristics = UVC_TRANSFER_CHARACTERISTICS_BT_709,                              \
      .bMatrixCoefficients = UVC_MATRIX_COEFFICIENTS_SMPTE_170M}
