@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Frames in memory, shared by all who are writing them out: counted references, and a few freed
-// buffers kept for the next frames.
+// Frames in memory, shared by all that write them out: counted references, and a few freed buffers
+// kept for the next frames. A frame's metadata as HTTP headers.
 //
 // How many exist is bounded by who may hold one: the newest, the one being received, and one for
 // each HTTP connection. None is larger than the node's frame_bytes_max, rounded up.
@@ -44,5 +44,12 @@ struct web_frame *web_frame_copy(struct web_frame_pool *pool, const struct pinho
 struct web_frame *web_frame_ref(struct web_frame *frame);
 /** One less; NULL is allowed. Any thread. */
 void web_frame_unref(struct web_frame *frame);
+
+/** Calls `take` for each header that tells a frame's metadata. */
+void web_frame_headers(const struct web_frame *frame,
+                       void (*take)(void *context, const char *name, const char *value),
+                       void *context);
+/** Writes the flags as words with spaces between; "" for none. */
+void web_frame_flags(uint32_t flags, char *out, size_t size);
 
 #endif

@@ -3,37 +3,48 @@
 #include "tools/web/request.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define HEALTHY_SILENCE_S 5.0
 
-static void add_head(struct web_text *text, const char *name, const char *type, const char *help)
+/** Ends an open_memstream(). Its text, or NULL: memory ran out. */
+static char *finish(FILE *out, char **text)
 {
-    web_text_add(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    bool has_failed = ferror(out) != 0;
+    if (fclose(out) == 0 && !has_failed)
+        return *text;
+    free(*text);
+    return NULL;
 }
 
-static void add_own(struct web_text *text, struct web *web)
+static void add_head(FILE *text, const char *name, const char *type, const char *help)
+{
+    fprintf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void add_own(FILE *text, struct web *web)
 {
     unsigned live, live_max;
     web_frame_pool_count(&web->frames, &live, &live_max);
 #define METRIC(type, name, help, value)                                                            \
     add_head(text, name, #type, help);                                                             \
-    web_text_add(text, "%s %" PRIu64 "\n", name, (uint64_t)(value));
+    fprintf(text, "%s %" PRIu64 "\n", name, (uint64_t)(value));
 #include "tools/web/metrics.def"
 #undef METRIC
     const char *requests = "pinhole_web_requests_total";
     add_head(text, requests, "counter", "HTTP requests answered, by hundreds of their status");
     for (unsigned i = 2; i < 6; i++)
-        web_text_add(text, "%s{code=\"%uxx\"} %" PRIu64 "\n", requests, i, web->http.requests[i]);
+        fprintf(text, "%s{code=\"%uxx\"} %" PRIu64 "\n", requests, i, web->http.requests[i]);
     if (web->view.newest != NULL) {
         const char *age = "pinhole_web_frame_age_seconds";
         add_head(text, age, "gauge", "Time since the newest frame arrived");
-        web_text_add(text, "%s %.6f\n", age,
-                     (double)(clock_now_ns() - web->view.newest->meta.received_ns) / 1e9);
+        fprintf(text, "%s %.6f\n", age,
+                (double)(clock_now_ns() - web->view.newest->meta.received_ns) / 1e9);
     }
     add_head(text, "pinhole_web_build_info", "gauge", "1, with the gateway's version");
-    web_text_add(text, "pinhole_web_build_info{version=\"%s\"} 1\n", PINHOLE_VERSION);
+    fprintf(text, "pinhole_web_build_info{version=\"%s\"} 1\n", PINHOLE_VERSION);
 }
 
 enum MHD_Result web_metrics_answer(struct web_request *request)
@@ -41,22 +52,26 @@ enum MHD_Result web_metrics_answer(struct web_request *request)
     if (web_request_calls(request, WEB_CALL_STATS, NULL))
         return MHD_YES;
     struct web *web = request->web;
-    struct web_text text = {0};
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return MHD_NO;
     const struct web_call *call = request->call;
     bool has_node = call != NULL && call->done && call->result == 0;
     if (has_node && *call->text != '\0') {
-        size_t length = strlen(call->text);
-        web_text_add_bytes(&text, call->text, length);
-        if (call->text[length - 1] != '\n')
-            web_text_add(&text, "\n");
+        fputs(call->text, out);
+        if (call->text[strlen(call->text) - 1] != '\n')
+            fputc('\n', out);
     }
-    add_head(&text, "pinhole_web_node_scraped", "gauge",
+    add_head(out, "pinhole_web_node_scraped", "gauge",
              "1 when the node's own numbers are part of this answer");
-    web_text_add(&text, "pinhole_web_node_scraped %d\n", has_node);
+    fprintf(out, "pinhole_web_node_scraped %d\n", has_node);
     pthread_mutex_lock(&web->lock);
-    add_own(&text, web);
+    add_own(out, web);
     pthread_mutex_unlock(&web->lock);
-    return web_reply_text(request, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &text);
+    return web_reply_text(request, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
+                          finish(out, &text));
 }
 
 /** The lock is held. A slow camera is not an ill one: silence is measured by its own frame rate. */
@@ -73,30 +88,39 @@ static bool is_on(const struct web *web, const char *name)
     return feature != NULL && strcmp(feature->value, "On") == 0;
 }
 
+/** Writes why the gateway is ill, or "ok". The lock is held. True: it is well. */
+static bool describe_health(const struct web *web, char *out, size_t size)
+{
+    const struct web_view *view = &web->view;
+    double silence_s = view->newest == NULL
+                           ? -1
+                           : (double)(clock_now_ns() - view->newest->meta.received_ns) / 1e9;
+    bool is_camera_down =
+        view->camera_state == 0 /* absent */ || view->camera_state == 2 /* stalled */;
+    bool is_well = false;
+    if (!view->connected) {
+        snprintf(out, size, "the node is away: %s\n", view->away);
+    } else if (is_camera_down) {
+        snprintf(out, size, "the camera is %s\n",
+                 pinhole_camera_state_name((unsigned)view->camera_state));
+    } else if (is_on(web, "TriggerMode") || (silence_s >= 0 && silence_s <= patience_s(web))) {
+        is_well = true;
+        snprintf(out, size, "ok\n");
+    } else if (silence_s < 0) {
+        snprintf(out, size, "the node has not sent a frame yet\n");
+    } else {
+        snprintf(out, size, "no frame for %.1f s\n", silence_s);
+    }
+    return is_well;
+}
+
 enum MHD_Result web_health_answer(struct web_request *request)
 {
     struct web *web = request->web;
-    const struct web_view *view = &web->view;
-    struct web_text text = {0};
-    unsigned status = MHD_HTTP_SERVICE_UNAVAILABLE;
+    char text[512];
     pthread_mutex_lock(&web->lock);
-    double silence_s =
-        view->newest == NULL ? -1 : (double)(clock_now_ns() - view->newest->meta.received_ns) / 1e9;
-    // 0 is absent, 2 is stalled.
-    bool is_camera_down = view->camera_state == 0 || view->camera_state == 2;
-    if (!view->connected) {
-        web_text_add(&text, "the node is away: %s\n", view->away);
-    } else if (is_camera_down) {
-        web_text_add(&text, "the camera is %s\n",
-                     pinhole_camera_state_name((unsigned)view->camera_state));
-    } else if (is_on(web, "TriggerMode") || (silence_s >= 0 && silence_s <= patience_s(web))) {
-        status = MHD_HTTP_OK;
-        web_text_add(&text, "ok\n");
-    } else if (silence_s < 0) {
-        web_text_add(&text, "the node has not sent a frame yet\n");
-    } else {
-        web_text_add(&text, "no frame for %.1f s\n", silence_s);
-    }
+    bool is_well = describe_health(web, text, sizeof text);
     pthread_mutex_unlock(&web->lock);
-    return web_reply_text(request, status, "text/plain; charset=utf-8", &text);
+    return web_reply_text(request, is_well ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
+                          "text/plain; charset=utf-8", strdup(text));
 }

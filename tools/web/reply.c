@@ -70,16 +70,14 @@ enum MHD_Result web_reply(struct web_request *request, unsigned status,
 }
 
 enum MHD_Result web_reply_text(struct web_request *request, unsigned status, const char *type,
-                               struct web_text *text)
+                               char *text)
 {
-    if (text->failed || text->bytes == NULL) {
-        free(text->bytes);
+    if (text == NULL)
         return MHD_NO;
-    }
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(text->length, text->bytes, MHD_RESPMEM_MUST_FREE);
+        MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
-        free(text->bytes);
+        free(text);
         return MHD_NO;
     }
     MHD_add_response_header(response, "Content-Type", type);
@@ -93,6 +91,11 @@ enum MHD_Result web_reply_text(struct web_request *request, unsigned status, con
     return web_reply(request, status, response);
 }
 
+enum MHD_Result web_reply_json(struct web_request *request, unsigned status, json_t *document)
+{
+    return web_reply_text(request, status, "application/json", json_line(document));
+}
+
 enum MHD_Result web_reply_error(struct web_request *request, unsigned status, const char *format,
                                 ...)
 {
@@ -101,11 +104,9 @@ enum MHD_Result web_reply_error(struct web_request *request, unsigned status, co
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
-    struct web_text text = {0};
-    web_text_add(&text, "{");
-    web_text_add_member(&text, "error", sentence);
-    web_text_add(&text, "}\n");
-    return web_reply_text(request, status, "application/json", &text);
+    json_t *answer = json_object();
+    json_put_text(&answer, "error", sentence);
+    return web_reply_json(request, status, answer);
 }
 
 enum MHD_Result web_reply_call_error(struct web_request *request, const struct web_call *call)

@@ -6,8 +6,8 @@
 #ifndef PINHOLE_TOOLS_WEB_REQUEST_H
 #define PINHOLE_TOOLS_WEB_REQUEST_H
 
+#include "tools/common/json.h"
 #include "tools/web/gateway.h"
-#include "tools/web/text.h"
 
 enum web_method {
     WEB_GET = 1,
@@ -52,9 +52,12 @@ bool web_request_calls(struct web_request *request, enum web_call_kind kind, con
 /** Answers with a prepared response, adding the headers that all answers have; frees it. */
 enum MHD_Result web_reply(struct web_request *request, unsigned status,
                           struct MHD_Response *response);
-/** Answers with a text, which it takes over. */
+/** Answers with a text on the heap, which it takes over. NULL: memory ran out, and the connection
+ * is closed. */
 enum MHD_Result web_reply_text(struct web_request *request, unsigned status, const char *type,
-                               struct web_text *text);
+                               char *text);
+/** Answers with a JSON document, which it takes over, in the same way. */
+enum MHD_Result web_reply_json(struct web_request *request, unsigned status, json_t *document);
 /** Answers {"error":"..."}: a sentence for people. */
 enum MHD_Result web_reply_error(struct web_request *request, unsigned status, const char *format,
                                 ...) __attribute__((format(printf, 3, 4)));

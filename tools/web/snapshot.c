@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // GET /snapshot: the newest frame, or with ?fresh=1 the first one exposed after the request.
-#include "tools/web/headers.h"
 #include "tools/web/request.h"
 
 #include <stdlib.h>
@@ -28,7 +27,7 @@ static enum MHD_Result reply_frame(struct web_request *request, struct web_frame
         return MHD_NO;
     }
     MHD_add_response_header(response, "Content-Type", "image/jpeg");
-    web_headers_each(frame, add_header, response);
+    web_frame_headers(frame, add_header, response);
     return web_reply(request, MHD_HTTP_OK, response);
 }
 

@@ -8,7 +8,6 @@
 // ?advance_headers=1, where these follow at once too and therefore say nothing but the type.
 #include "tools/web/stream.h"
 
-#include "tools/web/headers.h"
 #include "tools/web/request.h"
 
 #include <stdio.h>
@@ -53,7 +52,7 @@ static void write_head(struct web_stream *stream, const struct web_frame *frame,
     snprintf(number, sizeof number, "%zu", frame->meta.jpeg_bytes);
     add_head(stream, "Content-Type", "image/jpeg");
     add_head(stream, "Content-Length", number);
-    web_headers_each(frame, add_head, stream);
+    web_frame_headers(frame, add_head, stream);
     if (is_repeated)
         add_head(stream, "X-Repeated", "1");
     if (!stream->web->view.connected)

@@ -251,6 +251,15 @@ class Control(WithNode):
             wait_for("a picture exposed so",
                      lambda: self.gateway.get("/snapshot").headers["x-exposure-us"] == str(exposure))
 
+    def test_a_form_as_browsers_send_files(self) -> None:
+        answer = self.gateway.curl("/features", "-H", "X-Pinhole: 1", "-F", "ExposureAuto=Off",
+                                   "-F", "ExposureTime=4000")
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(self.gateway.feature("ExposureTime"), 4000)
+        answer = self.gateway.curl("/features", "-H", "X-Pinhole: 1", "-F", "ExposureTime=" + "1" * 200)
+        self.assertEqual(answer.status, 400)
+        self.assertIn("ExposureTime", answer.error())
+
     def test_a_refusal_brings_the_nodes_sentence_and_changes_nothing(self) -> None:
         before = self.gateway.feature("ImageCompressionQuality")
         for body, words in (("NoSuchFeature=1", "NoSuchFeature"),
@@ -268,11 +277,16 @@ class Control(WithNode):
                      "{", "{}", '{"Gain"}', '{"Gain": }', '{"Gain": [1]}', '{"Gain": {"a": 1}}',
                      '{"Gain": null}', '{"Gain": 1} x', '{"Gain": "1\\u000aWidth=2"}',
                      '{"Gain": "\\ud800"}', '{"Gain": "\\q"}', '{"Gain": "1', "A" * 60 + "=1",
-                     "Gain=" + "1" * 200, '{"Gain": "' + "1" * 200 + '"}'):
+                     "Gain=" + "1" * 200, '{"Gain": "' + "1" * 200 + '"}', "Gain=1\nWidth=2",
+                     '{"Gain": 1, "Gain": 2}', '{"Gain": ' + "[" * 4000, '{"a":' * 800,
+                     '{"Gain": 1e999}', '{"Width": 99999999999999999999}', '{"": 1}'):
             answer = self.gateway.post("/features", body)
             self.assertEqual(answer.status, 400, body)
             self.assertNotEqual(answer.error(), "")
         self.assertEqual(self.gateway.post("/features", b"Gain=1\0").status, 400)
+        answer = self.gateway.post("/features", "Gain=1", "-H", "Content-Type: text/plain")
+        self.assertEqual(answer.status, 400)
+        self.assertIn("Content-Type", answer.error())
         self.assertEqual(self.gateway.post("/features", "A=1&" * 5000).status, 413)
         self.assertEqual(self.gateway.get("/healthz").status, 200)
 
