@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tools/web/log.h"
 
+#include "tools/common/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -28,6 +30,8 @@ void web_log(enum web_log_level level, const char *format, ...)
     size_t length = (size_t)used + (size_t)wanted;
     if (length > sizeof line - 2)
         length = sizeof line - 2;
+    line[length] = '\0';
+    text_clean(line, false);
     line[length++] = '\n';
     ssize_t ignored = write(STDERR_FILENO, line, length);
     (void)ignored;

@@ -212,6 +212,18 @@ class StrangeNode(unittest.TestCase):
             self.assertEqual(answer.status, 400)
             self.assertEqual(answer.error(), 'refused "so" \ufffd')
 
+    def test_nothing_from_outside_forges_a_line_of_the_log(self) -> None:
+        name = b"cam\x1b[31m\r<3>pinhole-web: forged\x7f\xc2\x9b"
+        with FakeNode(name=name) as node, Gateway(node.address, "--verbose") as gateway:
+            gateway.wait_ready()
+            gateway.get("/%0a%3c3%3epinhole-web:%20forged%1b%5b2J%c2%9b%9b")
+            gateway.curl("/features", "-X", "POST", "-H", "X-Pinhole: 1\x1b[2J")
+            lines = gateway.err().removesuffix("\n").split("\n")
+            self.assertTrue(any("forged" in line and "GET" in line for line in lines), lines)
+            for line in lines:
+                self.assertRegex(line, r"^<[3-7]>pinhole-web: [^\x00-\x1f\x7f-\x9f]*$")
+                self.assertFalse(line.startswith("<3>"), line)
+
     def test_counters_longer_than_kept_are_cut_at_a_line(self) -> None:
         stats = b"".join(b"# HELP m%d x\n# TYPE m%d gauge\nm%d 1\n" % (i, i, i) for i in range(20000))
         with FakeNode(stats=stats) as node, Gateway(node.address) as gateway:
