@@ -2,7 +2,7 @@
 // A segment as one Matroska or fragmented MP4 file, by libavformat. Each frame becomes a cluster or
 // fragment of its own, handed to the kernel before its sidecar line is written: a file cut after
 // any of them is readable. The JPEG's bytes are the last ones of its cluster or fragment.
-#include "tools/rec/media.h"
+#include "tools/rec/segment.h"
 
 #ifdef HAVE_AVFORMAT
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A camera's recording: which records are new, which are missing, and when a segment ends.
-#include "tools/rec/keeper.h"
+#include "tools/rec/camera.h"
+
 #include "tools/rec/recover.h"
-#include "tools/rec/segment.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,25 +18,27 @@ int rec_camera_init(struct rec_camera *camera, const char *name, const char *add
     struct rec_found *found = NULL;
     memset(camera, 0, sizeof *camera);
     pthread_mutex_init(&camera->lock, NULL);
-    snprintf(camera->name, sizeof camera->name, "%s", name);
-    snprintf(camera->folder, sizeof camera->folder, "%s/%s", options->directory, name);
-    camera->address = address;
+    snprintf(camera->source.name, sizeof camera->source.name, "%s", name);
+    snprintf(camera->source.folder, sizeof camera->source.folder, "%s/%s", options->directory,
+             name);
+    camera->source.address = address;
     camera->options = options;
     camera->keeper = keeper;
+    camera->source.container = options->container;
     camera->serial_next = 1;
-    if (mkdir(camera->folder, 0777) < 0 && errno != EEXIST) {
+    if (mkdir(camera->source.folder, 0777) < 0 && errno != EEXIST) {
         int error = errno;
-        rec_say("%s: cannot make the folder %s: %s", name, camera->folder, strerror(error));
+        rec_say("%s: cannot make the folder %s: %s", name, camera->source.folder, strerror(error));
         return -error;
     }
-    int count = rec_recover_list(camera->folder, &found);
+    int count = rec_recover_list(camera->source.folder, &found);
     if (count < 0) {
-        rec_say("%s: cannot read the folder %s: %s", name, camera->folder, strerror(-count));
+        rec_say("%s: cannot read the folder %s: %s", name, camera->source.folder, strerror(-count));
         return count;
     }
     if (count > 0)
         camera->serial_next = found[count - 1].serial + 1;
-    camera->position = rec_recover_position(camera->folder, found, count);
+    camera->position = rec_recover_position(camera->source.folder, found, count);
     free(found);
     return 0;
 }
@@ -75,7 +77,7 @@ static void close_segment(struct rec_camera *camera, const char *reason, bool di
     }
     int64_t bytes = rec_segment_close(segment, reason, is_broken);
     if (bytes < 0)
-        rec_say("%s: cannot complete %s: %s; the next start will", camera->name, stem,
+        rec_say("%s: cannot complete %s: %s; the next start will", camera->source.name, stem,
                 strerror((int)-bytes));
     else if (bytes > 0)
         rec_keeper_add(camera->keeper, stem, serial, (uint64_t)bytes);
@@ -125,7 +127,8 @@ static void settle_dropped(struct rec_camera *camera)
 static int ready(struct rec_camera *camera)
 {
     if (camera->segment == NULL) {
-        int error = rec_segment_open(&camera->segment, camera, camera->position.boot_id);
+        int error = rec_segment_open(&camera->segment, &camera->source, camera->serial_next,
+                                     camera->position.boot_id);
         if (error < 0)
             return error;
         camera->serial_next++;
@@ -176,8 +179,8 @@ static void begin_failing(struct rec_camera *camera, int error)
     if (camera->is_failing)
         return;
     camera->is_failing = true;
-    rec_say("%s: cannot write in %s: %s; records are dropped until it works again%s", camera->name,
-            camera->folder, strerror(-error),
+    rec_say("%s: cannot write in %s: %s; records are dropped until it works again%s",
+            camera->source.name, camera->source.folder, strerror(-error),
             !is_full ? ""
             : camera->options->quota_bytes + camera->options->free_bytes +
                         camera->options->max_age_ns ==
@@ -191,7 +194,7 @@ static void end_failing(struct rec_camera *camera)
     if (!camera->is_failing)
         return;
     camera->is_failing = false;
-    rec_say("%s: writing works again", camera->name);
+    rec_say("%s: writing works again", camera->source.name);
 }
 
 static void drop(struct rec_camera *camera, const struct entry *entry)
@@ -274,8 +277,8 @@ static void change_boot(struct rec_camera *camera, uint64_t boot_id)
         add_pending(camera,
                     rec_sidecar_missing(at->boot_id, at->last + 1, 0, "the node restarted"));
         atomic_fetch_add(&camera->missing, 1);
-        rec_say("%s: the node has restarted; what it made after record %llu is lost", camera->name,
-                (unsigned long long)at->last);
+        rec_say("%s: the node has restarted; what it made after record %llu is lost",
+                camera->source.name, (unsigned long long)at->last);
     }
     add_pending(camera, rec_sidecar_boot(boot_id));
     *at = (struct rec_position){.is_known = at->is_known, .boot_id = boot_id};
@@ -286,9 +289,9 @@ static void note_link(struct rec_camera *camera, const struct pinhole_event *eve
     const bool is_up = event->kind == PINHOLE_EVENT_RECONNECTED;
     atomic_store(&camera->is_linked, is_up);
     if (is_up)
-        rec_say("%s: connected again", camera->name);
+        rec_say("%s: connected again", camera->source.name);
     else
-        rec_say("%s: link lost: %s", camera->name, event->text);
+        rec_say("%s: link lost: %s", camera->source.name, event->text);
     if (camera->segment == NULL || camera->is_failing)
         return;
     // For information only: the next record finds out when writing does not work.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A segment as a folder of JPEG files, named by sequence.
-#include "tools/rec/media.h"
+#include "tools/rec/segment.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The command line.
-#include "tools/rec/media.h"
 #include "tools/rec/rec.h"
+#include "tools/rec/segment.h"
 
 #include <ctype.h>
 #include <errno.h>

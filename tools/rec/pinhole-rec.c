@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // pinhole-rec: records Pinhole cameras to the disk. This file: start, each second, the end.
-#include "tools/rec/keeper.h"
+#include "tools/rec/link.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -18,43 +18,6 @@
 static const char *const media_suffixes[] = {".mkv", ".mp4", ""};
 enum { SUFFIXES = sizeof media_suffixes / sizeof media_suffixes[0] };
 
-struct text {
-    char *bytes; /**< 0-terminated */
-    size_t length;
-};
-
-static struct text read_all(const char *path)
-{
-    struct text text = {0};
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return text;
-    if (fstat(fd, &status) == 0)
-        text.bytes = malloc((size_t)status.st_size + 1);
-    while (text.bytes != NULL && text.length < (size_t)status.st_size) {
-        ssize_t got = read(fd, text.bytes + text.length, (size_t)status.st_size - text.length);
-        if (got <= 0)
-            break;
-        text.length += (size_t)got;
-    }
-    if (text.bytes != NULL)
-        text.bytes[text.length] = '\0';
-    close(fd);
-    return text;
-}
-
-/** Steps over the whole lines of a sidecar. False at its end, or at what is no line. */
-static bool next_line(const struct text *text, size_t *at, struct rec_line *line)
-{
-    const char *end =
-        *at < text->length ? memchr(text->bytes + *at, '\n', text->length - *at) : NULL;
-    if (end == NULL || !rec_sidecar_parse(text->bytes + *at, line))
-        return false;
-    *at = (size_t)(end - text->bytes) + 1;
-    return true;
-}
-
 /** A power cut can leave a file with holes where nothing was written yet. (The end is not looked
  * at: cameras may pad their own JPEGs.) */
 static bool is_jpeg(int fd, uint64_t offset)
@@ -110,16 +73,15 @@ static void cut_folder(int fd, const char *last)
 
 struct survey {
     uint64_t frames, lines, media_end;
-    size_t sidecar_end;
+    off_t sidecar_end;
     char last_file[32];
 };
 
-static struct survey look(const struct text *text, int media_fd)
+static struct survey look(struct rec_reader *sidecar, int media_fd)
 {
     struct survey found = {0};
     struct rec_line line;
-    size_t at = 0;
-    for (; next_line(text, &at, &line); found.sidecar_end = at) {
+    for (; rec_reader_next(sidecar, &line); found.sidecar_end = rec_reader_at(sidecar)) {
         if (line.type == REC_LINE_FRAME) {
             if (!is_whole(media_fd, &line))
                 break;
@@ -138,11 +100,11 @@ static int cut(const char *sidecar, const struct survey *found, int media_fd, bo
     int fd = open(sidecar, O_WRONLY | O_APPEND | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int error = ftruncate(fd, (off_t)found->sidecar_end) < 0 ? -errno : 0;
+    int error = ftruncate(fd, found->sidecar_end) < 0 ? -errno : 0;
     char *line = rec_sidecar_end("recovered", found->frames, "the recorder had ended unexpectedly");
     if (line != NULL && error == 0) // only says what happened: a full disk may lack it
         if (write(fd, line, strlen(line)) != (ssize_t)strlen(line))
-            (void)!ftruncate(fd, (off_t)found->sidecar_end);
+            (void)!ftruncate(fd, found->sidecar_end);
     free(line);
     if (fsync(fd) < 0 && error == 0)
         error = -errno;
@@ -160,19 +122,19 @@ static int recover(const char *stem)
 {
     char sidecar[REC_PATH_SIZE], media[REC_PATH_SIZE], final[REC_PATH_SIZE];
     bool is_final = false;
-    int error = 0, media_fd = -1;
-    rec_segment_path(sidecar, stem, ".jsonl", true);
-    struct text text = read_all(sidecar);
-    if (text.bytes == NULL)
-        return -ENOMEM;
+    int media_fd = -1;
+    struct rec_reader *reader;
+    int error = rec_reader_open(&reader, rec_segment_path(sidecar, stem, ".jsonl", true));
+    if (error < 0)
+        return error;
     const bool has_media = find_media(stem, media, &is_final);
     if (has_media) {
         media_fd = open(media, O_RDWR | O_CLOEXEC);
         if (media_fd < 0 && errno == EISDIR)
             media_fd = open(media, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
-    struct survey found = look(&text, media_fd);
-    free(text.bytes);
+    struct survey found = look(reader, media_fd);
+    rec_reader_close(reader);
     if (found.lines > 0)
         error = cut(sidecar, &found, media_fd, is_final);
     if (media_fd >= 0)
@@ -315,12 +277,12 @@ struct rec_position rec_recover_position(const char *folder, const struct rec_fo
         char stem[REC_PATH_SIZE], path[REC_PATH_SIZE];
         struct rec_line line;
         make_stem(stem, folder, found[i].name, "");
-        struct text text = read_all(rec_segment_path(path, stem, ".jsonl", false));
-        if (text.bytes == NULL)
+        struct rec_reader *reader;
+        if (rec_reader_open(&reader, rec_segment_path(path, stem, ".jsonl", false)) < 0)
             continue;
-        for (size_t at = 0; next_line(&text, &at, &line);)
-            rec_sidecar_follow(&position, &line);
-        free(text.bytes);
+        while (rec_reader_next(reader, &line))
+            rec_position_follow(&position, &line);
+        rec_reader_close(reader);
     }
     return position;
 }

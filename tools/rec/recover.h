@@ -3,7 +3,7 @@
 #ifndef PINHOLE_TOOLS_REC_RECOVER_H
 #define PINHOLE_TOOLS_REC_RECOVER_H
 
-#include "tools/rec/rec.h"
+#include "tools/rec/sidecar.h"
 
 /** Recovers each unfinished segment of a camera's folder and finishes deletions begun. */
 void rec_recover_folder(const char *folder);

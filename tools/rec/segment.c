@@ -49,7 +49,7 @@ void rec_segment_sync_folder(const char *path)
     close(fd);
 }
 
-static void make_stem(struct rec_segment *segment, const struct rec_camera *camera)
+static void make_stem(struct rec_segment *segment, const struct rec_source *source)
 {
     char date[32];
     time_t now = (time_t)(clock_realtime_ns() / REC_NS_PER_S);
@@ -57,20 +57,21 @@ static void make_stem(struct rec_segment *segment, const struct rec_camera *came
     gmtime_r(&now, &parts);
     strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", &parts);
     snprintf(segment->stem, sizeof segment->stem, "%.*s/%08" PRIu64 "_%s", REC_PATH_SIZE - 96,
-             camera->folder, segment->serial, date);
+             source->folder, segment->serial, date);
 }
 
-int rec_segment_open(struct rec_segment **out, const struct rec_camera *camera, uint64_t boot_id)
+int rec_segment_open(struct rec_segment **out, const struct rec_source *source, uint64_t serial,
+                     uint64_t boot_id)
 {
     char path[REC_PATH_SIZE], media[REC_PATH_SIZE];
     struct rec_segment *segment = calloc(1, sizeof *segment);
     if (segment == NULL)
         return -ENOMEM;
-    segment->serial = camera->serial_next;
-    segment->ops = rec_media_of(camera->options->container);
+    segment->serial = serial;
+    segment->ops = rec_media_of(source->container);
     segment->opened_ns = segment->synced_ns = clock_now_ns();
-    memcpy(segment->title, camera->name, sizeof segment->title);
-    make_stem(segment, camera);
+    memcpy(segment->title, source->name, sizeof segment->title);
+    make_stem(segment, source);
     rec_segment_path(path, segment->stem, ".jsonl", true);
     segment->sidecar_fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
     if (segment->sidecar_fd < 0) {
@@ -79,8 +80,7 @@ int rec_segment_open(struct rec_segment **out, const struct rec_camera *camera, 
         return -error;
     }
     rec_segment_path(media, strrchr(segment->stem, '/') + 1, segment->ops->suffix, false);
-    int error =
-        rec_segment_line(segment, rec_sidecar_segment(camera, media, boot_id, segment->serial));
+    int error = rec_segment_line(segment, rec_sidecar_segment(source, media, boot_id, serial));
     segment->lines = 0;
     if (error < 0) {
         rec_segment_discard(segment);

@@ -4,6 +4,8 @@
 
 #include "tools/common/text.h"
 
+#include <pthread.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
