@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-static uint64_t load(const uint8_t *in, size_t size)
+static uint64_t load_le(const uint8_t *in, size_t size)
 {
     uint64_t value = 0;
     for (size_t i = 0; i < size; i++)
@@ -13,7 +13,7 @@ static uint64_t load(const uint8_t *in, size_t size)
     return value;
 }
 
-static void store(uint8_t *out, uint64_t value, size_t size)
+static void store_le(uint8_t *out, uint64_t value, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         out[i] = (uint8_t)(value >> (8 * i));
@@ -21,39 +21,39 @@ static void store(uint8_t *out, uint64_t value, size_t size)
 
 void wire_store_u32(uint8_t *out, uint32_t value)
 {
-    store(out, value, sizeof value);
+    store_le(out, value, sizeof value);
 }
 
 void wire_store_u64(uint8_t *out, uint64_t value)
 {
-    store(out, value, sizeof value);
+    store_le(out, value, sizeof value);
 }
 
 uint32_t wire_load_u32(const uint8_t *in)
 {
-    return (uint32_t)load(in, sizeof(uint32_t));
+    return (uint32_t)load_le(in, sizeof(uint32_t));
 }
 
 uint64_t wire_load_u64(const uint8_t *in)
 {
-    return load(in, sizeof(uint64_t));
+    return load_le(in, sizeof(uint64_t));
 }
 
 void wire_put_header(uint8_t *out, const struct wire_header *header)
 {
-    store(out, WIRE_MAGIC, 4);
-    store(out + 4, header->version, 1);
-    store(out + 5, header->type, 1);
-    store(out + 6, header->flags, 2);
-    store(out + 8, header->length, 4);
-    store(out + 12, header->tag, 4);
+    store_le(out, WIRE_MAGIC, 4);
+    store_le(out + 4, header->version, 1);
+    store_le(out + 5, header->type, 1);
+    store_le(out + 6, header->flags, 2);
+    store_le(out + 8, header->length, 4);
+    store_le(out + 12, header->tag, 4);
 }
 
 int wire_get_header(const uint8_t *in, struct wire_header *header)
 {
     header->version = in[4];
     header->type = in[5];
-    header->flags = (uint16_t)load(in + 6, 2);
+    header->flags = (uint16_t)load_le(in + 6, 2);
     header->length = wire_load_u32(in + 8);
     header->tag = wire_load_u32(in + 12);
     if (wire_load_u32(in) != WIRE_MAGIC)
@@ -176,9 +176,9 @@ static size_t put(uint8_t *out, const void *in, const struct message *m)
 {
     for (size_t i = 0; i < m->count; i++) {
         const struct field *f = &m->fields[i];
-        store(out + f->offset, load_member((const uint8_t *)in + f->member, f->size), f->size);
+        store_le(out + f->offset, load_member((const uint8_t *)in + f->member, f->size), f->size);
     }
-    store(out, m->fixed_bytes, 2);
+    store_le(out, m->fixed_bytes, 2);
     return m->fixed_bytes;
 }
 
@@ -187,14 +187,14 @@ static int get(const uint8_t *in, size_t bytes, void *out, const struct message 
 {
     if (bytes < 2)
         return -EBADMSG;
-    const size_t sent = (size_t)load(in, 2);
+    const size_t sent = (size_t)load_le(in, 2);
     if (sent < 2 || sent > bytes)
         return -EBADMSG;
     memset(out, 0, m->struct_bytes);
     for (size_t i = 0; i < m->count; i++) {
         const struct field *f = &m->fields[i];
         if ((size_t)f->offset + f->size <= sent)
-            store_member((uint8_t *)out + f->member, load(in + f->offset, f->size), f->size);
+            store_member((uint8_t *)out + f->member, load_le(in + f->offset, f->size), f->size);
     }
     return (int)sent;
 }

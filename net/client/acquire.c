@@ -104,9 +104,9 @@ static void *run(void *argument)
         pthread_mutex_unlock(&p->lock);
         client_enter(p);
     }
-    const bool frees_itself = a->frees_itself;
+    const bool should_free_itself = a->should_free_itself;
     pthread_mutex_unlock(&p->lock);
-    if (frees_itself) {
+    if (should_free_itself) {
         pthread_detach(pthread_self());
         client_free(p);
     }
@@ -191,7 +191,7 @@ void pinhole_close(struct pinhole *p)
     const bool is_late = a->is_closing; // somebody closes already and waits for this callback
     a->is_closing = true;
     a->is_on = false;
-    a->frees_itself |= is_inside && !is_late;
+    a->should_free_itself |= is_inside && !is_late;
     pthread_cond_broadcast(&a->moved);
     const bool has_thread = a->has_thread;
     const pthread_t thread = a->thread;

@@ -88,7 +88,7 @@ int client_wait_up(struct pinhole *p)
         if (error == 0)
             client_poll(p, NS_NEVER, false); // wakes at state_until_ns
     }
-    p->opened = true;
+    p->was_opened = true;
     return 0;
 }
 

@@ -77,7 +77,7 @@ struct client_lookup;
 struct client_receiver {
     uint8_t stage[CLIENT_STAGE_BYTES]; /**< bytes read ahead of their meaning */
     size_t stage_at, stage_end;
-    bool in_body;
+    bool is_in_body;
     struct wire_header header;
     uint8_t *body; /**< where the payload goes; NULL: it is skipped */
     size_t body_at;
@@ -92,21 +92,21 @@ struct client_position {
     uint64_t last_frame_sequence;
     uint64_t told;                  /**< records since that frame which came or were in a GAP */
     uint64_t lost_first, lost_last; /**< what the next frame will say is missing before it */
-    bool exact;                     /**< every record is wanted: a hole is a loss */
-    bool resumed;                   /**< no frame has come since the link was made again */
+    bool is_exact;                  /**< every record is wanted: a hole is a loss */
+    bool is_resumed;                /**< no frame has come since the link was made again */
 };
 
 /** The thread that calls the user back. */
 struct client_acquirer {
     pthread_t thread;
     bool has_thread;
-    bool is_on;           /**< records go to the callback */
-    bool is_calling;      /**< the callback runs, `lock` is free */
-    uint64_t calls;       /**< of the callback, begun */
-    bool is_closing;      /**< the thread is to end ... */
-    bool frees_itself;    /**< ... and to free the handle, which was closed in the callback */
-    int wake_fd;          /**< an eventfd; -1 before the first start */
-    pthread_cond_t moved; /**< one of the above has changed */
+    bool is_on;              /**< records go to the callback */
+    bool is_calling;         /**< the callback runs, `lock` is free */
+    uint64_t calls;          /**< of the callback, begun */
+    bool is_closing;         /**< the thread is to end ... */
+    bool should_free_itself; /**< ... and to free the handle, which was closed in the callback */
+    int wake_fd;             /**< an eventfd; -1 before the first start */
+    pthread_cond_t moved;    /**< one of the above has changed */
     pinhole_callback callback;
     void *user;
 };
@@ -127,7 +127,7 @@ struct pinhole {
     uint64_t state_until_ns;
     uint64_t up_since_ns;
     unsigned attempts; /**< tries since the link was last good; sets the back-off */
-    bool opened;       /**< pinhole_open() has succeeded: from now on a broken link is mended */
+    bool was_opened;   /**< pinhole_open() has succeeded: from now on a broken link is mended */
     int broken_error;  /**< CLIENT_BROKEN: what calls return */
     int fd;
     struct client_address peer;

@@ -204,11 +204,11 @@ int pinhole_enumerate_sized(void *out, size_t each_bytes, int max, const char *c
 
 /** How many of the nodes have this id; *which is the last of them. */
 static int count_matches(const struct pinhole_node *nodes, int count, const char *id,
-                         bool by_serial, int *which)
+                         bool is_serial, int *which)
 {
     int matches = 0;
     for (int i = 0; i < count; i++)
-        if (strcmp(by_serial ? nodes[i].serial : nodes[i].id, id) == 0) {
+        if (strcmp(is_serial ? nodes[i].serial : nodes[i].id, id) == 0) {
             *which = i;
             matches++;
         }

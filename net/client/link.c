@@ -86,7 +86,7 @@ static int try_failed(struct pinhole *p, int error)
         return 1;
     }
     p->peer.current = 0;
-    if (!p->opened)
+    if (!p->was_opened)
         return give_up(p, error);
     plan_retry(p);
     return 1;
@@ -97,7 +97,7 @@ static int link_lost(struct pinhole *p, int error)
     char why[sizeof p->error];
     memcpy(why, p->error, sizeof why);
     client_link_close(p);
-    if (p->options.reconnect < 0 || !p->opened)
+    if (p->options.reconnect < 0 || !p->was_opened)
         return give_up(p, error);
     if (clock_now_ns() - p->up_since_ns > GOOD_AFTER_S * NS_PER_S)
         p->attempts = 0;
@@ -137,7 +137,7 @@ int client_link_up(struct pinhole *p, const struct wire_hello *hello)
     p->up_since_ns = clock_now_ns();
     enter(p, CLIENT_UP, NS_NEVER);
 
-    if (p->opened && client_event_add(p, PINHOLE_EVENT_RECONNECTED, 0, 0, "") < 0)
+    if (p->was_opened && client_event_add(p, PINHOLE_EVENT_RECONNECTED, 0, 0, "") < 0)
         return client_link_down(p, ENOMEM, "out of memory");
     uint32_t tag = client_next_tag(p);
     const uint64_t deadline_ns = 0; // a fresh socket has room for this

@@ -15,7 +15,7 @@ void client_position_start(struct pinhole *p, uint64_t start)
     struct client_position *at = &p->position;
     const bool is_here = wish->boot_id == 0 || wish->boot_id == p->info.boot_id;
     *at = (struct client_position){.boot_id = p->info.boot_id};
-    at->exact = wish->policy == PINHOLE_EVERY && !is_filtered(wish);
+    at->is_exact = wish->policy == PINHOLE_EVERY && !is_filtered(wish);
     if (!is_here)
         return;
     if (start != 0)
@@ -28,7 +28,7 @@ void client_position_resume(struct pinhole *p)
 {
     struct client_position *at = &p->position;
     at->floor = at->expected > 0 ? at->expected - 1 : 0;
-    at->resumed = true;
+    at->is_resumed = true;
 }
 
 struct wire_subscribe client_position_subscribe(const struct pinhole *p, bool is_resuming)
@@ -60,8 +60,8 @@ static void start_boot(struct pinhole *p, uint64_t boot_id, uint64_t expected)
     p->position = (struct client_position){
         .boot_id = boot_id,
         .expected = expected,
-        .exact = p->position.exact,
-        .resumed = p->position.resumed,
+        .is_exact = p->position.is_exact,
+        .is_resumed = p->position.is_resumed,
     };
 }
 
@@ -70,11 +70,11 @@ static void start_boot(struct pinhole *p, uint64_t boot_id, uint64_t expected)
 static void count_skipped(struct pinhole *p, struct pinhole_frame *frame)
 {
     struct client_position *at = &p->position;
-    if (at->resumed && p->wish.policy == PINHOLE_LATEST && !is_filtered(&p->wish) &&
+    if (at->is_resumed && p->wish.policy == PINHOLE_LATEST && !is_filtered(&p->wish) &&
         at->last_frame_sequence != 0 && frame->sequence > at->last_frame_sequence + at->told)
         frame->skipped = (uint32_t)(frame->sequence - at->last_frame_sequence - at->told - 1);
     at->told = 0;
-    at->resumed = false;
+    at->is_resumed = false;
 }
 
 /** Widens a range, which is 0 to 0 when empty. */
@@ -183,7 +183,7 @@ int client_position_accept(struct pinhole *p, struct client_record *record)
         client_record_give(p, record); // came over the earlier link already
         return 0;
     }
-    if (at->exact && at->expected != 0 && first > at->expected) {
+    if (at->is_exact && at->expected != 0 && first > at->expected) {
         int error = add_gap(p, at->expected, first - 1);
         if (error < 0) {
             client_record_give(p, record);

@@ -14,7 +14,7 @@ static size_t staged(const struct client_receiver *r)
 
 static size_t body_left(const struct client_receiver *r)
 {
-    return r->in_body ? r->header.length - r->body_at : 0;
+    return r->is_in_body ? r->header.length - r->body_at : 0;
 }
 
 /** Takes the next header off the stage. */
@@ -32,7 +32,7 @@ static int begin_message(struct pinhole *p)
         return error;
     r->stage_at += WIRE_HEADER_BYTES;
     r->body_at = 0;
-    r->in_body = true;
+    r->is_in_body = true;
     return 1;
 }
 
@@ -81,12 +81,12 @@ static int read_more(struct pinhole *p)
 int client_receive(struct pinhole *p, bool may_read)
 {
     struct client_receiver *r = &p->receiver;
-    if (!r->in_body && staged(r) >= WIRE_HEADER_BYTES)
+    if (!r->is_in_body && staged(r) >= WIRE_HEADER_BYTES)
         return begin_message(p);
-    if (r->in_body) {
+    if (r->is_in_body) {
         take_staged(r);
         if (body_left(r) == 0) {
-            r->in_body = false;
+            r->is_in_body = false;
             return client_message_end(p);
         }
     }

@@ -91,20 +91,20 @@ int pinhole_unsubscribe(struct pinhole *p)
     return client_leave(p, client_unsubscribe(p));
 }
 
-static int pause_flow(struct pinhole *p, bool on)
+static int pause_flow(struct pinhole *p, bool is_on)
 {
     if (p->wish.policy == 0)
         return client_fail(p, EINVAL, "there is no subscription to pause");
-    if (on == p->is_paused)
+    if (is_on == p->is_paused)
         return 0;
     struct wire_subscribe wire = {.policy = WIRE_POLICY_NONE};
-    if (!on)
+    if (!is_on)
         wire = client_position_subscribe(p, true);
     int result = send_wish(p, &wire);
     if (result < 0)
         return result;
-    p->is_paused = on;
-    if (!on)
+    p->is_paused = is_on;
+    if (!is_on)
         client_position_resume(p);
     return 0;
 }

@@ -4,17 +4,20 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "net/address.h"
+#include "net/server/listen.h"
 #include "net/server/private.h"
 
-#define BACKLOG 64
+#define BACKLOG          64
+#define ACCEPTS_PER_TURN 4
 
-int server_parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size)
+static int parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size)
 {
     struct net_address address;
     if (net_address_split(text, -1, &address) != NULL)
@@ -37,7 +40,8 @@ static void format_address(const struct sockaddr_storage *address, char *out, si
     }
 }
 
-void server_format_peer(const struct sockaddr_storage *address, int fd, char *out, size_t size)
+/** Writes who is at the other end: "192.168.0.7:51234", "pid 1234 uid 1000". */
+static void format_peer(const struct sockaddr_storage *address, int fd, char *out, size_t size)
 {
     struct ucred who;
     socklen_t length = sizeof who;
@@ -49,10 +53,49 @@ void server_format_peer(const struct sockaddr_storage *address, int fd, char *ou
         snprintf(out, size, "unix");
 }
 
+static void on_listener_event(void *user, uint32_t events, uint64_t now_ns)
+{
+    (void)events;
+    struct server_listener *listener = user;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof address;
+        int fd =
+            accept4(listener->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            // Out of descriptors or memory: level-triggered readiness would spin, so look away.
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                loop_fd_modify(listener->server->loop, listener->token, 0);
+                listener->is_paused = true;
+            }
+            return;
+        }
+        char peer[64];
+        format_peer(&address, fd, peer, sizeof peer);
+        server_conn_open(listener->server, fd, peer, now_ns);
+    }
+}
+
+/** Takes over a listening socket. `path` is the Unix socket's, or "". 0 or -errno. */
+static int add_listener(struct server *server, int fd, const char *path)
+{
+    if (server->listener_count == SERVER_LISTENERS_MAX)
+        return -ENOSPC;
+    struct server_listener *listener = &server->listeners[server->listener_count];
+    listener->server = server;
+    listener->fd = fd;
+    snprintf(listener->path, sizeof listener->path, "%s", path);
+    listener->token = loop_fd_add(server->loop, fd, EPOLLIN, on_listener_event, listener);
+    if (listener->token == 0)
+        return -errno;
+    server->listener_count++;
+    return 0;
+}
+
 /** Hands a bound socket to the server, or closes it. */
 static int finish(struct server *server, int fd, const char *path)
 {
-    int status = listen(fd, BACKLOG) < 0 ? -errno : server_add_listener(server, fd, path);
+    int status = listen(fd, BACKLOG) < 0 ? -errno : add_listener(server, fd, path);
     if (status < 0)
         close(fd);
     return status;
@@ -62,7 +105,7 @@ int server_listen_tcp(struct server *server, const char *address)
 {
     struct sockaddr_storage storage;
     socklen_t size;
-    int status = server_parse_address(address, &storage, &size);
+    int status = parse_address(address, &storage, &size);
     if (status < 0) {
         log_error("cannot listen on tcp %s: not a numeric ADDRESS:PORT", address);
         return status;
@@ -141,4 +184,24 @@ int server_listen_unix(struct server *server, const char *path)
     else
         log_info("listening on unix %s", path);
     return status;
+}
+
+void server_listen_resume(struct server *server)
+{
+    for (unsigned i = 0; i < server->listener_count; i++) {
+        if (server->listeners[i].is_paused)
+            loop_fd_modify(server->loop, server->listeners[i].token, EPOLLIN);
+        server->listeners[i].is_paused = false;
+    }
+}
+
+void server_listen_close(struct server *server)
+{
+    for (unsigned i = 0; i < server->listener_count; i++) {
+        loop_fd_remove(server->loop, server->listeners[i].token);
+        close(server->listeners[i].fd);
+        if (server->listeners[i].path[0] != '\0')
+            unlink(server->listeners[i].path);
+    }
+    server->listener_count = 0;
 }

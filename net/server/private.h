@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: MIT
-// What the server's files share among themselves. Included by net/server*.c only.
+// What the server's files share among themselves. Included by net/server/*.c only.
 #ifndef PINHOLE_NET_SERVER_PRIVATE_H
 #define PINHOLE_NET_SERVER_PRIVATE_H
 
-#include <sys/socket.h>
+#include "net/server/state.h"
 
-#include "net/server/server.h"
-
-/** "ADDRESS:PORT" to a socket address. Numeric only: name resolution may block and allocates.
- * 0 or -EINVAL. */
-int server_parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size);
-/** Takes over a listening socket. `path` is the Unix socket's, or "". 0 or -errno. */
-int server_add_listener(struct server *server, int fd, const char *path);
-/** Writes who is at the other end: "192.168.0.7:51234", "pid 1234 uid 1000". */
-void server_format_peer(const struct sockaddr_storage *address, int fd, char *out, size_t size);
+/** Logs what happened to a connection; rate-limited, since a peer can provoke it. */
+void server_log_conn(struct server *server, uint64_t now_ns, const char *peer, const char *what);
 
 /** Puts one message into the empty reply buffer. */
 void server_conn_reply(struct server_conn *conn, uint8_t type, uint32_t tag, size_t payload_bytes);
@@ -24,9 +17,9 @@ static inline char *server_conn_reply_payload(struct server_conn *conn)
 }
 #define SERVER_REPLY_ROOM (SERVER_REPLY_BYTES - WIRE_HEADER_BYTES)
 
-/** Puts an ERROR into the reply buffer; with `closing` the connection ends once it is sent. */
+/** Puts an ERROR into the reply buffer; with `is_closing` the connection ends once it is sent. */
 void server_conn_error(struct server_conn *conn, enum wire_error_code code, uint32_t tag,
-                       bool closing, const char *format, ...) BASE_PRINTF(5, 6);
+                       bool is_closing, const char *format, ...) BASE_PRINTF(5, 6);
 /** Puts HELLO into the reply buffer. */
 void server_conn_hello(struct server_conn *conn, uint64_t now_ns);
 
@@ -34,8 +27,8 @@ void server_conn_hello(struct server_conn *conn, uint64_t now_ns);
  * closed then) or the peer is gone already. */
 struct server_conn *server_conn_open(struct server *server, int fd, const char *peer,
                                      uint64_t now_ns);
-/** The uplink's connection has ended: it is to be made again. */
-void server_uplink_lost(struct server *server, uint64_t now_ns);
+/** Deadlines of a connection: call each tick. */
+void server_conn_tick(struct server_conn *conn, uint64_t now_ns);
 /** Ends a connection at once and frees its slot. `why` is logged (rate-limited). */
 void server_conn_drop(struct server_conn *conn, uint64_t now_ns, const char *why);
 

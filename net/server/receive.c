@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,34 +11,6 @@
 #define PING_BYTES_MAX     64
 #define CREDIT_MAX_NS      NS_PER_S
 #define REQUESTS_PER_TURN  4
-
-void server_conn_reply(struct server_conn *conn, uint8_t type, uint32_t tag, size_t payload_bytes)
-{
-    struct wire_header header = {.version = WIRE_VERSION,
-                                 .type = type,
-                                 .flags = tag != 0 || type != WIRE_TYPE_HELLO ? WIRE_FLAG_REPLY : 0,
-                                 .length = (uint32_t)payload_bytes,
-                                 .tag = tag};
-    wire_put_header(conn->reply, &header);
-    conn->reply_bytes = (uint32_t)(WIRE_HEADER_BYTES + payload_bytes);
-    conn->reply_sent = 0;
-}
-
-void server_conn_error(struct server_conn *conn, enum wire_error_code code, uint32_t tag,
-                       bool closing, const char *format, ...)
-{
-    struct wire_error error = {.code = (uint16_t)code, .flags = closing ? WIRE_ERROR_CLOSING : 0};
-    char *payload = server_conn_reply_payload(conn);
-    size_t fixed = wire_put_error((uint8_t *)payload, &error);
-    va_list arguments;
-    va_start(arguments, format);
-    int text = vsnprintf(payload + fixed, 512, format, arguments);
-    va_end(arguments);
-    size_t text_bytes = text < 0 ? 0 : base_min_u32((uint32_t)text, 511);
-    server_conn_reply(conn, WIRE_TYPE_ERROR, tag, fixed + text_bytes);
-    if (closing)
-        conn->state = SERVER_CONN_CLOSING;
-}
 
 void server_conn_hello(struct server_conn *conn, uint64_t now_ns)
 {
@@ -78,18 +49,18 @@ static void subscribe(struct server_conn *conn, const struct wire_header *header
                           wish.policy, header->length);
         return;
     }
-    bool other_boot = wish.boot_id != 0 && wish.boot_id != server->config.boot_id;
+    bool is_other_boot = wish.boot_id != 0 && wish.boot_id != server->config.boot_id;
     conn->policy = (enum wire_policy)wish.policy;
     conn->filter = wish.filter;
     conn->interval_ns = wish.interval_us * NS_PER_US;
     conn->position.has_baseline = false;
     conn->position.last_timestamp_ns = 0;
-    conn->position.announce_boot = other_boot && conn->policy != WIRE_POLICY_NONE;
-    if (other_boot && conn->policy == WIRE_POLICY_EVERY)
+    conn->position.must_announce_boot = is_other_boot && conn->policy != WIRE_POLICY_NONE;
+    if (is_other_boot && conn->policy == WIRE_POLICY_EVERY)
         conn->position.cursor = store->oldest;
     else if (wish.from_sequence == WIRE_FROM_NEXT)
         conn->position.cursor = store->next_sequence;
-    else if (wish.from_sequence == WIRE_FROM_NEWEST || other_boot)
+    else if (wish.from_sequence == WIRE_FROM_NEWEST || is_other_boot)
         conn->position.cursor =
             store->newest != NULL ? store->newest->sequence : store->next_sequence;
     else
@@ -193,7 +164,7 @@ static bool take_credit(struct server_conn *conn, uint8_t type, uint64_t now_ns)
 {
     uint64_t price_ns = price_of(conn, type);
     uint64_t earned_ns = now_ns > conn->credit_at_ns ? now_ns - conn->credit_at_ns : 0;
-    if (!conn->valid_seen)
+    if (!conn->has_spoken)
         conn->credit_ns = CREDIT_MAX_NS;
     conn->credit_ns = base_min_u64(conn->credit_ns + earned_ns, CREDIT_MAX_NS);
     conn->credit_at_ns = now_ns;
@@ -205,14 +176,14 @@ static bool take_credit(struct server_conn *conn, uint8_t type, uint64_t now_ns)
 
 void server_conn_process(struct server_conn *conn, uint64_t now_ns)
 {
-    conn->input_paused = conn->has_backlog = false;
+    conn->is_input_paused = conn->has_backlog = false;
     for (int i = 0; conn->state == SERVER_CONN_OPEN && conn->received_bytes > 0; i++) {
         if (i == REQUESTS_PER_TURN) {
-            conn->input_paused = conn->has_backlog = true;
+            conn->is_input_paused = conn->has_backlog = true;
             return;
         }
         if (conn->reply_bytes > 0) {
-            conn->input_paused = true; // one reply at a time: the rest waits in the socket
+            conn->is_input_paused = true; // one reply at a time: the rest waits in the socket
             return;
         }
         struct wire_header header;
@@ -222,10 +193,10 @@ void server_conn_process(struct server_conn *conn, uint64_t now_ns)
         if (status <= 0)
             return;
         if (!take_credit(conn, header.type, now_ns)) {
-            conn->input_paused = true;
+            conn->is_input_paused = true;
             return;
         }
-        conn->valid_seen = true;
+        conn->has_spoken = true;
         answer(conn, &header, conn->received + WIRE_HEADER_BYTES, now_ns);
         if (conn->state == SERVER_CONN_CLOSING)
             conn->server->stats.dropped_malformed++;

@@ -11,17 +11,9 @@
 #define RECORDS_PER_TURN 8
 #define LINGER_NS        (1 * NS_PER_S)
 
-void server_conn_release_record(struct server_conn *conn)
-{
-    if (conn->record != NULL)
-        store_unref(conn->server->store, conn->record);
-    conn->record = NULL;
-    conn->head_bytes = conn->sent_bytes = 0;
-}
-
 bool server_conn_has_output(const struct server_conn *conn)
 {
-    return conn->reply_bytes > 0 || conn->head_bytes > 0 || conn->position.announce_boot ||
+    return conn->reply_bytes > 0 || conn->head_bytes > 0 || conn->position.must_announce_boot ||
            (conn->policy != WIRE_POLICY_NONE &&
             conn->position.cursor < conn->server->store->next_sequence);
 }
@@ -180,10 +172,10 @@ static bool begin_next(struct server_conn *conn, uint64_t now_ns)
         return false;
     conn->position_before = conn->position;
     conn->begun_skipped = conn->begun_gaps = 0;
-    if (conn->position.announce_boot) {
+    if (conn->position.must_announce_boot) {
         struct wire_event boot = {.kind = WIRE_EVENT_BOOT};
         begin_notice(conn, &boot, "the node has restarted; its log starts anew", now_ns);
-        conn->position.announce_boot = false;
+        conn->position.must_announce_boot = false;
         return true;
     }
     uint64_t gap_end = find_gap_end(conn);

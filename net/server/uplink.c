@@ -5,7 +5,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "net/address.h"
 #include "net/server/private.h"
+#include "net/server/uplink.h"
 
 #define CONNECT_DEADLINE_NS (10 * NS_PER_S)
 
@@ -37,6 +39,19 @@ static void fail_attempt(struct server *server, const char *why, uint64_t now_ns
     retry_later(server, now_ns);
 }
 
+/** The connection has ended: it is to be made again. */
+static void on_lost(struct server *server, uint64_t now_ns)
+{
+    struct server_uplink *uplink = &server->uplink;
+    // Who accepts and hangs up without a word (a full relay, a wrong port) is tried ever more
+    // seldom.
+    uplink->was_mute = !uplink->conn->has_spoken;
+    if (!uplink->was_mute)
+        uplink->pause_ns = SERVER_UPLINK_PAUSE_NS;
+    uplink->conn = NULL;
+    retry_later(server, now_ns);
+}
+
 static void on_connected(void *user, uint32_t events, uint64_t now_ns)
 {
     (void)events;
@@ -57,6 +72,7 @@ static void on_connected(void *user, uint32_t events, uint64_t now_ns)
         retry_later(server, now_ns);
         return;
     }
+    uplink->conn->on_end = on_lost;
     if (!uplink->was_mute)
         log_info("uplink %s: connected", uplink->name);
     uplink->said_unreachable = false;
@@ -86,25 +102,15 @@ static void on_timer(void *user, uint64_t now_ns)
     loop_timer_set(server->loop, uplink->timer, now_ns + CONNECT_DEADLINE_NS);
 }
 
-void server_uplink_lost(struct server *server, uint64_t now_ns)
-{
-    struct server_uplink *uplink = &server->uplink;
-    // Who accepts and hangs up without a word (a full relay, a wrong port) is tried ever more
-    // seldom.
-    uplink->was_mute = !uplink->conn->valid_seen;
-    if (!uplink->was_mute)
-        uplink->pause_ns = SERVER_UPLINK_PAUSE_NS;
-    uplink->conn = NULL;
-    retry_later(server, now_ns);
-}
-
 int server_dial(struct server *server, const char *address)
 {
     struct server_uplink *uplink = &server->uplink;
-    int status = server_parse_address(address, &uplink->address, &uplink->address_bytes);
-    if (status < 0) {
+    struct net_address at;
+    const bool is_address = net_address_split(address, -1, &at) == NULL;
+    uplink->address_bytes = is_address ? net_address_numeric(&at, &uplink->address) : 0;
+    if (uplink->address_bytes == 0) {
         log_error("cannot dial %s: not a numeric ADDRESS:PORT", address);
-        return status;
+        return -EINVAL;
     }
     snprintf(uplink->name, sizeof uplink->name, "%s", address);
     uplink->fd = -1;
@@ -121,6 +127,8 @@ void server_uplink_close(struct server *server)
     if (server->uplink.name[0] == '\0')
         return;
     abandon_attempt(server);
+    if (server->uplink.conn != NULL)
+        server->uplink.conn->on_end = NULL;
     server->uplink.conn = NULL;
     loop_timer_set(server->loop, server->uplink.timer, NS_NEVER);
 }

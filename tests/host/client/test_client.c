@@ -48,7 +48,7 @@ static struct pair pair_greeted(int reconnect)
     pair_write(&pair, message, peer_make_hello(message, BOOT));
     while (pair.client->state != CLIENT_UP)
         assert_int_equal(client_advance(pair.client, true), 1);
-    pair.client->opened = true;
+    pair.client->was_opened = true;
     return pair;
 }
 

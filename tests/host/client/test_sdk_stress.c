@@ -16,9 +16,9 @@
 
 enum { CYCLES = 1000, BREAKS = 15, LIMIT_S = 500 };
 
-static void require(bool holds, const char *what, const char *why)
+static void require(bool is_true, const char *what, const char *why)
 {
-    if (holds)
+    if (is_true)
         return;
     fprintf(stderr, "FAIL: %s: %s\n", what, why);
     exit(1);
@@ -152,9 +152,9 @@ static void play_breaks(struct flood *flood)
     require(pinhole_start(p, &wish, on_broken, &broken) == 0, "start", pinhole_error(p));
     atomic_store(&flood->frames_a_link, 200);
     while (atomic_load(&broken.mends) < BREAKS) {
-        const bool failed = pinhole_ping(p) < 0;
+        const bool has_failed = pinhole_ping(p) < 0;
         // Also while the callback's own ping may be failing.
-        require(pinhole_error(p)[0] != '\0' || !failed, "an error", "without a sentence");
+        require(pinhole_error(p)[0] != '\0' || !has_failed, "an error", "without a sentence");
         pause_us(20000); // records are handed out between two requests, one at a time
     }
     pinhole_close(p);

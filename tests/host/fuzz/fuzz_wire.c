@@ -123,8 +123,8 @@ static void receive(uint8_t choice, const uint8_t *data, size_t bytes)
         say_hello(fds[1]);
     while (p->state == CLIENT_GREETING && client_advance(p, true) > 0)
         ;
-    p->opened = p->state == CLIENT_UP;
-    if (p->opened) {
+    p->was_opened = p->state == CLIENT_UP;
+    if (p->was_opened) {
         p->wish.policy = choice & 4 ? PINHOLE_EVERY : PINHOLE_LATEST;
         p->wish.triggered_only = (choice & 8) != 0;
         client_position_start(p, 0);

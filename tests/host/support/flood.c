@@ -16,7 +16,7 @@ enum { CONNECTIONS_MAX = 64, BOOT = 77, TICK_MS = 20 };
 
 struct connection {
     int fd;
-    bool streams;
+    bool is_streaming;
     uint64_t sequence;
     unsigned frames;
     uint8_t input[WIRE_HEADER_BYTES + WIRE_REQUEST_BYTES_MAX];
@@ -25,9 +25,9 @@ struct connection {
     size_t output_bytes;
 };
 
-static void require(bool holds, const char *what)
+static void require(bool is_true, const char *what)
 {
-    if (holds)
+    if (is_true)
         return;
     fprintf(stderr, "flood: %s\n", what);
     abort();
@@ -36,7 +36,7 @@ static void require(bool holds, const char *what)
 static void answer(struct connection *c, const struct wire_header *header)
 {
     if (header->type == WIRE_TYPE_SUBSCRIBE)
-        c->streams = c->input[WIRE_HEADER_BYTES + 2] != WIRE_POLICY_NONE;
+        c->is_streaming = c->input[WIRE_HEADER_BYTES + 2] != WIRE_POLICY_NONE;
     c->output_bytes += peer_make(c->output + c->output_bytes, header->type, WIRE_FLAG_REPLY,
                                  header->tag, c->input + WIRE_HEADER_BYTES,
                                  header->type == WIRE_TYPE_PING ? header->length : 0);
@@ -66,7 +66,7 @@ static bool give_output(struct connection *c, unsigned frames_max)
 {
     if (frames_max != 0 && c->frames >= frames_max)
         return false;
-    if (c->streams && c->output_bytes < PEER_MESSAGE_MAX) {
+    if (c->is_streaming && c->output_bytes < PEER_MESSAGE_MAX) {
         c->output_bytes += peer_make_frame(c->output + c->output_bytes, BOOT, ++c->sequence);
         c->frames++;
     }
@@ -100,7 +100,7 @@ static void *run(void *argument)
         pollers[0] = (struct pollfd){.fd = flood->listener, .events = POLLIN};
         for (size_t i = 0; i < count; i++) {
             struct connection *c = &connections[i];
-            const bool has_output = c->streams || c->output_bytes > 0;
+            const bool has_output = c->is_streaming || c->output_bytes > 0;
             pollers[i + 1] = (struct pollfd){
                 .fd = c->fd, .events = (short)(POLLIN | (has_output ? POLLOUT : 0))};
         }
@@ -108,12 +108,12 @@ static void *run(void *argument)
         for (size_t i = count; i-- > 0;) {
             struct connection *c = &connections[i];
             const short events = pollers[i + 1].revents;
-            bool lives = true;
+            bool is_alive = true;
             if (events & (POLLIN | POLLHUP | POLLERR))
-                lives = take_input(c);
-            if (lives && events & POLLOUT)
-                lives = give_output(c, atomic_load(&flood->frames_a_link));
-            if (lives)
+                is_alive = take_input(c);
+            if (is_alive && events & POLLOUT)
+                is_alive = give_output(c, atomic_load(&flood->frames_a_link));
+            if (is_alive)
                 continue;
             close(c->fd);
             if (c->sequence > sequence)

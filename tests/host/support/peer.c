@@ -211,12 +211,12 @@ void peer_take_subscribe(struct peer *peer)
     peer_reply(peer, WIRE_TYPE_SUBSCRIBE, NULL, 0);
 }
 
-void peer_greet(struct peer *peer, uint64_t boot_id, bool subscribed)
+void peer_greet(struct peer *peer, uint64_t boot_id, bool is_subscribed)
 {
     uint8_t message[PEER_MESSAGE_MAX];
     peer_accept(peer);
     peer_send(peer, message, peer_make_hello(message, boot_id));
-    if (subscribed) {
+    if (is_subscribed) {
         peer_take_subscribe(peer);
         return;
     }

@@ -29,8 +29,8 @@ void peer_join(struct peer *peer);
 // For scripts.
 
 /** Waits for a connection, says HELLO and takes the client's first message (PING or, with
- * `subscribed`, SUBSCRIBE, which it answers). */
-void peer_greet(struct peer *peer, uint64_t boot_id, bool subscribed);
+ * `is_subscribed`, SUBSCRIBE, which it answers). */
+void peer_greet(struct peer *peer, uint64_t boot_id, bool is_subscribed);
 void peer_accept(struct peer *peer);
 void peer_hang_up(struct peer *peer);
 void peer_send(struct peer *peer, const void *bytes, size_t count);

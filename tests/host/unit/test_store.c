@@ -305,10 +305,10 @@ static void check_against_model(const struct store *store, const struct model *m
             is_twice |= m->pinned[k] == m->pinned[i];
         used += is_twice ? 0 : blocks_of(m->pinned[i]);
     }
-    bool newest_counted = store->newest == NULL || store->newest->sequence >= store->oldest;
+    bool is_newest_counted = store->newest == NULL || store->newest->sequence >= store->oldest;
     for (unsigned i = 0; i < m->pinned_count; i++)
-        newest_counted |= m->pinned[i] == store->newest;
-    if (!newest_counted)
+        is_newest_counted |= m->pinned[i] == store->newest;
+    if (!is_newest_counted)
         used += blocks_of(store->newest);
     assert_int_equal(store->block_count - store->blocks_free, used);
     uint32_t is_free = 0;

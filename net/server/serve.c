@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// One connection from its greeting to its end: events, deadlines, a last word.
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/server/private.h"
+#include "net/tcp.h"
+
+/** A 1080p frame of some 300 KB goes in one call (the kernel doubles the figure for its own needs;
+ * with 128 KiB it took 1.55 calls, each with a wake-up). Both figures together bound how old a slow
+ * client's frame gets. */
+#define SEND_BUFFER_BYTES (256 * 1024)
+#define UNSENT_BYTES_MAX  (32 * 1024)
+
+static void on_conn_event(void *user, uint32_t events, uint64_t now_ns)
+{
+    struct server_conn *conn = user;
+    if (events & EPOLLERR) {
+        server_conn_drop(conn, now_ns, "connection lost");
+        return;
+    }
+    if (events & (EPOLLIN | EPOLLHUP))
+        server_conn_receive(conn, now_ns);
+    if (conn->state != SERVER_CONN_FREE && (events & EPOLLOUT)) {
+        conn->wants_output = false;
+        server_conn_send(conn, now_ns);
+        if (conn->state == SERVER_CONN_OPEN && conn->is_input_paused) {
+            server_conn_process(conn, now_ns);
+            server_conn_send(conn, now_ns);
+        }
+    }
+    if (conn->state != SERVER_CONN_FREE)
+        server_conn_update_events(conn);
+}
+
+static void tune_socket(int fd)
+{
+    const struct net_tcp wish = {.send_buffer_bytes = SEND_BUFFER_BYTES,
+                                 .unsent_bytes_max = UNSENT_BYTES_MAX,
+                                 .wants_keepalive = true};
+    net_tcp_tune(fd, &wish);
+}
+
+static struct server_conn *find_free_conn(struct server *server)
+{
+    for (unsigned i = 0; i < server->config.clients_max; i++)
+        if (server->conns[i].state == SERVER_CONN_FREE)
+            return &server->conns[i];
+    return NULL;
+}
+
+/** A last word to a connection for which there is no place. Best effort: it gets no buffer. */
+static void refuse(struct server *server, int fd, const char *peer, uint64_t now_ns)
+{
+    static const char sentence[] = "the node serves as many clients as it is configured for";
+    uint8_t message[WIRE_HEADER_BYTES + WIRE_ERROR_FIXED + sizeof sentence];
+    struct wire_error error = {.code = WIRE_ERROR_FULL, .flags = WIRE_ERROR_CLOSING};
+    size_t fixed = wire_put_error(message + WIRE_HEADER_BYTES, &error);
+    memcpy(message + WIRE_HEADER_BYTES + fixed, sentence, sizeof sentence - 1);
+    struct wire_header header = {.version = WIRE_VERSION,
+                                 .type = WIRE_TYPE_ERROR,
+                                 .length = (uint32_t)(fixed + sizeof sentence - 1)};
+    wire_put_header(message, &header);
+    send(fd, message, WIRE_HEADER_BYTES + header.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+    server->stats.refused++;
+    server_log_conn(server, now_ns, peer, "refused, clients_max is reached");
+}
+
+struct server_conn *server_conn_open(struct server *server, int fd, const char *peer,
+                                     uint64_t now_ns)
+{
+    struct server_conn *conn = find_free_conn(server);
+    if (conn == NULL) {
+        refuse(server, fd, peer, now_ns);
+        return NULL;
+    }
+    // Large buffers inside are written before they are read: clear the rest only.
+    memset(conn, 0, offsetof(struct server_conn, received));
+    conn->received_bytes = conn->reply_bytes = conn->reply_sent = 0;
+    memset(&conn->policy, 0, sizeof *conn - offsetof(struct server_conn, policy));
+    conn->server = server;
+    conn->fd = fd;
+    conn->accepted_ns = conn->progress_ns = conn->credit_at_ns = now_ns;
+    snprintf(conn->peer, sizeof conn->peer, "%s", peer);
+    conn->token = loop_fd_add(server->loop, fd, EPOLLIN, on_conn_event, conn);
+    if (conn->token == 0) {
+        log_error("cannot watch client %s: %s", peer, strerror(errno));
+        close(fd);
+        return NULL;
+    }
+    tune_socket(fd);
+    conn->state = SERVER_CONN_OPEN;
+    server->stats.accepted++;
+    if (++server->stats.clients > server->stats.clients_used_max)
+        server->stats.clients_used_max = server->stats.clients;
+    server_conn_hello(conn, now_ns);
+    server_conn_send(conn, now_ns);
+    if (conn->state == SERVER_CONN_FREE)
+        return NULL;
+    server_conn_update_events(conn);
+    return conn;
+}
+
+/** Notes that the peer took bytes out of the kernel's buffer since the last look. */
+static void look_at_progress(struct server_conn *conn, uint64_t now_ns)
+{
+    int unsent = 0;
+    if (ioctl(conn->fd, SIOCOUTQ, &unsent) < 0)
+        return;
+    if (unsent < conn->unsent_bytes || unsent == 0)
+        conn->progress_ns = now_ns;
+    conn->unsent_bytes = unsent;
+}
+
+void server_conn_tick(struct server_conn *conn, uint64_t now_ns)
+{
+    struct server *server = conn->server;
+    if (conn->state == SERVER_CONN_LINGERING) {
+        if (now_ns >= conn->linger_until_ns)
+            server_conn_drop(conn, now_ns, "closed");
+        return;
+    }
+    if (server_conn_has_output(conn)) {
+        look_at_progress(conn, now_ns);
+        if (now_ns - conn->progress_ns >= server->config.send_deadline_ns) {
+            server->stats.dropped_slow++;
+            char why[96];
+            snprintf(why, sizeof why, "dropped, took no byte for %llu ms (got %llu frames)",
+                     (unsigned long long)(server->config.send_deadline_ns / NS_PER_MS),
+                     (unsigned long long)conn->frames_sent);
+            server_conn_drop(conn, now_ns, why);
+            return;
+        }
+    } else {
+        conn->progress_ns = now_ns;
+    }
+    if (conn->state == SERVER_CONN_OPEN && !conn->has_spoken &&
+        now_ns - conn->accepted_ns >= SERVER_HANDSHAKE_NS && conn->reply_bytes == 0) {
+        server->stats.dropped_timeout++;
+        server_conn_error(conn, WIRE_ERROR_TIMEOUT, 0, true, "no valid message within %u s",
+                          (unsigned)(SERVER_HANDSHAKE_NS / NS_PER_S));
+        server_conn_send(conn, now_ns);
+    } else if (conn->is_input_paused) {
+        server_conn_process(conn, now_ns);
+        server_conn_send(conn, now_ns);
+    }
+    if (conn->state != SERVER_CONN_FREE)
+        server_conn_update_events(conn);
+}

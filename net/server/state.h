@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// The state of the server: its configuration, its counters, its connections. All of it is in static
+// memory and belongs to the loop's thread.
+#ifndef PINHOLE_NET_SERVER_STATE_H
+#define PINHOLE_NET_SERVER_STATE_H
+
+#include <sys/socket.h>
+
+#include "hal/base.h"
+#include "hal/os/log.h"
+#include "hal/os/loop.h"
+#include "net/server/store.h"
+
+#define SERVER_CLIENTS_LIMIT 32u /**< most connections that any configuration may ask for */
+#define SERVER_LISTENERS_MAX 2u  /**< one TCP, one Unix */
+#define SERVER_REPLY_BYTES   32768u
+#define SERVER_HANDSHAKE_NS                                                                        \
+    (5 * NS_PER_S) /**< a connection must send something valid in this time */
+#define SERVER_UPLINK_PAUSE_NS     (1 * NS_PER_S)
+#define SERVER_UPLINK_PAUSE_MAX_NS (30 * NS_PER_S)
+#define SERVER_TICK_NS             (50 * NS_PER_MS)
+#define SERVER_FLUSH_BYTES         (256u * 1024u) /**< enough for one turn; a frame is not cut */
+
+struct server;
+
+/** Answers one request of `type` whose payload is `text` (0-terminated, writable, `bytes` long).
+ * Returns the length of the reply written to `reply` (at most `reply_size`), or the negative of an
+ * enum wire_error_code with a sentence (0-terminated) in `reply`. */
+typedef int server_request_fn(void *user, uint8_t type, char *text, size_t bytes, char *reply,
+                              size_t reply_size, uint64_t now_ns);
+
+struct server_config {
+    uint32_t clients_max;      /**< 1..SERVER_CLIENTS_LIMIT */
+    uint32_t frame_bytes_max;  /**< told in HELLO */
+    uint64_t send_deadline_ns; /**< a client that takes no byte for so long is dropped */
+    uint32_t command_rate;     /**< requests per second and connection; more are answered later */
+    uint64_t boot_id;
+    server_request_fn *request;
+    void *user;
+};
+
+/** Counters since start. */
+struct server_stats {
+    uint64_t accepted, refused, dropped_slow, dropped_malformed, dropped_timeout;
+    uint64_t requests, records_sent, bytes_sent, frames_sent, frames_skipped, gaps;
+    uint32_t clients, clients_used_max;
+};
+
+struct server_listener {
+    int fd;
+    loop_token token;
+    bool is_paused;
+    char path[108]; /**< of a Unix socket, to unlink; "" for TCP */
+    struct server *server;
+};
+
+enum server_conn_state {
+    SERVER_CONN_FREE,
+    SERVER_CONN_OPEN,
+    SERVER_CONN_CLOSING,
+    SERVER_CONN_LINGERING
+};
+
+/** How far a subscriber has come. */
+struct server_position {
+    uint64_t cursor;        /**< next sequence wanted */
+    uint64_t frames;        /**< in the log before the cursor; known while there is a baseline */
+    uint64_t last_frame_id; /**< baseline of `skipped` */
+    uint64_t last_timestamp_ns;
+    bool has_baseline;
+    bool must_announce_boot;
+};
+
+struct server_conn {
+    struct server *server;
+    enum server_conn_state state;
+    int fd;
+    loop_token token;
+    /** Called when the connection has ended; NULL: nobody wants to know. */
+    void (*on_end)(struct server *server, uint64_t now_ns);
+    bool has_spoken; /**< a first valid message has come */
+    bool is_input_paused;
+    bool has_backlog; /**< more requests are buffered than one turn answers */
+    char peer[64];
+    uint64_t accepted_ns;
+    uint64_t progress_ns; /**< when the peer last took a byte while there was something to take */
+    int unsent_bytes;     /**< in the kernel at the last look (SIOCOUTQ) */
+    uint64_t linger_until_ns;
+    uint64_t credit_ns; /**< pacing of requests: time saved up, one request costs 1 s / rate */
+    uint64_t credit_at_ns;
+
+    uint8_t received[WIRE_HEADER_BYTES + WIRE_REQUEST_BYTES_MAX + 1];
+    uint32_t received_bytes;
+
+    uint8_t reply[SERVER_REPLY_BYTES]; /**< one whole message; the next request waits for it */
+    uint32_t reply_bytes, reply_sent;
+
+    enum wire_policy policy;
+    uint8_t filter;
+    uint64_t interval_ns;
+    struct server_position position;
+    uint64_t frames_sent;
+
+    struct server_position position_before; /**< where to go back to while no byte was sent */
+    uint32_t begun_skipped, begun_gaps;     /**< to be counted with the first byte */
+    struct store_record *record;    /**< being sent, referenced; NULL for a notice or nothing */
+    uint8_t head[STORE_HEAD_BYTES]; /**< this subscriber's copy, with its own fields patched */
+    uint32_t head_bytes;            /**< 0 = nothing is being sent */
+    uint32_t sent_bytes;            /**< of head and JPEG */
+    uint32_t block,
+        block_index; /**< where sending goes on: block number and its place in the chain */
+    bool wants_output;
+};
+
+/** A connection that the node makes itself, for nodes that nobody can reach (behind NAT). */
+struct server_uplink {
+    struct sockaddr_storage address;
+    socklen_t address_bytes;
+    char name[64];
+    int timer; /**< next attempt, or the deadline of the one under way */
+    int fd;    /**< connecting; -1 otherwise */
+    loop_token token;
+    struct server_conn *conn; /**< connected; NULL otherwise */
+    uint64_t pause_ns; /**< before the next attempt; doubles up to SERVER_UPLINK_PAUSE_MAX_NS */
+    bool said_unreachable;
+    bool was_mute; /**< the last one who accepted hung up without a valid message */
+};
+
+struct server {
+    struct loop *loop;
+    struct store *store;
+    struct server_config config;
+    struct server_stats stats;
+    struct server_listener listeners[SERVER_LISTENERS_MAX];
+    unsigned listener_count;
+    struct server_uplink uplink;
+    struct server_conn conns[SERVER_CLIENTS_LIMIT];
+    char identity[512];   /**< HELLO's text */
+    uint32_t clock_flags; /**< HELLO's flags */
+    int tick_timer;
+    unsigned flush_first; /**< the connection that the next flush begins with */
+    struct log_limit log_limit;
+};
+
+#endif
