@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/node_private.h"
+#include "app/config/config.h"
 #include "hal/select/camera.h"
 
 #define VALUE_BYTES (CONFIG_STRING_BYTES + 1)
@@ -51,19 +51,22 @@ static const struct binding *find_binding(const char *name)
     return NULL;
 }
 
-/** The camera's own feature of that name, unless the node has one of the same name. */
-static const struct hal_feature *find_camera_feature(const struct node *node, const char *name,
-                                                     unsigned *index)
+/** The open camera's own feature of that name, unless the node has one of the same name. */
+static const struct hal_feature *find_camera_feature(const struct node_camera *camera,
+                                                     const char *name, unsigned *index)
 {
-    return find_binding(name) == NULL ? node_controls_find(node, name, index) : NULL;
+    if (!camera->is_open || find_binding(name) != NULL)
+        return NULL;
+    return hal_feature_find(camera->ops, name, index);
 }
 
 /** The value that is in force: of the frame rate it may be less than what was wished for. */
-static void format_binding(const struct node *node, const struct binding *binding, char *out)
+static void format_binding(const struct node_camera *camera, const struct binding *binding,
+                           char *out)
 {
-    const struct config *config = &node->config;
+    const struct config *config = camera->config;
     const struct config_key *key = config_find(binding->key);
-    double rate = node_camera_framerate(node);
+    double rate = node_camera_framerate(camera);
     if (binding->apply == FEATURES_APPLY_FRAMERATE && rate < config->framerate)
         snprintf(out, VALUE_BYTES, "%.10g", rate);
     else if (key->type == CONFIG_BOOLEAN)
@@ -113,11 +116,12 @@ static const char *config_type_name(enum config_type type)
     return "String";
 }
 
-static void list_binding(const struct node *node, const struct binding *binding, struct reply *out)
+static void list_binding(const struct node_camera *camera, const struct binding *binding,
+                         struct reply *out)
 {
     const struct config_key *key = config_find(binding->key);
     char value[VALUE_BYTES], range[64] = "\t", increment[24] = "";
-    format_binding(node, binding, value);
+    format_binding(camera, binding, value);
     bool is_number = key->type <= CONFIG_FLOAT;
     if (is_number)
         snprintf(range, sizeof range, "%.10g\t%.10g", key->min, key->max);
@@ -129,13 +133,13 @@ static void list_binding(const struct node *node, const struct binding *binding,
               key->help);
 }
 
-static void list_camera(const struct node *node, unsigned index, const struct hal_feature *feature,
-                        struct reply *out)
+static void list_camera(const struct node_camera *camera, unsigned index,
+                        const struct hal_feature *feature, struct reply *out)
 {
     static const char *const types[] = {"Integer", "Float", "Boolean", "Enum"};
     double number = 0;
     char value[VALUE_BYTES] = "", range[64] = "\t", increment[24] = "";
-    if (node->camera->feature_get(index, &number) == 0)
+    if (camera->ops->feature_get(index, &number) == 0)
         format_camera(feature, number, value);
     if (feature->type == HAL_FEATURE_INTEGER || feature->type == HAL_FEATURE_FLOAT) {
         snprintf(range, sizeof range, "%.10g\t%.10g", feature->min, feature->max);
@@ -148,31 +152,31 @@ static void list_camera(const struct node *node, unsigned index, const struct ha
 }
 
 /** Features that are no setting. */
-static void list_fixed(const struct node *node, struct reply *out)
+static void list_fixed(const struct node_camera *camera, struct reply *out)
 {
-    reply_add(out, "DeviceModelName\t%s\tString\t\t\t\t\tro\t\tThe camera\n", node->camera_model);
+    reply_add(out, "DeviceModelName\t%s\tString\t\t\t\t\tro\t\tThe camera\n", camera->model);
     reply_add(out,
               "DeviceSerialNumber\t%s\tString\t\t\t\t\tro\t\tThe camera's id where one is "
               "configured, else the machine's\n",
-              node->serial);
+              camera->serial);
     reply_add(out, "DeviceFirmwareVersion\t%s\tString\t\t\t\t\tro\t\tVersion of the node\n",
               PINHOLE_VERSION);
     reply_add(out, "TriggerSoftware\t\tCommand\t\t\t\t\two\t\tTriggers once\n");
 }
 
-void features_list(const struct node *node, struct reply *out)
+void features_list(const struct node_camera *camera, struct reply *out)
 {
-    list_fixed(node, out);
+    list_fixed(camera, out);
     for (unsigned i = 0; i < ARRAY_SIZE(bindings); i++)
-        list_binding(node, &bindings[i], out);
+        list_binding(camera, &bindings[i], out);
     const struct hal_feature *feature;
-    for (unsigned i = 0; node->is_camera_open && (feature = node->camera->feature(i)) != NULL; i++)
+    for (unsigned i = 0; camera->is_open && (feature = camera->ops->feature(i)) != NULL; i++)
         if (find_binding(feature->name) == NULL)
-            list_camera(node, i, feature, out);
+            list_camera(camera, i, feature, out);
 }
 
 /** Appends one `Name=value` line. False when there is no such feature, or not now. */
-static bool add_value(const struct node *node, const char *name, struct reply *out)
+static bool add_value(const struct node_camera *camera, const char *name, struct reply *out)
 {
     char value[VALUE_BYTES];
     unsigned index;
@@ -180,15 +184,15 @@ static bool add_value(const struct node *node, const char *name, struct reply *o
     const struct hal_feature *feature;
     const struct binding *binding = find_binding(name);
     if (binding != NULL)
-        format_binding(node, binding, value);
+        format_binding(camera, binding, value);
     else if (strcmp(name, "DeviceModelName") == 0)
-        snprintf(value, sizeof value, "%s", node->camera_model);
+        snprintf(value, sizeof value, "%s", camera->model);
     else if (strcmp(name, "DeviceSerialNumber") == 0)
-        snprintf(value, sizeof value, "%s", node->serial);
+        snprintf(value, sizeof value, "%s", camera->serial);
     else if (strcmp(name, "DeviceFirmwareVersion") == 0)
         snprintf(value, sizeof value, "%s", PINHOLE_VERSION);
-    else if ((feature = find_camera_feature(node, name, &index)) != NULL &&
-             node->camera->feature_get(index, &number) == 0)
+    else if ((feature = find_camera_feature(camera, name, &index)) != NULL &&
+             camera->ops->feature_get(index, &number) == 0)
         format_camera(feature, number, value);
     else
         return false;
@@ -196,7 +200,7 @@ static bool add_value(const struct node *node, const char *name, struct reply *o
     return true;
 }
 
-static int refuse(struct reply *out, int code, const char *name, const char *why)
+int features_refuse(struct reply *out, int code, const char *name, const char *why)
 {
     *out = reply_begin(out->data, out->size);
     reply_add(out, "%.64s: %s", name, why);
@@ -205,55 +209,48 @@ static int refuse(struct reply *out, int code, const char *name, const char *why
 
 /** Why a feature cannot be had: there is no such, or it is the business of a camera that is not
  * there now. */
-static int refuse_absent(const struct node *node, struct reply *out, const char *name)
+static int refuse_absent(const struct node_camera *camera, struct reply *out, const char *name)
 {
     unsigned index;
-    if (!node->is_camera_open && hal_camera_knows_feature(name))
-        return refuse(out, WIRE_ERROR_UNAVAILABLE, name, "the camera is not there now");
-    if (find_camera_feature(node, name, &index) != NULL)
-        return refuse(out, WIRE_ERROR_UNAVAILABLE, name, "the camera cannot tell now");
-    return refuse(out, WIRE_ERROR_UNKNOWN_FEATURE, name, "no such feature");
+    if (!camera->is_open && hal_camera_knows_feature(name))
+        return features_refuse(out, WIRE_ERROR_UNAVAILABLE, name, "the camera is not there now");
+    if (find_camera_feature(camera, name, &index) != NULL)
+        return features_refuse(out, WIRE_ERROR_UNAVAILABLE, name, "the camera cannot tell now");
+    return features_refuse(out, WIRE_ERROR_UNKNOWN_FEATURE, name, "no such feature");
 }
 
-static void add_all(const struct node *node, struct reply *out)
+static void add_all(const struct node_camera *camera, struct reply *out)
 {
     static const char *const fixed[] = {"DeviceModelName", "DeviceSerialNumber",
                                         "DeviceFirmwareVersion"};
     for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++)
-        add_value(node, fixed[i], out);
+        add_value(camera, fixed[i], out);
     for (unsigned i = 0; i < ARRAY_SIZE(bindings); i++)
-        add_value(node, bindings[i].name, out);
+        add_value(camera, bindings[i].name, out);
     const struct hal_feature *feature;
-    for (unsigned i = 0; node->is_camera_open && (feature = node->camera->feature(i)) != NULL; i++)
+    for (unsigned i = 0; camera->is_open && (feature = camera->ops->feature(i)) != NULL; i++)
         if (find_binding(feature->name) == NULL)
-            add_value(node, feature->name, out);
+            add_value(camera, feature->name, out);
 }
 
-int features_get(const struct node *node, char *text, struct reply *out)
+int features_get(const struct node_camera *camera, char *text, struct reply *out)
 {
     char *rest = text, *name;
     if (text[0] == '\0')
-        add_all(node, out);
+        add_all(camera, out);
     while ((name = strsep(&rest, "\n")) != NULL)
-        if (name[0] != '\0' && !add_value(node, name, out))
-            return refuse_absent(node, out, name);
+        if (name[0] != '\0' && !add_value(camera, name, out))
+            return refuse_absent(camera, out, name);
     return 0;
 }
 
-/** One line of a SET: what it names and what it wants. */
-struct change {
-    const char *name, *text;
-    const struct binding *binding; /**< NULL: the camera's feature `index`, or the command */
-    unsigned index;
-    double value, before;
-};
-
 /** Reads a camera feature's value from text and checks its range. */
-static int parse_camera(const struct hal_feature *feature, struct change *change, struct reply *out)
+static int parse_camera(const struct hal_feature *feature, struct features_change *change,
+                        struct reply *out)
 {
     char why[160];
     if (!feature->writable)
-        return refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
+        return features_refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
     if (feature->type == HAL_FEATURE_ENUM) {
         const char *choice = "";
         for (unsigned i = 0;; i++) {
@@ -267,139 +264,107 @@ static int parse_camera(const struct hal_feature *feature, struct change *change
             }
         }
         snprintf(why, sizeof why, "\"%.32s\" is not one of %.90s", change->text, feature->choices);
-        return refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
+        return features_refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
     }
     char *end;
     change->value = strtod(change->text, &end);
     if (end == change->text || *end != '\0') {
         snprintf(why, sizeof why, "\"%.32s\" is not a number", change->text);
-        return refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
+        return features_refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
     }
-    // Written so that NaN is refused too.
-    if (!(change->value >= feature->min && change->value <= feature->max)) {
+    if (!hal_feature_allows(feature, change->value)) {
         snprintf(why, sizeof why, "%.32s is outside %.10g to %.10g %s", change->text, feature->min,
                  feature->max, feature->unit);
-        return refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
+        return features_refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
     }
     return 0;
 }
 
-/** Checks one line against a copy of the configuration or the camera's ranges. */
-static int check_change(struct node *node, struct change *change, struct config *copy,
-                        struct reply *out, unsigned *apply)
+/** Checks a line that sets a key of the configuration, and sets it in the wish. */
+static int check_binding(const struct binding *binding, struct features_change *change,
+                         struct features_wish *wish, struct reply *out)
 {
-    change->binding = find_binding(change->name);
-    if (change->binding != NULL) {
-        struct config_error error;
-        if (!change->binding->is_writable)
-            return refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
-        if (config_set(copy, change->binding->key, change->text, change->name, &error) < 0) {
-            *out = reply_begin(out->data, out->size);
-            reply_add(out, "%s", error.text);
-            return -WIRE_ERROR_BAD_VALUE;
-        }
-        const struct config_key *key = config_find(change->binding->key);
-        const uint32_t *number = (const void *)((const char *)copy + key->offset);
-        uint32_t increment = (uint32_t)change->binding->increment;
-        if (key->type == CONFIG_INTEGER && increment > 1 && *number % increment != 0)
-            return refuse(out, WIRE_ERROR_BAD_VALUE, change->name, "is not an even number");
-        *apply |= change->binding->apply;
-        return 0;
+    struct config_error error;
+    if (!binding->is_writable)
+        return features_refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
+    if (config_set(&wish->config, binding->key, change->text, change->name, &error) < 0) {
+        *out = reply_begin(out->data, out->size);
+        reply_add(out, "%s", error.text);
+        return -WIRE_ERROR_BAD_VALUE;
     }
-    if (strcmp(change->name, "TriggerSoftware") == 0) {
-        *apply |= FEATURES_APPLY_SOFTWARE_TRIGGER;
-        change->index = UINT32_MAX;
-        return 0;
-    }
-    const struct hal_feature *feature = find_camera_feature(node, change->name, &change->index);
-    if (feature != NULL)
-        return parse_camera(feature, change, out);
-    if (strncmp(change->name, "Device", 6) == 0)
-        return refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
-    return refuse_absent(node, out, change->name);
+    const struct config_key *key = config_find(binding->key);
+    const uint32_t *number = (const void *)((const char *)&wish->config + key->offset);
+    uint32_t increment = (uint32_t)binding->increment;
+    if (key->type == CONFIG_INTEGER && increment > 1 && *number % increment != 0)
+        return features_refuse(out, WIRE_ERROR_BAD_VALUE, change->name, "is not an even number");
+    change->target = FEATURES_TARGET_NODE;
+    wish->apply |= binding->apply;
+    return 0;
 }
 
-static int split(char *text, struct change *changes, struct reply *out)
+/** Checks one line against the wish's configuration or the camera's ranges. */
+static int check_change(const struct node_camera *camera, struct features_change *change,
+                        struct features_wish *wish, struct reply *out)
 {
-    int count = 0;
+    const struct binding *binding = find_binding(change->name);
+    if (binding != NULL)
+        return check_binding(binding, change, wish, out);
+    if (strcmp(change->name, "TriggerSoftware") == 0) {
+        change->target = FEATURES_TARGET_COMMAND;
+        wish->apply |= FEATURES_APPLY_SOFTWARE_TRIGGER;
+        return 0;
+    }
+    const struct hal_feature *feature = find_camera_feature(camera, change->name, &change->index);
+    if (feature != NULL) {
+        change->target = FEATURES_TARGET_CAMERA;
+        change->is_mode = hal_feature_is_mode(feature);
+        return parse_camera(feature, change, out);
+    }
+    if (strncmp(change->name, "Device", 6) == 0)
+        return features_refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
+    return refuse_absent(camera, out, change->name);
+}
+
+/** Splits the text into lines of name and value. 0 or the negative of a wire_error_code. */
+static int split(char *text, struct features_wish *wish, struct reply *out)
+{
     char *rest = text, *line;
     while ((line = strsep(&rest, "\n")) != NULL) {
         if (line[0] == '\0')
             continue;
         char *value = strchr(line, '=');
         if (value == NULL)
-            return refuse(out, WIRE_ERROR_BAD_VALUE, line, "this is not Name=value");
-        if (count == FEATURES_LINES_MAX)
-            return refuse(out, WIRE_ERROR_BAD_VALUE, line, "too many lines in one SET");
+            return features_refuse(out, WIRE_ERROR_BAD_VALUE, line, "this is not Name=value");
+        if (wish->count == FEATURES_LINES_MAX)
+            return features_refuse(out, WIRE_ERROR_BAD_VALUE, line, "too many lines in one SET");
         *value = '\0';
-        changes[count++] = (struct change){.name = line, .text = value + 1};
-    }
-    return count;
-}
-
-/** Applies the camera's part; on a refusal those before are put back. */
-static int apply_camera(struct node *node, struct change *changes, int count, struct reply *out)
-{
-    for (int i = 0; i < count; i++) {
-        struct change *change = &changes[i];
-        if (change->binding != NULL || change->index == UINT32_MAX)
-            continue;
-        node->camera->feature_get(change->index, &change->before);
-        int status = node->camera->feature_set(change->index, change->value);
-        if (status == 0)
-            continue;
-        char why[160];
-        snprintf(why, sizeof why, "%s",
-                 status == -EACCES ? "is set by its automatic mode (or read only) now"
-                                   : node->camera->last_error());
-        const char *name = change->name;
-        while (--i >= 0)
-            if (changes[i].binding == NULL && changes[i].index != UINT32_MAX)
-                node->camera->feature_set(changes[i].index, changes[i].before);
-        return refuse(out, status == -EACCES ? WIRE_ERROR_READ_ONLY : WIRE_ERROR_UNAVAILABLE, name,
-                      why);
+        wish->change[wish->count++] = (struct features_change){.name = line, .text = value + 1};
     }
     return 0;
 }
 
-int features_set(struct node *node, char *text, struct reply *out, struct features_set *done)
+int features_parse(const struct node_camera *camera, char *text, struct features_wish *wish,
+                   struct reply *out)
 {
-    struct change changes[FEATURES_LINES_MAX];
-    struct config copy = node->config;
     struct config_error error;
-    const char *why;
-    *done = (struct features_set){0};
-    int count = split(text, changes, out);
-    for (int i = 0; i < count; i++) {
-        int status = check_change(node, &changes[i], &copy, out, &done->apply);
-        if (status < 0)
-            return status;
-    }
-    if (count < 0)
-        return count;
-    if (config_check(&copy, &error) < 0) {
+    wish->config = *camera->config;
+    wish->apply = wish->count = 0;
+    int status = split(text, wish, out);
+    for (unsigned i = 0; status == 0 && i < wish->count; i++)
+        status = check_change(camera, &wish->change[i], wish, out);
+    if (status < 0)
+        return status;
+    if (config_check(&wish->config, &error) < 0) {
         reply_add(out, "%s", error.text);
         return -WIRE_ERROR_BAD_VALUE;
     }
-    if ((done->apply & FEATURES_APPLY_SOFTWARE_TRIGGER) &&
-        (why = node_why_no_trigger(node, &copy)) != NULL)
-        return refuse(out, WIRE_ERROR_UNAVAILABLE, "TriggerSoftware", why);
-    int status = apply_camera(node, changes, count, out);
-    if (status < 0)
-        return status;
-    node->config = copy;
-    for (int i = 0; i < count; i++) {
-        if (changes[i].index == UINT32_MAX)
-            continue;
-        if (changes[i].binding == NULL)
-            node_controls_note(node, changes[i].name, changes[i].value);
-        done->name[done->count++] = changes[i].name;
-    }
     return 0;
 }
 
-void features_report(const struct node *node, const struct features_set *done, struct reply *out)
+void features_report(const struct node_camera *camera, const struct features_wish *wish,
+                     struct reply *out)
 {
-    for (unsigned i = 0; i < done->count; i++)
-        add_value(node, done->name[i], out);
+    for (unsigned i = 0; i < wish->count; i++)
+        if (wish->change[i].target != FEATURES_TARGET_COMMAND)
+            add_value(camera, wish->change[i].name, out);
 }

@@ -18,14 +18,13 @@ void metrics_observe(struct metrics_histogram *histogram, uint64_t value_ns)
     histogram->sum_ns += value_ns;
 }
 
-/** HELP and TYPE stand once before all samples of a name. */
-static void print_heading(struct reply *out, const char **previous, const char *name,
-                          const char *type, const char *help)
+static void print_heading(struct metrics_printer *printer, const char *name, const char *type,
+                          const char *help)
 {
-    if (*previous != NULL && strcmp(*previous, name) == 0)
+    if (printer->previous != NULL && strcmp(printer->previous, name) == 0)
         return;
-    *previous = name;
-    reply_add(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    printer->previous = name;
+    reply_add(printer->out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 /** "name{labels} ", up to where the value goes. */
@@ -37,10 +36,28 @@ static void print_name(struct reply *out, const char *name, const char *labels)
         reply_add(out, "%s ", name);
 }
 
-static void print_histogram(struct reply *out, const char *name,
-                            const struct metrics_histogram *histogram)
+void metrics_print_counter(struct metrics_printer *printer, const char *name, const char *labels,
+                           const char *help, uint64_t value)
 {
+    print_heading(printer, name, "counter", help);
+    print_name(printer->out, name, labels);
+    reply_add(printer->out, "%llu\n", (unsigned long long)value);
+}
+
+void metrics_print_gauge(struct metrics_printer *printer, const char *name, const char *labels,
+                         const char *help, double value)
+{
+    print_heading(printer, name, "gauge", help);
+    print_name(printer->out, name, labels);
+    reply_add(printer->out, "%.9g\n", value);
+}
+
+void metrics_print_histogram(struct metrics_printer *printer, const char *name, const char *help,
+                             const struct metrics_histogram *histogram)
+{
+    struct reply *out = printer->out;
     uint64_t count = 0;
+    print_heading(printer, name, "histogram", help);
     for (unsigned i = 0; i < METRICS_BUCKETS; i++) {
         count += histogram->buckets[i];
         reply_add(out, "%s_bucket{le=\"%g\"} %llu\n", name, bounds_s[i], (unsigned long long)count);
@@ -49,24 +66,4 @@ static void print_histogram(struct reply *out, const char *name,
     reply_add(out, "%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)count);
     reply_add(out, "%s_sum %.9f\n", name, (double)histogram->sum_ns / (double)NS_PER_S);
     reply_add(out, "%s_count %llu\n", name, (unsigned long long)count);
-}
-
-void metrics_print(const struct metrics *metrics, struct reply *out)
-{
-    const char *previous = NULL;
-#define METRICS_COUNTER(member, name, labels, help)                                                \
-    print_heading(out, &previous, name, "counter", help);                                          \
-    print_name(out, name, labels);                                                                 \
-    reply_add(out, "%llu\n", (unsigned long long)metrics->member);
-#define METRICS_GAUGE(member, name, labels, help)                                                  \
-    print_heading(out, &previous, name, "gauge", help);                                            \
-    print_name(out, name, labels);                                                                 \
-    reply_add(out, "%.9g\n", metrics->member);
-#define METRICS_HISTOGRAM(member, name, help)                                                      \
-    print_heading(out, &previous, name, "histogram", help);                                        \
-    print_histogram(out, name, &metrics->member);
-#include "app/metrics.def"
-#undef METRICS_COUNTER
-#undef METRICS_GAUGE
-#undef METRICS_HISTOGRAM
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The node's numbers, made from metrics.def, and their Prometheus text exposition (format 0.0.4).
+// What the node itself counts, and the Prometheus text exposition (format 0.0.4) of numbers.
+// metrics.def lists all that is exported; app/node_stats.c prints it.
 #ifndef PINHOLE_APP_METRICS_H
 #define PINHOLE_APP_METRICS_H
 
@@ -8,28 +9,39 @@
 
 #define METRICS_BUCKETS 16
 
-/** Counts of observations by size; bucket i holds those up to metrics_bounds_s[i], the last one
- * those above. */
+/** Counts of observations by size. Bucket i holds those up to the i-th bound, the last one those
+ * above all bounds. */
 struct metrics_histogram {
     uint64_t buckets[METRICS_BUCKETS + 1];
     uint64_t sum_ns;
 };
 
-/** metrics.def has the meaning of each member. */
+/** Counters and values that no other module has. metrics.def says what each means. */
 struct metrics {
-#define METRICS_COUNTER(member, name, labels, help) uint64_t member;
-#define METRICS_GAUGE(member, name, labels, help)   double member;
-#define METRICS_HISTOGRAM(member, name, help)       struct metrics_histogram member;
-#include "app/metrics.def"
-#undef METRICS_COUNTER
-#undef METRICS_GAUGE
-#undef METRICS_HISTOGRAM
+    uint64_t frames_acquired, frames_captured, frames_torn;
+    uint64_t dropped_sensor, dropped_busy, dropped_paced, dropped_untriggered;
+    uint64_t dropped_size, dropped_invalid, dropped_error;
+    uint64_t encodes, jpeg_bytes;
+    uint64_t camera_restarts, camera_reopens, camera_reconfigured;
+    double quality, frame_bytes; /**< of the newest frame */
+    struct metrics_histogram acquire_latency, encode_time, edge_to_exposure, edge_to_published;
 };
 
 /** Counts one observation. */
 void metrics_observe(struct metrics_histogram *histogram, uint64_t value_ns);
 
-/** Writes everything, with HELP and TYPE. */
-void metrics_print(const struct metrics *metrics, struct reply *out);
+/** Prints samples one after the other. HELP and TYPE stand once, before all samples of a name. */
+struct metrics_printer {
+    struct reply *out;
+    const char *previous; /**< name of the last sample; NULL at the beginning */
+};
+
+/** One sample of a counter, a gauge, a histogram. `labels` may be "". */
+void metrics_print_counter(struct metrics_printer *printer, const char *name, const char *labels,
+                           const char *help, uint64_t value);
+void metrics_print_gauge(struct metrics_printer *printer, const char *name, const char *labels,
+                         const char *help, double value);
+void metrics_print_histogram(struct metrics_printer *printer, const char *name, const char *help,
+                             const struct metrics_histogram *histogram);
 
 #endif

@@ -14,11 +14,16 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "app/node_private.h"
+#include "app/node_request.h"
+#include "app/node_state.h"
+#include "app/node_stats.h"
 #include "hal/os/clock.h"
+#include "hal/os/log.h"
 #include "hal/os/watchdog.h"
 
-#define DRAIN_NS (1 * NS_PER_S)
+#define EXIT_START_FAILED  1
+#define EXIT_CAMERA_FAILED 3
+#define DRAIN_NS           (1 * NS_PER_S)
 
 static_assert(SERVER_CLIENTS_LIMIT + CONFIG_PRETRIGGER_LIMIT + 4 <= STORE_PINNED_MAX,
               "STORE_PINNED_MAX must cover every client, held frame and the writer: raise it");
@@ -28,33 +33,16 @@ static_assert(SERVER_CLIENTS_LIMIT + SERVER_LISTENERS_MAX + HAL_GPIO_LINES_MAX +
 /** The whole state of the node; its pools are listed in pools.def. */
 static struct node the_node;
 
-uint64_t node_realtime_at(uint64_t monotonic_ns)
-{
-    return clock_realtime_ns() - clock_now_ns() + monotonic_ns;
-}
-
-void node_publish_event(struct node *node, struct wire_event *event, const char *text,
-                        uint64_t now_ns)
-{
-    event->boot_id = node->boot_id;
-    event->monotonic_ns = now_ns;
-    event->realtime_ns = node_realtime_at(now_ns);
-    store_publish_event(&node->store, event, text);
-    if (event->kind == WIRE_EVENT_CAMERA)
-        log_info("camera %s: %s", wire_camera_state_name(event->camera_state), text);
-    else
-        log_debug("%s %s", wire_event_name(event->kind), text);
-}
-
 static void on_camera_timer(void *user, uint64_t now_ns)
 {
-    node_camera_supervise(user, now_ns);
+    struct node *node = user;
+    node_camera_supervise(&node->camera, now_ns);
 }
 
 static void on_trigger_timer(void *user, uint64_t now_ns)
 {
     struct node *node = user;
-    trigger_tick(&node->trigger, now_ns);
+    trigger_tick(&node->trigger.engine, now_ns);
 }
 
 static void on_second(void *user, uint64_t now_ns)
@@ -63,15 +51,15 @@ static void on_second(void *user, uint64_t now_ns)
     node->server.clock_flags = clock_is_synchronized() ? WIRE_FRAME_CLOCK_SYNCHRONIZED : 0;
     if (node->config.trigger_mode == CONFIG_TRIGGER_ON &&
         node->config.trigger_rule == CONFIG_RULE_EXTERNAL)
-        supervisor_expect_silence(&node->supervisor, now_ns);
-    loop_timer_set(&node->loop, node->second_timer, now_ns + NS_PER_S);
+        supervisor_expect_silence(&node->camera.supervisor, now_ns);
+    loop_timer_set(&node->loop, node->process.second_timer, now_ns + NS_PER_S);
 }
 
 static void on_watchdog_timer(void *user, uint64_t now_ns)
 {
     struct node *node = user;
     watchdog_kick();
-    loop_timer_set(&node->loop, node->watchdog_timer, now_ns + node->watchdog_ns);
+    loop_timer_set(&node->loop, node->process.watchdog_timer, now_ns + node->process.watchdog_ns);
 }
 
 static void on_signal(void *user, uint32_t events, uint64_t now_ns)
@@ -79,13 +67,13 @@ static void on_signal(void *user, uint32_t events, uint64_t now_ns)
     (void)events;
     struct node *node = user;
     struct signalfd_siginfo info;
-    if (read(node->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+    if (read(node->process.signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
         return;
     log_info("signal %u, draining", info.ssi_signo);
-    node_camera_close(node, now_ns);
-    loop_timer_set(&node->loop, node->camera_timer, NS_NEVER);
-    node->drain_until_ns = now_ns + DRAIN_NS;
-    loop_timer_set(&node->loop, node->second_timer, node->drain_until_ns);
+    node_camera_close(&node->camera, now_ns);
+    loop_timer_set(&node->loop, node->camera.timer, NS_NEVER);
+    node->process.drain_until_ns = now_ns + DRAIN_NS;
+    loop_timer_set(&node->loop, node->process.second_timer, node->process.drain_until_ns);
 }
 
 static int watch_signals(struct node *node)
@@ -94,9 +82,9 @@ static int watch_signals(struct node *node)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    node->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (node->signal_fd < 0 ||
-        loop_fd_add(&node->loop, node->signal_fd, EPOLLIN, on_signal, node) == 0)
+    node->process.signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (node->process.signal_fd < 0 ||
+        loop_fd_add(&node->loop, node->process.signal_fd, EPOLLIN, on_signal, node) == 0)
         return -errno;
     return 0;
 }
@@ -120,11 +108,11 @@ static int map_store(struct node *node)
 
 static int add_timers(struct node *node)
 {
-    node->camera_timer = loop_timer_add(&node->loop, on_camera_timer, node);
-    node->trigger_timer = loop_timer_add(&node->loop, on_trigger_timer, node);
-    node->second_timer = loop_timer_add(&node->loop, on_second, node);
-    node->watchdog_timer = loop_timer_add(&node->loop, on_watchdog_timer, node);
-    return node->watchdog_timer < 0 ? node->watchdog_timer : 0;
+    node->camera.timer = loop_timer_add(&node->loop, on_camera_timer, node);
+    node->trigger.timer = loop_timer_add(&node->loop, on_trigger_timer, node);
+    node->process.second_timer = loop_timer_add(&node->loop, on_second, node);
+    node->process.watchdog_timer = loop_timer_add(&node->loop, on_watchdog_timer, node);
+    return node->process.watchdog_timer < 0 ? node->process.watchdog_timer : 0;
 }
 
 static int listen_all(struct node *node)
@@ -146,34 +134,76 @@ static int init_server(struct node *node)
         .frame_bytes_max = (uint32_t)node->config.frame_bytes_max,
         .send_deadline_ns = node->config.send_deadline_ms * NS_PER_MS,
         .command_rate = node->config.command_rate,
-        .boot_id = node->boot_id,
+        .boot_id = node->log.boot_id,
         .request = node_request,
         .user = node,
     };
     return server_init(&node->server, &node->loop, &node->store, &wish);
 }
 
+/** Names the node and its serial number: the configured camera's id, else the machine's. */
+static void name_node(struct node *node)
+{
+    struct config *config = &node->config;
+    if (config->node_name[0] == '\0')
+        gethostname(config->node_name, sizeof config->node_name - 1);
+    serial_find("", config->node_name, node->process.serial);
+    bool has_own_id = node->camera.id[0] != '\0' && strcmp(config->camera, "auto") != 0;
+    node->camera.serial = has_own_id ? node->camera.id : node->process.serial;
+}
+
+void node_connect(struct node *node, const struct hal_camera_ops *camera, const char *camera_id)
+{
+    const struct rate_config unlimited = {.quality_min = 1, .quality_max = 100};
+    const struct supervisor_config none = {0};
+    node->log.store = &node->store;
+    node->trigger.loop = &node->loop;
+    node->trigger.log = &node->log;
+    node->trigger.line.handle = -1;
+    trigger_init(&node->trigger.engine);
+
+    struct node_encode *encode = &node->encode;
+    encode->config = &node->config;
+    encode->camera = camera;
+    encode->got = &node->camera.got;
+    encode->clock_flags = &node->server.clock_flags;
+    encode->store = &node->store;
+    encode->log = &node->log;
+    encode->trigger = &node->trigger;
+    encode->metrics = &node->metrics;
+    jpeg_encoder_init(&encode->encoder, NULL);
+    rate_init(&encode->rate, &unlimited);
+    node_encode_apply_rate(encode);
+
+    node->camera.ops = camera;
+    node->camera.id = camera_id;
+    node->camera.state = WIRE_CAMERA_ABSENT;
+    node->camera.config = &node->config;
+    node->camera.loop = &node->loop;
+    node->camera.server = &node->server;
+    node->camera.log = &node->log;
+    node->camera.trigger = &node->trigger;
+    node->camera.encode = encode;
+    node->camera.metrics = &node->metrics;
+    snprintf(node->camera.model, sizeof node->camera.model, "%s", camera->name); // until it is open
+    supervisor_init(&node->camera.supervisor, &none, node->process.started_ns);
+    node_camera_apply_supervisor(&node->camera);
+}
+
 static int init_node(struct node *node, const struct config *config,
                      const struct hal_camera_ops *camera, const char *camera_id)
 {
     node->config = *config;
-    node->camera = camera;
-    node->camera_id = camera_id;
-    node->exit_status = -1;
-    node->line.handle = -1;
-    node->camera_state = WIRE_CAMERA_ABSENT;
-    if (node->config.node_name[0] == '\0')
-        gethostname(node->config.node_name, sizeof node->config.node_name - 1);
-    serial_find("", node->config.node_name, node->serial_storage);
-    bool has_own_id = camera_id[0] != '\0' && strcmp(config->camera, "auto") != 0;
-    node->serial = has_own_id ? camera_id : node->serial_storage;
-    jpeg_encoder_init(&node->encoder, NULL);
+    node->process.exit_status = -1;
+    node->process.started_ns = clock_now_ns();
+    node_connect(node, camera, camera_id);
+    name_node(node);
     int status = loop_init(&node->loop);
     if (status == 0)
         status = add_timers(node);
     if (status == 0)
         status = watch_signals(node);
-    if (status == 0 && getrandom(&node->boot_id, sizeof node->boot_id, 0) < 0)
+    if (status == 0 && getrandom(&node->log.boot_id, sizeof node->log.boot_id, 0) < 0)
         status = -errno;
     if (status < 0) {
         log_error("cannot start: %s", strerror(-status));
@@ -184,17 +214,8 @@ static int init_node(struct node *node, const struct config *config,
         status = init_server(node);
     if (status < 0)
         return status;
-    snprintf(node->camera_model, sizeof node->camera_model, "%s", camera->name); // until it is open
-    node_camera_introduce(node);
-    node->started_ns = clock_now_ns();
-    trigger_init(&node->trigger);
-    struct rate_config unlimited = {.quality_min = 1, .quality_max = 100};
-    rate_init(&node->rate, &unlimited);
-    node_apply_rate(node);
-    struct supervisor_config none = {0};
-    supervisor_init(&node->supervisor, &none, node->started_ns);
-    node_apply_supervisor(node);
-    on_second(node, node->started_ns);
+    node_camera_introduce(&node->camera);
+    on_second(node, clock_now_ns());
     return listen_all(node);
 }
 
@@ -203,43 +224,46 @@ static int init_node(struct node *node, const struct config *config,
 static void measure_turn(struct node *node, uint64_t start_ns)
 {
     uint64_t turn_ns = clock_now_ns() - start_ns, cpu_ns = clock_thread_cpu_ns();
-    uint64_t turn_cpu_ns = cpu_ns - node->cpu_ns;
-    node->cpu_ns = cpu_ns;
-    if (!node->is_turn_blocked) {
-        node->turn_worst_ns = base_max_u64(node->turn_worst_ns, turn_ns);
-        node->turn_worst_cpu_ns = base_max_u64(node->turn_worst_cpu_ns, turn_cpu_ns);
+    uint64_t turn_cpu_ns = cpu_ns - node->turn.cpu_ns;
+    node->turn.cpu_ns = cpu_ns;
+    if (!node->camera.has_blocked) {
+        node->turn.worst_ns = base_max_u64(node->turn.worst_ns, turn_ns);
+        node->turn.worst_cpu_ns = base_max_u64(node->turn.worst_cpu_ns, turn_cpu_ns);
     }
-    node->is_turn_blocked = false;
+    node->camera.has_blocked = false;
 }
 
-static void note_use(struct node *node)
+/** The camera has asked for the end of the program: by then there is no way back. */
+static void obey_camera(struct node *node)
 {
-    node->waiting_used_max = base_max_u32(node->waiting_used_max, node->waiting_count);
-    node->held_used_max = base_max_u32(node->held_used_max, node->held_count);
-    node->triggers_used_max = base_max_u32(node->triggers_used_max, node->trigger.used);
+    if (node->camera.exit == NODE_CAMERA_BAD_SETTING)
+        node->process.exit_status = EXIT_START_FAILED;
+    if (node->camera.exit == NODE_CAMERA_GIVEN_UP)
+        node->process.exit_status = EXIT_CAMERA_FAILED;
 }
 
 static bool is_drained(struct node *node, uint64_t now_ns)
 {
-    return node->drain_until_ns != 0 &&
-           (now_ns >= node->drain_until_ns || !server_has_output(&node->server));
+    return node->process.drain_until_ns != 0 &&
+           (now_ns >= node->process.drain_until_ns || !server_has_output(&node->server));
 }
 
 static void run_loop(struct node *node)
 {
-    bool more = false;
-    node->cpu_ns = clock_thread_cpu_ns();
-    while (node->exit_status < 0) {
-        loop_timer_set(&node->loop, node->trigger_timer, trigger_next_deadline(&node->trigger));
-        uint64_t now_ns = loop_turn(&node->loop, more || node_has_work(node));
-        note_use(node);
-        strobe_line_turn(&node->strobe, &node->trigger, now_ns);
-        node_encode_slice(node, now_ns);
-        node_report_outcomes(node, now_ns);
-        more = server_flush(&node->server, now_ns);
+    bool has_more = false;
+    node->turn.cpu_ns = clock_thread_cpu_ns();
+    obey_camera(node);
+    while (node->process.exit_status < 0) {
+        node_trigger_arm(&node->trigger);
+        uint64_t now_ns = loop_turn(&node->loop, has_more || node_encode_has_work(&node->encode));
+        node_trigger_turn(&node->trigger, now_ns);
+        node_encode_slice(&node->encode, now_ns);
+        node_trigger_report(&node->trigger, now_ns);
+        has_more = server_flush(&node->server, now_ns);
         measure_turn(node, now_ns);
+        obey_camera(node);
         if (is_drained(node, now_ns))
-            node->exit_status = 0;
+            node->process.exit_status = 0;
     }
 }
 
@@ -248,37 +272,27 @@ int node_run(const struct config *config, const struct hal_camera_ops *camera,
 {
     struct node *node = &the_node;
     if (init_node(node, config, camera, camera_id) < 0)
-        return NODE_EXIT_START_FAILED;
+        return EXIT_START_FAILED;
     int64_t watchdog = watchdog_open();
     if (watchdog < 0)
         log_warning("NOTIFY_SOCKET is unusable: %s", strerror((int)-watchdog));
-    node->watchdog_ns = watchdog > 0 ? (uint64_t)watchdog : 0;
-    if (node->watchdog_ns > 0)
-        loop_timer_set(&node->loop, node->watchdog_timer, 0);
-    node_camera_supervise(node, clock_now_ns());
-    watchdog_ready(node->is_camera_open ? "streaming" : "waiting for the camera");
+    node->process.watchdog_ns = watchdog > 0 ? (uint64_t)watchdog : 0;
+    if (node->process.watchdog_ns > 0)
+        loop_timer_set(&node->loop, node->process.watchdog_timer, 0);
+    node_camera_supervise(&node->camera, clock_now_ns());
+    watchdog_ready(node->camera.is_open ? "streaming" : "waiting for the camera");
     run_loop(node);
     watchdog_close();
-    node_camera_close(node, clock_now_ns());
-    trigger_line_close(&node->line);
-    strobe_line_close(&node->strobe, clock_now_ns());
+    node_camera_close(&node->camera, clock_now_ns());
+    node_trigger_close(&node->trigger, clock_now_ns());
     server_close(&node->server);
     log_info("ended");
-    return node->exit_status;
+    return node->process.exit_status;
 }
 
 int node_print_memory(int fd, const struct config *config)
 {
-    struct node *n = &the_node;
-    n->store.block_count = store_block_count(config->store_memory);
-    dprintf(fd, "%-32s %12s %8s %14s\n", "pool", "bytes each", "count", "bytes");
-    size_t total = 0;
-#define POOL(name, bytes, count, used)                                                             \
-    dprintf(fd, "%-32s %12zu %8zu %14zu\n", name, (size_t)(bytes), (size_t)(count),                \
-            (size_t)(bytes) * (size_t)(count));                                                    \
-    total += (size_t)(bytes) * (size_t)(count);
-#include "app/pools.def"
-#undef POOL
-    dprintf(fd, "%-32s %12s %8s %14zu\n", "total", "", "", total);
+    the_node.store.block_count = store_block_count(config->store_memory);
+    node_stats_print_pools(&the_node, fd);
     return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The camera's life as the node drives it: open, configure, start, recover.
+#include "app/node_camera.h"
+
 #include <errno.h>
 #include <malloc.h>
 #include <math.h>
@@ -7,33 +8,32 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "app/node_private.h"
 #include "hal/os/clock.h"
+#include "hal/os/log.h"
 
-#define STALL_MIN_NS    NS_PER_S
-#define STALL_PERIODS   5
-#define MATCH_PERIODS   4 /**< a frame is delivered about two periods after its exposure began */
-#define MATCH_MARGIN_NS (200 * NS_PER_MS)
+#define STALL_MIN_NS  NS_PER_S
+#define STALL_PERIODS 5
 
-static uint64_t frame_period_ns(const struct node *node)
+uint64_t node_camera_period_ns(const struct node_camera *camera)
 {
-    double framerate = node->got.framerate > 0 ? node->got.framerate : node->config.framerate;
+    double framerate =
+        camera->got.framerate > 0 ? camera->got.framerate : camera->config->framerate;
     uint64_t period_ns = (uint64_t)((double)NS_PER_S / framerate);
-    return base_max_u64(period_ns, node->config.shutter_us * NS_PER_US);
+    return base_max_u64(period_ns, camera->config->shutter_us * NS_PER_US);
 }
 
-void node_apply_supervisor(struct node *node)
+void node_camera_apply_supervisor(struct node_camera *camera)
 {
-    const struct config *config = &node->config;
+    const struct config *config = camera->config;
     uint64_t stall_ns = config->stall_timeout_ms * NS_PER_MS;
     if (stall_ns == 0)
-        stall_ns = base_max_u64(STALL_MIN_NS, STALL_PERIODS * frame_period_ns(node));
+        stall_ns = base_max_u64(STALL_MIN_NS, STALL_PERIODS * node_camera_period_ns(camera));
     // A camera that makes a frame a minute is not given up before it has had its time, and a
     // restart.
     uint64_t give_up_ns = config->give_up_s * NS_PER_S;
     if (give_up_ns != 0)
         give_up_ns = base_max_u64(give_up_ns, 2 * stall_ns);
-    node->supervisor.config = (struct supervisor_config){
+    camera->supervisor.config = (struct supervisor_config){
         .stall_ns = stall_ns,
         .reopen_ns = config->reopen_interval_ms * NS_PER_MS,
         .give_up_ns = give_up_ns,
@@ -41,108 +41,90 @@ void node_apply_supervisor(struct node *node)
     };
 }
 
-void node_apply_rate(struct node *node)
+int node_camera_apply_trigger(struct node_camera *camera, uint64_t now_ns)
 {
-    const struct config *config = &node->config;
-    struct rate_config wish = {
-        .quality_min = (uint8_t)config->quality_min,
-        .quality_max = (uint8_t)config->quality,
-        .frame_bytes_max = (uint32_t)config->frame_bytes_max,
-        .bits_per_second = config->bit_rate,
-        .framerate = config->trigger_mode == CONFIG_TRIGGER_ON ? 0 : config->framerate,
-    };
-    rate_configure(&node->rate, &wish);
+    bool is_changed;
+    int status = node_trigger_apply(camera->trigger, camera->config, node_camera_period_ns(camera),
+                                    &is_changed, now_ns);
+    if (is_changed)
+        node_encode_drop_held(camera->encode);
+    return status;
 }
 
-int node_apply_trigger(struct node *node, uint64_t now_ns)
-{
-    const struct config *config = &node->config;
-    uint64_t period_ns = frame_period_ns(node);
-    uint64_t deadline_ns = config->trigger_timeout_ms * NS_PER_MS;
-    if (deadline_ns == 0)
-        deadline_ns = MATCH_PERIODS * period_ns + MATCH_MARGIN_NS;
-    struct trigger_config wish;
-    memset(&wish, 0, sizeof wish); // padding too, so that equal settings are equal bytes
-    wish.on = config->trigger_mode == CONFIG_TRIGGER_ON;
-    wish.source = (enum wire_trigger_source)(config->trigger_source + 1);
-    wish.rule = (enum trigger_rule)config->trigger_rule;
-    wish.delay_ns = config->trigger_delay_us * NS_PER_US;
-    wish.divider = config->trigger_divider;
-    wish.hold_off_ns = config->trigger_hold_off_us * NS_PER_US;
-    wish.burst_count = config->burst_frames;
-    wish.pretrigger = config->pretrigger_frames;
-    wish.deadline_ns = deadline_ns;
-    wish.period_ns = config->timer_period_ms * NS_PER_MS;
-    wish.readout_ns = config->readout_us != 0 ? config->readout_us * NS_PER_US : period_ns;
-    wish.frame_interval_ns = period_ns;
-    wish.window_ns = config->trigger_window_us * NS_PER_US;
-    // Configuring starts timer and divider anew, which a restart of the stream must not do: a time
-    // lapse with an hour between its pictures would begin that hour again.
-    if (memcmp(&wish, &node->trigger.config, sizeof wish) != 0) {
-        node_drop_held(node);
-        int status = trigger_configure(&node->trigger, &wish, now_ns);
-        if (status < 0)
-            return status;
-    }
-    // Without its light the camera still works; the reason is logged.
-    strobe_line_configure(&node->strobe, config, &node->loop, wish.readout_ns, period_ns, now_ns);
-    return trigger_line_configure(&node->line, config, &node->loop, &node->trigger, now_ns);
-}
-
-static void on_camera_event(void *user, uint32_t events, uint64_t now_ns)
-{
-    (void)events;
-    node_take_frames(user, now_ns);
-}
-
-static void announce(struct node *node, enum wire_camera_state state, const char *text,
+static void announce(struct node_camera *camera, enum wire_camera_state state, const char *text,
                      uint64_t now_ns)
 {
-    node->camera_state = state;
+    camera->state = state;
     struct wire_event event = {.kind = WIRE_EVENT_CAMERA, .camera_state = (uint8_t)state};
-    node_publish_event(node, &event, text, now_ns);
+    event_log_publish(camera->log, &event, text, now_ns);
 }
 
-void node_camera_introduce(struct node *node)
+/** What the counters, the supervisor and subscribers learn from a frame's arrival. */
+static void note_frame(struct node_camera *camera, const struct hal_frame *frame, uint64_t now_ns)
 {
-    snprintf(node->server.identity, sizeof node->server.identity,
+    struct metrics *metrics = camera->metrics;
+    metrics->frames_acquired++;
+    if (!camera->is_first_frame)
+        metrics->dropped_sensor += frame->sensor_sequence - camera->last_sensor_sequence - 1;
+    camera->is_first_frame = false;
+    camera->last_sensor_sequence = frame->sensor_sequence;
+    camera->last_frame_duration_us = frame->frame_duration_us;
+    camera->frames_at_rate++;
+    if (now_ns > frame->timestamp_ns)
+        metrics_observe(&metrics->acquire_latency, now_ns - frame->timestamp_ns);
+    supervisor_frame(&camera->supervisor, now_ns);
+    loop_timer_set(camera->loop, camera->timer, supervisor_deadline(&camera->supervisor));
+    if (camera->state != WIRE_CAMERA_STREAMING && camera->state != WIRE_CAMERA_RECONFIGURED)
+        announce(camera, WIRE_CAMERA_STREAMING, "frames are coming", now_ns);
+    camera->state = WIRE_CAMERA_STREAMING;
+}
+
+/** The camera's descriptor is readable: takes all frames that it has. */
+static void on_frames(void *user, uint32_t events, uint64_t now_ns)
+{
+    (void)events;
+    struct node_camera *camera = user;
+    struct hal_frame frame;
+    int status;
+    trigger_line_poll(&camera->trigger->line, now_ns);
+    while ((status = camera->ops->acquire(&frame)) > 0) {
+        note_frame(camera, &frame, now_ns);
+        node_frame_take(camera->encode, &frame, now_ns);
+    }
+    if (status == 0)
+        return;
+    if (status == -ENODEV) {
+        camera->said_absent = true;
+        announce(camera, WIRE_CAMERA_ABSENT, camera->ops->last_error(), now_ns);
+        node_camera_close(camera, now_ns);
+    } else {
+        log_warning("camera: %s", camera->ops->last_error());
+        supervisor_stream_error(&camera->supervisor);
+        loop_fd_modify(camera->loop, camera->token, 0); // until the stream is started again
+    }
+    loop_timer_set(camera->loop, camera->timer, now_ns);
+}
+
+void node_camera_introduce(struct node_camera *camera)
+{
+    snprintf(camera->server->identity, sizeof camera->server->identity,
              "DeviceUserID=%s\nDeviceModelName=%s\nDeviceFirmwareVersion=%s\n",
-             node->config.node_name, node->camera_model, PINHOLE_VERSION);
-}
-
-/** Sets a camera control within its range, which *wanted is brought into. False when the camera has
- * none of that name. */
-static bool set_control(struct node *node, const char *name, double *wanted)
-{
-    unsigned index;
-    double value = *wanted;
-    const struct hal_feature *feature = node_controls_find(node, name, &index);
-    if (feature == NULL)
-        return false;
-    double allowed = value < feature->min ? feature->min : value;
-    allowed = allowed > feature->max ? feature->max : allowed;
-    if (node->camera->feature_set(index, allowed) < 0)
-        log_warning("camera refused %s=%g: %s", name, allowed, node->camera->last_error());
-    else if (allowed < value || allowed > value)
-        log_warning("%s=%g is outside the camera's range, using %g", name, value, allowed);
-    *wanted = allowed;
-    return true;
+             camera->config->node_name, camera->model, PINHOLE_VERSION);
 }
 
 /** The largest value of a camera control, 0 when the camera has none of that name. */
-static double control_max(const struct node *node, const char *name)
+static double control_max(const struct node_camera *camera, const char *name)
 {
-    unsigned index;
-    const struct hal_feature *feature = node_controls_find(node, name, &index);
+    const struct hal_feature *feature = hal_feature_find(camera->ops, name, NULL);
     return feature != NULL ? feature->max : 0;
 }
 
 /** camera.roi, fractions of the sensor, as the camera's region in pixels. */
-static void set_region(struct node *node)
+static void set_region(struct node_camera *camera)
 {
     double roi[4];
-    double width = control_max(node, "RegionWidth"), height = control_max(node, "RegionHeight");
-    if (node->config.roi[0] == '\0' || config_roi(&node->config, roi) < 0)
+    double width = control_max(camera, "RegionWidth"), height = control_max(camera, "RegionHeight");
+    if (camera->config->roi[0] == '\0' || config_roi(camera->config, roi) < 0)
         return;
     if (width <= 0 || height <= 0) {
         log_warning("this camera has no region of interest, camera.roi is ignored");
@@ -151,31 +133,31 @@ static void set_region(struct node *node)
     double x = floor(roi[0] * width), y = floor(roi[1] * height);
     double region_width = floor(roi[2] * width), region_height = floor(roi[3] * height);
     // The size first: an offset is only in range beside a region that leaves room for it.
-    set_control(node, "RegionWidth", &region_width);
-    set_control(node, "RegionHeight", &region_height);
-    set_control(node, "OffsetX", &x);
-    set_control(node, "OffsetY", &y);
+    node_controls_set(camera->ops, "RegionWidth", &region_width);
+    node_controls_set(camera->ops, "RegionHeight", &region_height);
+    node_controls_set(camera->ops, "OffsetX", &x);
+    node_controls_set(camera->ops, "OffsetY", &y);
 }
 
-static void set_controls(struct node *node)
+static void set_controls(struct node_camera *camera)
 {
-    set_region(node);
-    double off = 0, shutter_us = node->config.shutter_us, gain = node->config.gain;
+    set_region(camera);
+    double off = 0, shutter_us = camera->config->shutter_us, gain = camera->config->gain;
     if (shutter_us > 0) {
-        set_control(node, "ExposureAuto", &off);
-        if (!set_control(node, "ExposureTime", &shutter_us))
+        node_controls_set(camera->ops, "ExposureAuto", &off);
+        if (!node_controls_set(camera->ops, "ExposureTime", &shutter_us))
             log_warning("this camera has no ExposureTime, camera.shutter_us is ignored");
     }
     if (gain > 0) {
-        set_control(node, "GainAuto", &off);
-        if (!set_control(node, "Gain", &gain))
+        node_controls_set(camera->ops, "GainAuto", &off);
+        if (!node_controls_set(camera->ops, "Gain", &gain))
             log_warning("this camera has no Gain, camera.gain is ignored");
     }
 }
 
-static int configure_camera(struct node *node)
+static int configure_camera(struct node_camera *camera)
 {
-    struct config *config = &node->config;
+    struct config *config = camera->config;
     struct hal_camera_config wish = {
         .width = config->width,
         .height = config->height,
@@ -186,112 +168,110 @@ static int configure_camera(struct node *node)
         .vflip = config->vflip,
         .memory_bytes = config->replay_memory,
     };
-    int status = node->camera->configure(&wish, &node->got);
+    int status = camera->ops->configure(&wish, &camera->got);
     if (status < 0)
         return status;
-    log_info("camera %s%s%s: %ux%u %s, %g frames/s, %u buffers", node->camera->name,
-             node->camera_id[0] != '\0' ? ":" : "", node->camera_id, node->got.width,
-             node->got.height, hal_pixel_format_name(node->got.format), node->got.framerate,
-             node->got.buffers);
-    config->width = node->got.width;
-    config->height = node->got.height;
-    config->format = node->got.format;
-    set_controls(node);
-    node_controls_apply(node);
+    log_info("camera %s%s%s: %ux%u %s, %g frames/s, %u buffers", camera->ops->name,
+             camera->id[0] != '\0' ? ":" : "", camera->id, camera->got.width, camera->got.height,
+             hal_pixel_format_name(camera->got.format), camera->got.framerate, camera->got.buffers);
+    config->width = camera->got.width;
+    config->height = camera->got.height;
+    config->format = camera->got.format;
+    set_controls(camera);
+    node_controls_apply(&camera->controls, camera->ops);
     return 0;
 }
 
-double node_camera_framerate(const struct node *node)
+double node_camera_framerate(const struct node_camera *camera)
 {
-    double rate = node->config.framerate;
-    if (!node->is_camera_open)
+    double rate = camera->config->framerate;
+    if (!camera->is_open)
         return rate;
-    if (node->got.framerate > 0 && node->got.framerate < rate)
-        rate = node->got.framerate;
+    if (camera->got.framerate > 0 && camera->got.framerate < rate)
+        rate = camera->got.framerate;
     // The sensor follows a new rate some frames later; a microsecond is the duration's rounding.
-    uint32_t duration_us = node->last_frame_duration_us;
-    if (node->frames_at_rate > HAL_CAMERA_BUFFERS_MAX && duration_us > 1e6 / rate + 1)
+    uint32_t duration_us = camera->last_frame_duration_us;
+    if (camera->frames_at_rate > HAL_CAMERA_BUFFERS_MAX && duration_us > 1e6 / rate + 1)
         rate = 1e6 / duration_us;
     return rate;
 }
 
-bool node_camera_set_framerate(struct node *node, uint64_t now_ns)
+bool node_camera_set_framerate(struct node_camera *camera, uint64_t now_ns)
 {
-    double wanted = node->config.framerate;
-    if (node->is_camera_open) {
-        if (set_control(node, "AcquisitionFrameRate", &wanted))
-            node->got.framerate = wanted;
-        else if (wanted > node->got.framerate)
+    double wanted = camera->config->framerate;
+    if (camera->is_open) {
+        if (node_controls_set(camera->ops, "AcquisitionFrameRate", &wanted))
+            camera->got.framerate = wanted;
+        else if (wanted > camera->got.framerate)
             return false; // slower is a matter of pacing, faster is not
     }
-    node->frames_at_rate = 0;
-    node->pace_due_ns = 0; // at the old rate the next one may be due in a minute and a half
-    node_apply_supervisor(node);
-    node_apply_trigger(node, now_ns);
-    node_apply_rate(node);
+    camera->frames_at_rate = 0;
+    pacer_restart(&camera->encode->pacer); // at the old rate the next may be due in a minute
+    node_camera_apply_supervisor(camera);
+    node_camera_apply_trigger(camera, now_ns);
+    node_encode_apply_rate(camera->encode);
     return true;
 }
 
-static int start_camera(struct node *node, uint64_t now_ns)
+static int start_camera(struct node_camera *camera, uint64_t now_ns)
 {
-    int status = node->camera->start();
+    int status = camera->ops->start();
     if (status < 0)
         return status;
-    loop_fd_modify(&node->loop, node->camera_token, EPOLLIN);
-    node->is_first_frame = node->announce_restart = true;
-    node->frames_at_rate = 0;
-    node->pace_due_ns = 0;
-    rate_reset_scene(&node->rate);
-    node_apply_supervisor(node);
-    status = node_apply_trigger(node, now_ns);
+    loop_fd_modify(camera->loop, camera->token, EPOLLIN);
+    camera->is_first_frame = camera->encode->announces_restart = true;
+    camera->frames_at_rate = 0;
+    pacer_restart(&camera->encode->pacer);
+    rate_reset_scene(&camera->encode->rate);
+    node_camera_apply_supervisor(camera);
+    status = node_camera_apply_trigger(camera, now_ns);
     if (status < 0)
         log_error("trigger settings do not fit this camera: %s", strerror(-status));
-    trigger_camera_up(&node->trigger, now_ns);
+    trigger_camera_up(&camera->trigger->engine, now_ns);
     // Silence counts from now on, not from when the camera was asked to start.
-    supervisor_started(&node->supervisor, clock_now_ns());
+    supervisor_started(&camera->supervisor, clock_now_ns());
     return 0;
 }
 
-static void stop_camera(struct node *node, uint64_t now_ns)
+static void stop_camera(struct node_camera *camera, uint64_t now_ns)
 {
-    trigger_camera_down(&node->trigger, now_ns);
-    node_drop_frames(node);
-    node->camera->stop();
+    trigger_camera_down(&camera->trigger->engine, now_ns);
+    node_encode_drop_all(camera->encode);
+    camera->ops->stop();
 }
 
-void node_camera_close(struct node *node, uint64_t now_ns)
+void node_camera_close(struct node_camera *camera, uint64_t now_ns)
 {
-    if (!node->is_camera_open)
+    if (!camera->is_open)
         return;
-    stop_camera(node, now_ns);
-    loop_fd_remove(&node->loop, node->camera_token);
-    node->camera->close();
-    node->is_camera_open = false;
-    supervisor_closed(&node->supervisor, clock_now_ns());
+    stop_camera(camera, now_ns);
+    loop_fd_remove(camera->loop, camera->token);
+    camera->ops->close();
+    camera->is_open = false;
+    supervisor_closed(&camera->supervisor, clock_now_ns());
 }
 
-static int configure_and_start(struct node *node, uint64_t now_ns)
+static int configure_and_start(struct node_camera *camera, uint64_t now_ns)
 {
-    int status = configure_camera(node);
+    int status = configure_camera(camera);
     if (status == 0)
-        status = start_camera(node, now_ns);
+        status = start_camera(camera, now_ns);
     // What a camera's libraries took for its opening and gave back is the machine's again, not the
     // process's for the months to come.
     malloc_trim(0);
     return status;
 }
 
-static int open_camera(struct node *node, uint64_t now_ns)
+static int open_camera(struct node_camera *camera, uint64_t now_ns)
 {
-    int status = node->camera->open(node->camera_id);
+    int status = camera->ops->open(camera->id);
     if (status < 0)
         return status;
-    node->is_camera_open = true;
-    node->camera_token =
-        loop_fd_add(&node->loop, node->camera->fd(), EPOLLIN, on_camera_event, node);
-    if (node->camera_token == 0)
+    camera->is_open = true;
+    camera->token = loop_fd_add(camera->loop, camera->ops->fd(), EPOLLIN, on_frames, camera);
+    if (camera->token == 0)
         return -errno;
-    return configure_and_start(node, now_ns);
+    return configure_and_start(camera, now_ns);
 }
 
 /** Waiting does not mend a wrong path or argument; a camera that is not there may yet come. */
@@ -301,90 +281,87 @@ static bool is_bad_setting(int status)
 }
 
 /** Opens the camera, or says once that it is not there. */
-static void try_open(struct node *node, uint64_t now_ns)
+static void try_open(struct node_camera *camera, uint64_t now_ns)
 {
-    node_camera_close(node, now_ns);
-    int status = open_camera(node, now_ns);
+    node_camera_close(camera, now_ns);
+    int status = open_camera(camera, now_ns);
     if (status == 0) {
-        node->said_absent = false;
-        snprintf(node->camera_model, sizeof node->camera_model, "%s", node->camera->model());
-        node_camera_introduce(node);
+        camera->said_absent = false;
+        snprintf(camera->model, sizeof camera->model, "%s", camera->ops->model());
+        node_camera_introduce(camera);
         return;
     }
     char why[256];
-    snprintf(why, sizeof why, "%s", node->camera->last_error());
+    snprintf(why, sizeof why, "%s", camera->ops->last_error());
     if (why[0] == '\0')
         snprintf(why, sizeof why, "%s", strerror(-status));
-    node_camera_close(node, now_ns);
-    supervisor_closed(&node->supervisor, clock_now_ns()); // trying may have taken seconds
-    if (is_bad_setting(status) && node->metrics.frames_acquired == 0) {
-        log_error("camera %s: %s", node->config.camera, why);
-        node->exit_status = NODE_EXIT_START_FAILED;
+    node_camera_close(camera, now_ns);
+    supervisor_closed(&camera->supervisor, clock_now_ns()); // trying may have taken seconds
+    if (is_bad_setting(status) && camera->metrics->frames_acquired == 0) {
+        log_error("camera %s: %s", camera->config->camera, why);
+        camera->exit = NODE_CAMERA_BAD_SETTING;
     }
-    if (node->said_absent)
+    if (camera->said_absent)
         return;
-    node->said_absent = true;
-    announce(node, WIRE_CAMERA_ABSENT, why, now_ns);
+    camera->said_absent = true;
+    announce(camera, WIRE_CAMERA_ABSENT, why, now_ns);
 }
 
 /** One more try with the stream as it is configured. */
-static void try_restart(struct node *node, uint64_t now_ns)
+static void try_restart(struct node_camera *camera, uint64_t now_ns)
 {
-    node->metrics.camera_restarts++;
-    announce(node, WIRE_CAMERA_STALLED, "no frame in time, restarting the stream", now_ns);
-    supervisor_restarting(&node->supervisor);
-    stop_camera(node, now_ns);
-    if (start_camera(node, now_ns) < 0) {
-        log_warning("restart failed: %s", node->camera->last_error());
-        node_camera_close(node, now_ns);
+    camera->metrics->camera_restarts++;
+    announce(camera, WIRE_CAMERA_STALLED, "no frame in time, restarting the stream", now_ns);
+    supervisor_restarting(&camera->supervisor);
+    stop_camera(camera, now_ns);
+    if (start_camera(camera, now_ns) < 0) {
+        log_warning("restart failed: %s", camera->ops->last_error());
+        node_camera_close(camera, now_ns);
     }
 }
 
-int node_camera_reconfigure(struct node *node, const struct config *fallback, char *why,
-                            size_t size, uint64_t now_ns)
+int node_camera_reconfigure(struct node_camera *camera, uint64_t now_ns)
 {
-    why[0] = '\0';
-    if (!node->is_camera_open)
+    if (!camera->is_open)
         return 0; // the new settings apply when it is opened
-    node->is_turn_blocked = true;
-    node->metrics.camera_reconfigured++;
-    stop_camera(node, now_ns);
-    int status = configure_and_start(node, now_ns);
-    if (status < 0) {
-        snprintf(why, size, "the camera refuses this: %s", node->camera->last_error());
-        node->config = *fallback;
-        if (configure_and_start(node, now_ns) < 0) {
-            announce(node, WIRE_CAMERA_ABSENT, node->camera->last_error(), now_ns);
-            node_camera_close(node, now_ns);
-            return status;
-        }
-    }
+    camera->has_blocked = true;
+    camera->metrics->camera_reconfigured++;
+    stop_camera(camera, now_ns);
+    int status = configure_and_start(camera, now_ns);
+    if (status < 0)
+        return status;
     char text[128];
-    snprintf(text, sizeof text, "Width=%u Height=%u PixelFormat=%s", node->got.width,
-             node->got.height, hal_pixel_format_name(node->got.format));
-    announce(node, WIRE_CAMERA_RECONFIGURED, text, now_ns);
-    return status;
+    snprintf(text, sizeof text, "Width=%u Height=%u PixelFormat=%s", camera->got.width,
+             camera->got.height, hal_pixel_format_name(camera->got.format));
+    announce(camera, WIRE_CAMERA_RECONFIGURED, text, now_ns);
+    return 0;
 }
 
-void node_camera_supervise(struct node *node, uint64_t now_ns)
+void node_camera_lose(struct node_camera *camera, uint64_t now_ns)
 {
-    enum supervisor_action action = supervisor_next(&node->supervisor, now_ns);
-    node->is_turn_blocked |= action != SUPERVISOR_WAIT;
+    announce(camera, WIRE_CAMERA_ABSENT, camera->ops->last_error(), now_ns);
+    node_camera_close(camera, now_ns);
+}
+
+void node_camera_supervise(struct node_camera *camera, uint64_t now_ns)
+{
+    enum supervisor_action action = supervisor_next(&camera->supervisor, now_ns);
+    camera->has_blocked |= action != SUPERVISOR_WAIT;
     switch (action) {
     case SUPERVISOR_WAIT: break;
     case SUPERVISOR_OPEN:
-        if (node->is_camera_open) {
-            node->metrics.camera_reopens++;
-            announce(node, WIRE_CAMERA_STALLED, "restarts did not help, opening the camera anew",
+        if (camera->is_open) {
+            camera->metrics->camera_reopens++;
+            announce(camera, WIRE_CAMERA_STALLED, "restarts did not help, opening the camera again",
                      now_ns);
         }
-        try_open(node, now_ns);
+        try_open(camera, now_ns);
         break;
-    case SUPERVISOR_RESTART: try_restart(node, now_ns); break;
+    case SUPERVISOR_RESTART: try_restart(camera, now_ns); break;
     case SUPERVISOR_GIVE_UP:
-        log_error("no frame for %u s, giving up", node->config.give_up_s);
-        node->exit_status = NODE_EXIT_CAMERA_FAILED;
+        log_error("no frame for %u s, giving up", camera->config->give_up_s);
+        camera->exit = NODE_CAMERA_GIVEN_UP;
         return;
     }
-    loop_timer_set(&node->loop, node->camera_timer, supervisor_deadline(&node->supervisor));
+    loop_timer_set(camera->loop, camera->timer, supervisor_deadline(&camera->supervisor));
 }

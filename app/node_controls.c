@@ -1,27 +1,51 @@
 // SPDX-License-Identifier: MIT
-// The camera's own features across its restarts: what clients have set stays set when the camera is
-// opened anew, and a SET that fails half way leaves no trace.
+#include "app/node_controls.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "app/node_private.h"
+#include "hal/os/log.h"
 
-const struct hal_feature *node_controls_find(const struct node *node, const char *name,
-                                             unsigned *index)
+/** Sets a control within its range, which *value is brought into. 0 or negative errno. */
+static int set_within_range(const struct hal_camera_ops *camera, unsigned index,
+                            const struct hal_feature *feature, double *value)
 {
-    const struct hal_feature *feature;
-    if (!node->is_camera_open)
-        return NULL;
-    for (*index = 0; (feature = node->camera->feature(*index)) != NULL; ++*index)
-        if (strcmp(feature->name, name) == 0)
-            return feature;
-    return NULL;
+    *value = hal_feature_clamp(feature, *value);
+    return camera->feature_set(index, *value);
 }
 
-void node_controls_note(struct node *node, const char *name, double value)
+static void warn_refused(const struct hal_camera_ops *camera, const char *name, double value)
 {
-    struct node_controls *controls = &node->controls;
+    log_warning("camera refused %s=%g: %s", name, value, camera->last_error());
+}
+
+bool node_controls_set(const struct hal_camera_ops *camera, const char *name, double *wanted)
+{
+    unsigned index;
+    double allowed = *wanted;
+    const struct hal_feature *feature = hal_feature_find(camera, name, &index);
+    if (feature == NULL)
+        return false;
+    if (set_within_range(camera, index, feature, &allowed) < 0)
+        warn_refused(camera, name, allowed);
+    else if (allowed < *wanted || allowed > *wanted)
+        log_warning("%s=%g is outside the camera's range, using %g", name, *wanted, allowed);
+    *wanted = allowed;
+    return true;
+}
+
+/** Sets a control to what it was. An automatic mode that governs it is what was wanted, too. */
+static void set_again(const struct hal_camera_ops *camera, unsigned index,
+                      const struct hal_feature *feature, double value)
+{
+    int status = set_within_range(camera, index, feature, &value);
+    if (status < 0 && status != -EACCES)
+        warn_refused(camera, feature->name, value);
+}
+
+void node_controls_note(struct node_controls *controls, const char *name, double value)
+{
     unsigned i = 0;
     while (i < controls->count && strcmp(controls->item[i].name, name) != 0)
         i++;
@@ -33,58 +57,40 @@ void node_controls_note(struct node *node, const char *name, double value)
     controls->item[i].value = value;
 }
 
-/** Modes such as ExposureAuto go first: they decide what else can be set. */
-static bool is_mode(const struct hal_feature *feature)
-{
-    return feature->type == HAL_FEATURE_ENUM || feature->type == HAL_FEATURE_BOOLEAN;
-}
-
-static void set_one(struct node *node, unsigned index, const struct hal_feature *feature,
-                    double value)
-{
-    double allowed = value;
-    if (!is_mode(feature) && allowed < feature->min)
-        allowed = feature->min;
-    if (!is_mode(feature) && allowed > feature->max)
-        allowed = feature->max;
-    int status = node->camera->feature_set(index, allowed);
-    // An automatic mode that governs the feature is what was wanted, too.
-    if (status < 0 && status != -EACCES)
-        log_warning("camera refused %s=%g: %s", feature->name, allowed, node->camera->last_error());
-}
-
-void node_controls_apply(struct node *node)
+void node_controls_apply(const struct node_controls *controls, const struct hal_camera_ops *camera)
 {
     const struct hal_feature *feature;
     for (int pass = 0; pass < 2; pass++)
-        for (unsigned i = 0; (feature = node->camera->feature(i)) != NULL; i++)
-            for (unsigned k = 0; k < node->controls.count; k++)
-                if (is_mode(feature) == (pass == 0) &&
-                    strcmp(node->controls.item[k].name, feature->name) == 0)
-                    set_one(node, i, feature, node->controls.item[k].value);
+        for (unsigned i = 0; (feature = camera->feature(i)) != NULL; i++)
+            for (unsigned k = 0; k < controls->count; k++)
+                if (hal_feature_is_mode(feature) == (pass == 0) &&
+                    strcmp(controls->item[k].name, feature->name) == 0)
+                    set_again(camera, i, feature, controls->item[k].value);
 }
 
-void node_controls_save(const struct node *node, struct node_snapshot *snapshot)
+void node_controls_save(const struct node_controls *controls, const struct hal_camera_ops *camera,
+                        struct node_snapshot *snapshot)
 {
-    snapshot->controls = node->controls;
+    snapshot->controls = *controls;
     snapshot->count = 0;
-    if (!node->is_camera_open)
+    if (camera == NULL)
         return;
-    for (unsigned i = 0; i < HAL_CAMERA_FEATURES_MAX && node->camera->feature(i) != NULL; i++) {
-        snapshot->is_known[i] = node->camera->feature_get(i, &snapshot->value[i]) == 0;
+    for (unsigned i = 0; i < HAL_CAMERA_FEATURES_MAX && camera->feature(i) != NULL; i++) {
+        snapshot->is_known[i] = camera->feature_get(i, &snapshot->value[i]) == 0;
         snapshot->count = i + 1;
     }
 }
 
-void node_controls_restore(struct node *node, const struct node_snapshot *snapshot)
+void node_controls_restore(struct node_controls *controls, const struct hal_camera_ops *camera,
+                           const struct node_snapshot *snapshot)
 {
     const struct hal_feature *feature;
-    node->controls = snapshot->controls;
-    if (!node->is_camera_open)
+    *controls = snapshot->controls;
+    if (camera == NULL)
         return;
     for (int pass = 0; pass < 2; pass++)
-        for (unsigned i = 0; i < snapshot->count && (feature = node->camera->feature(i)) != NULL;
-             i++)
-            if (snapshot->is_known[i] && feature->writable && is_mode(feature) == (pass == 0))
-                set_one(node, i, feature, snapshot->value[i]);
+        for (unsigned i = 0; i < snapshot->count && (feature = camera->feature(i)) != NULL; i++)
+            if (snapshot->is_known[i] && feature->writable &&
+                hal_feature_is_mode(feature) == (pass == 0))
+                set_again(camera, i, feature, snapshot->value[i]);
 }

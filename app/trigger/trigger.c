@@ -4,13 +4,21 @@
 
 #include <errno.h>
 
-#include "app/trigger/trigger_private.h"
-
 #define LONGEST_NS (NS_PER_S * 86400 * 366) /**< sums with this cannot wrap */
 
 void trigger_init(struct trigger *t)
 {
     *t = (struct trigger){.config = {.divider = 1, .burst_count = 1, .deadline_ns = NS_PER_S}};
+}
+
+bool trigger_config_equals(const struct trigger_config *a, const struct trigger_config *b)
+{
+    return a->on == b->on && a->source == b->source && a->rule == b->rule &&
+           a->delay_ns == b->delay_ns && a->divider == b->divider &&
+           a->hold_off_ns == b->hold_off_ns && a->burst_count == b->burst_count &&
+           a->pretrigger == b->pretrigger && a->deadline_ns == b->deadline_ns &&
+           a->period_ns == b->period_ns && a->readout_ns == b->readout_ns &&
+           a->frame_interval_ns == b->frame_interval_ns && a->window_ns == b->window_ns;
 }
 
 static bool config_is_valid(const struct trigger_config *c)
@@ -71,18 +79,31 @@ void trigger_camera_down(struct trigger *t, uint64_t now_ns)
     fail_pending(t);
 }
 
-int64_t trigger_software(struct trigger *t, uint64_t now_ns)
+/** What no room in the ring could help against. */
+static const char *find_obstacle(const struct trigger *t, const struct trigger_config *config)
 {
-    if (!t->config.on || t->config.rule == TRIGGER_EXTERNAL || !t->camera_up)
-        return -EAGAIN;
-    uint64_t id = trigger_ring_add(t, WIRE_SOURCE_SOFTWARE, now_ns);
-    return id ? (int64_t)id : -EAGAIN;
+    if (!config->on)
+        return "TriggerMode is Off";
+    if (config->rule == TRIGGER_EXTERNAL)
+        return "the sensor is triggered by its wire (trigger.rule = external)";
+    return t->camera_up ? NULL : "the camera is not streaming";
 }
 
-bool trigger_has_room(struct trigger *t)
+const char *trigger_refusal(struct trigger *t, const struct trigger_config *config)
 {
+    const char *obstacle = find_obstacle(t, config);
+    if (obstacle != NULL)
+        return obstacle;
     trigger_ring_compact(t);
-    return t->used < TRIGGER_RING;
+    return t->used < TRIGGER_RING ? NULL : "too many wait for their frames";
+}
+
+int64_t trigger_software(struct trigger *t, uint64_t now_ns)
+{
+    if (find_obstacle(t, &t->config) != NULL)
+        return -EAGAIN;
+    uint64_t id = trigger_ring_add(t, WIRE_SOURCE_SOFTWARE, now_ns);
+    return id != 0 ? (int64_t)id : -EAGAIN;
 }
 
 void trigger_line_opened(struct trigger *t)
@@ -176,4 +197,21 @@ bool trigger_find_waiting(const struct trigger *t, uint64_t after_id, struct tri
         return true;
     }
     return false;
+}
+
+bool trigger_pop_outcome(struct trigger *t, struct trigger_outcome *out)
+{
+    trigger_ring_compact(t);
+    if (!t->used || trigger_ring_at(t, 0)->state != TRIGGER_RESOLVED)
+        return false;
+    const struct trigger_entry *entry = trigger_ring_at(t, 0);
+    *out = (struct trigger_outcome){.first_id = entry->first_id,
+                                    .last_id = entry->last_id,
+                                    .edge_ns = entry->edge_ns,
+                                    .source = (enum wire_trigger_source)entry->source,
+                                    .outcome = (enum wire_outcome)entry->outcome,
+                                    .sensor_sequence = entry->failed_sequence};
+    t->head = (t->head + 1) % TRIGGER_RING;
+    t->used--;
+    return true;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The trigger engine's rules: which waiting trigger does a frame answer?
-#include <string.h>
+#include "app/trigger/trigger.h"
 
-#include "app/trigger/trigger_private.h"
+#include <string.h>
 
 /** FIRST_AFTER. Targets never go back, so the oldest waiting trigger is the only candidate. */
 static struct trigger_entry *match_first_after(struct trigger *t, const struct trigger_frame *frame)

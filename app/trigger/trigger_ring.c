@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The trigger engine's memory: every trigger whose outcome has not left yet, in id order.
-#include "app/trigger/trigger_private.h"
+#include "app/trigger/trigger_ring.h"
 
 #include <errno.h>
 
@@ -123,21 +122,4 @@ void trigger_ring_expire(struct trigger *t, uint64_t now_ns)
     if (t->bursting_id && t->burst_deadline_ns <= now_ns)
         trigger_ring_end_burst(t);
     trigger_ring_compact(t);
-}
-
-bool trigger_pop_outcome(struct trigger *t, struct trigger_outcome *out)
-{
-    trigger_ring_compact(t);
-    if (!t->used || trigger_ring_at(t, 0)->state != TRIGGER_RESOLVED)
-        return false;
-    const struct trigger_entry *entry = trigger_ring_at(t, 0);
-    *out = (struct trigger_outcome){.first_id = entry->first_id,
-                                    .last_id = entry->last_id,
-                                    .edge_ns = entry->edge_ns,
-                                    .source = (enum wire_trigger_source)entry->source,
-                                    .outcome = (enum wire_outcome)entry->outcome,
-                                    .sensor_sequence = entry->failed_sequence};
-    t->head = (t->head + 1) % TRIGGER_RING;
-    t->used--;
-    return true;
 }

@@ -12,6 +12,12 @@ uint64_t clock_now_ns(void);
 /** CLOCK_REALTIME in nanoseconds since 1970-01-01 UTC. Any thread. */
 uint64_t clock_realtime_ns(void);
 
+/** CLOCK_REALTIME at a CLOCK_MONOTONIC moment, by the offset of the two clocks now. Any thread. */
+static inline uint64_t clock_realtime_at(uint64_t monotonic_ns)
+{
+    return clock_realtime_ns() - clock_now_ns() + monotonic_ns;
+}
+
 /** CPU time of the calling thread in nanoseconds (CLOCK_THREAD_CPUTIME_ID). */
 uint64_t clock_thread_cpu_ns(void);
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "app/node_private.h"
+#include "app/node_state.h"
 #include "hal/fake/camera_fake.h"
 #include "tests/host/support/virtual_clock.h"
 
@@ -44,17 +44,15 @@ static void *begin(const struct hal_camera_ops *camera, const struct supervisor_
     config_defaults(&node.config);
     assert_int_equal(loop_init(&node.loop), 0);
     assert_int_equal(store_init(&node.store, memory, bytes), 0);
-    trigger_init(&node.trigger);
-    node.camera = camera;
-    node.camera_id = "";
-    node.camera_timer = loop_timer_add(&node.loop, on_timer, NULL);
-    supervisor_init(&node.supervisor, config, virtual_now_ns);
+    node_connect(&node, camera, "");
+    node.camera.timer = loop_timer_add(&node.loop, on_timer, NULL);
+    supervisor_init(&node.camera.supervisor, config, virtual_now_ns);
     return memory;
 }
 
 static void end(void *memory)
 {
-    node_camera_close(&node, virtual_now_ns);
+    node_camera_close(&node.camera, virtual_now_ns);
     loop_close(&node.loop);
     free(memory);
 }
@@ -65,10 +63,10 @@ static void the_time_that_a_camera_takes_to_start_is_no_stall(void **state)
     struct hal_camera_ops slow = hal_camera_fake;
     slow.start = slow_start;
     void *memory = begin(&slow, &(struct supervisor_config){.stall_ns = NS_PER_S});
-    node_camera_supervise(&node, virtual_now_ns);
-    assert_true(node.is_camera_open);
-    assert_int_equal(supervisor_next(&node.supervisor, virtual_now_ns), SUPERVISOR_WAIT);
-    assert_int_not_equal(supervisor_next(&node.supervisor, virtual_now_ns + NS_PER_S),
+    node_camera_supervise(&node.camera, virtual_now_ns);
+    assert_true(node.camera.is_open);
+    assert_int_equal(supervisor_next(&node.camera.supervisor, virtual_now_ns), SUPERVISOR_WAIT);
+    assert_int_not_equal(supervisor_next(&node.camera.supervisor, virtual_now_ns + NS_PER_S),
                          SUPERVISOR_WAIT);
     end(memory);
 }
@@ -79,10 +77,11 @@ static void the_time_that_a_camera_takes_to_fail_is_no_pause(void **state)
     struct hal_camera_ops slow = hal_camera_fake;
     slow.open = slow_open;
     void *memory = begin(&slow, &(struct supervisor_config){.reopen_ns = NS_PER_S});
-    node_camera_supervise(&node, virtual_now_ns);
-    assert_false(node.is_camera_open);
-    assert_int_equal(supervisor_next(&node.supervisor, virtual_now_ns), SUPERVISOR_WAIT);
-    assert_int_equal(supervisor_next(&node.supervisor, virtual_now_ns + NS_PER_S), SUPERVISOR_OPEN);
+    node_camera_supervise(&node.camera, virtual_now_ns);
+    assert_false(node.camera.is_open);
+    assert_int_equal(supervisor_next(&node.camera.supervisor, virtual_now_ns), SUPERVISOR_WAIT);
+    assert_int_equal(supervisor_next(&node.camera.supervisor, virtual_now_ns + NS_PER_S),
+                     SUPERVISOR_OPEN);
     end(memory);
 }
 

@@ -79,7 +79,7 @@ def test_restarts_that_do_not_help_are_followed_by_a_reopening():
     with Played("at 20 freeze\nat 21 freeze\nat 22 freeze\n", "--set",
                 "camera.restart_attempts=2") as played:
         # A node that gets no processor may stall before the first frame, and more often.
-        while "anew" not in played.camera(wire.STALLED).text:
+        while "opening the camera" not in played.camera(wire.STALLED).text:
             pass
         in_a_row = []
         for record in played.records:
