@@ -33,14 +33,14 @@ struct hal_gpio_input {
 struct hal_gpio_output {
     const char *line;
     bool active_low;
-    bool initial; /**< logical level from open on; close() returns the line to it */
+    bool is_initially_high; /**< logical level from open on; close() returns the line to it */
 };
 
 struct hal_gpio_edge {
     uint64_t timestamp_ns;  /**< CLOCK_MONOTONIC, taken by the kernel's interrupt handler */
     uint32_t line_sequence; /**< counts the line's edges from 1 at open; a gap is edges the kernel
                                  lost (libgpiod 1 cannot know of them and has none); wraps */
-    bool rising;
+    bool is_rising;
 };
 
 struct hal_gpio_ops {

@@ -90,10 +90,10 @@ static bool parse_digits(const char *text, uint64_t *number, const char **rest)
 static int parse_integer(const char *text, struct value *value)
 {
     const char *rest;
-    bool negative = *text == '-';
-    if (!parse_digits(negative ? text + 1 : text, &value->integer, &rest) || *rest != '\0')
+    bool is_negative = *text == '-';
+    if (!parse_digits(is_negative ? text + 1 : text, &value->integer, &rest) || *rest != '\0')
         return -EINVAL;
-    return negative && value->integer != 0 ? -ERANGE : 0;
+    return is_negative && value->integer != 0 ? -ERANGE : 0;
 }
 
 static int parse_size(const char *text, struct value *value)
@@ -104,8 +104,8 @@ static int parse_size(const char *text, struct value *value)
     } units[] = {{"", 0}, {"K", 10}, {"KiB", 10}, {"M", 20}, {"MiB", 20}, {"G", 30}, {"GiB", 30}};
 
     const char *rest;
-    bool negative = *text == '-';
-    if (!parse_digits(negative ? text + 1 : text, &value->integer, &rest))
+    bool is_negative = *text == '-';
+    if (!parse_digits(is_negative ? text + 1 : text, &value->integer, &rest))
         return -EINVAL;
     rest += strspn(rest, " ");
     for (unsigned i = 0; i < ARRAY_SIZE(units); i++) {
@@ -114,7 +114,7 @@ static int parse_size(const char *text, struct value *value)
         if (value->integer > UINT64_MAX >> units[i].shift)
             return -ERANGE;
         value->integer <<= units[i].shift;
-        return negative && value->integer != 0 ? -ERANGE : 0;
+        return is_negative && value->integer != 0 ? -ERANGE : 0;
     }
     return -EINVAL;
 }

@@ -61,17 +61,17 @@ void text_indent(struct text *text, size_t column)
 
 void text_wrap(struct text *text, const char *prefix, const char *words)
 {
-    bool line_has_word = false;
+    bool has_word = false;
     for (const char *word = words; *word != '\0';) {
         size_t length = strcspn(word, " ");
-        if (line_has_word && text->column + 1 + length > TEXT_COLUMNS) {
+        if (has_word && text->column + 1 + length > TEXT_COLUMNS) {
             text_add(text, "\n%s", prefix);
-            line_has_word = false;
+            has_word = false;
         }
-        if (line_has_word)
+        if (has_word)
             add_bytes(text, " ", 1);
         add_bytes(text, word, length);
-        line_has_word = true;
+        has_word = true;
         word += length + strspn(word + length, " ");
     }
     add_bytes(text, "\n", 1);

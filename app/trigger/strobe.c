@@ -23,9 +23,9 @@ void strobe_init(struct strobe *s)
 static void end_pulse(struct strobe *s, uint64_t now_ns)
 {
     struct strobe_pulse *pulse = newest_mutable(s);
-    if (s->busy && pulse->on_ns != 0 && pulse->off_ns == 0)
+    if (s->is_busy && pulse->on_ns != 0 && pulse->off_ns == 0)
         pulse->off_ns = now_ns;
-    s->busy = false;
+    s->is_busy = false;
 }
 
 int strobe_configure(struct strobe *s, const struct strobe_config *config, uint64_t now_ns)
@@ -54,7 +54,7 @@ void strobe_trigger(struct strobe *s, uint64_t edge_ns, uint64_t target_ns, uint
     if (!s->config.on)
         return;
     bool is_exposure = s->config.reference == STROBE_EXPOSURE;
-    if (s->busy || (is_exposure && s->last_start_ns == 0)) {
+    if (s->is_busy || (is_exposure && s->last_start_ns == 0)) {
         s->counters.skipped++;
         return;
     }
@@ -63,7 +63,7 @@ void strobe_trigger(struct strobe *s, uint64_t edge_ns, uint64_t target_ns, uint
         (struct strobe_pulse){.edge_ns = edge_ns, .planned_ns = reference_ns + s->config.delay_ns};
     s->counters.late += s->pulses[s->next].planned_ns < now_ns;
     s->next = (s->next + 1) % STROBE_PULSES;
-    s->busy = true;
+    s->is_busy = true;
 }
 
 void strobe_frame(struct strobe *s, uint64_t start_ns)
@@ -74,7 +74,7 @@ void strobe_frame(struct strobe *s, uint64_t start_ns)
 bool strobe_wants(const struct strobe *s, uint64_t now_ns)
 {
     const struct strobe_pulse *pulse = newest(s);
-    if (!s->busy)
+    if (!s->is_busy)
         return false;
     return pulse->on_ns == 0 ? now_ns >= pulse->planned_ns
                              : now_ns < pulse->on_ns + s->config.width_ns;
@@ -83,7 +83,7 @@ bool strobe_wants(const struct strobe *s, uint64_t now_ns)
 uint64_t strobe_next_deadline(const struct strobe *s)
 {
     const struct strobe_pulse *pulse = newest(s);
-    if (!s->busy)
+    if (!s->is_busy)
         return NS_NEVER;
     return pulse->on_ns == 0 ? pulse->planned_ns : pulse->on_ns + s->config.width_ns;
 }
@@ -92,7 +92,7 @@ void strobe_wrote(struct strobe *s, bool level, uint64_t now_ns)
 {
     struct strobe_pulse *pulse = newest_mutable(s);
     s->level = level;
-    if (!s->busy)
+    if (!s->is_busy)
         return;
     if (level && pulse->on_ns == 0) {
         pulse->on_ns = now_ns;
@@ -109,14 +109,14 @@ void strobe_readback(struct strobe *s, bool level, uint64_t timestamp_ns)
     struct strobe_pulse *pulse = newest_mutable(s);
     if (pulse->on_ns == 0)
         return;
-    if (level && !pulse->on_is_real) {
+    if (level && !pulse->is_on_real) {
         pulse->on_ns = timestamp_ns;
-        pulse->on_is_real = true;
+        pulse->is_on_real = true;
         uint64_t late_ns = timestamp_ns > pulse->planned_ns ? timestamp_ns - pulse->planned_ns : 0;
         s->counters.readback_max_ns = base_max_u64(s->counters.readback_max_ns, late_ns);
-    } else if (!level && pulse->off_ns != 0 && !pulse->off_is_real) {
+    } else if (!level && pulse->off_ns != 0 && !pulse->is_off_real) {
         pulse->off_ns = timestamp_ns;
-        pulse->off_is_real = true;
+        pulse->is_off_real = true;
     }
 }
 
@@ -136,9 +136,9 @@ enum strobe_cover strobe_cover(struct strobe *s, uint64_t edge_ns, uint64_t star
         return STROBE_NONE;
     uint64_t on_ns = pulse->on_ns;
     uint64_t off_ns = pulse->off_ns != 0 ? pulse->off_ns : on_ns + s->config.width_ns;
-    bool around = on_ns <= start_ns && off_ns >= end_ns + s->config.readout_ns;
-    bool inside = on_ns >= start_ns + s->config.readout_ns && off_ns <= end_ns;
-    bool is_covered = on_ns != 0 && (around || inside);
+    bool is_around = on_ns <= start_ns && off_ns >= end_ns + s->config.readout_ns;
+    bool is_inside = on_ns >= start_ns + s->config.readout_ns && off_ns <= end_ns;
+    bool is_covered = on_ns != 0 && (is_around || is_inside);
     s->counters.covered += is_covered;
     s->counters.missed += !is_covered;
     return is_covered ? STROBE_COVERED : STROBE_MISSED;

@@ -58,7 +58,7 @@ struct strobe_pulse {
     uint64_t edge_ns;             /**< of the trigger that planned it */
     uint64_t planned_ns;          /**< on */
     uint64_t on_ns, off_ns;       /**< really, by the caller's clock or by the readback line */
-    bool on_is_real, off_is_real; /**< by the readback line */
+    bool is_on_real, is_off_real; /**< by the readback line */
 };
 
 struct strobe {
@@ -66,7 +66,7 @@ struct strobe {
     struct strobe_counters counters;
     struct strobe_pulse pulses[STROBE_PULSES];
     unsigned next;          /**< where the next pulse goes */
-    bool busy;              /**< pulses[next - 1] waits or shines */
+    bool is_busy;           /**< pulses[next - 1] waits or shines */
     bool level;             /**< as last reported */
     uint64_t last_start_ns; /**< of the last frame; 0 = none yet */
 };

@@ -40,7 +40,7 @@ static void on_readback(void *user, uint32_t events, uint64_t now_ns)
     struct hal_gpio_edge edges[BATCH];
     int count = line->gpio->read_edges(line->readback, edges, BATCH);
     for (int i = 0; i < count; i++)
-        strobe_readback(&line->plan, edges[i].rising, edges[i].timestamp_ns);
+        strobe_readback(&line->plan, edges[i].is_rising, edges[i].timestamp_ns);
     if (count >= 0)
         return;
     log_error("strobe readback line %s: %s", line->readback_name, line->gpio->last_error());

@@ -90,9 +90,9 @@ static void draw_conveyor(const struct paint *paint)
 
 static int32_t glyph_bit(const uint8_t *glyph, int32_t column, int32_t row)
 {
-    bool inside =
+    bool is_inside =
         column >= 0 && column < CANVAS_GLYPH_COLUMNS && row >= 0 && row < CANVAS_GLYPH_ROWS;
-    return inside ? glyph[row] >> (CANVAS_GLYPH_COLUMNS - 1 - column) & 1 : 0;
+    return is_inside ? glyph[row] >> (CANVAS_GLYPH_COLUMNS - 1 - column) & 1 : 0;
 }
 
 /** A glyph much enlarged: between the centres of the font's pixels the ink is interpolated, and

@@ -27,7 +27,7 @@ struct buffer {
     struct canvas canvas;
     struct scene_dirt dirt;
     uint32_t background_version;
-    bool borrowed;
+    bool is_borrowed;
     uint64_t timestamp_ns; // of the frame in it: what release() recognises it by
 };
 
@@ -135,10 +135,10 @@ static int load_script(const char *path)
 
 static int fake_open(const char *id)
 {
-    bool no_script = id == NULL || *id == '\0' || strcmp(id, "0") == 0 || strcmp(id, ID) == 0;
+    bool has_no_script = id == NULL || *id == '\0' || strcmp(id, "0") == 0 || strcmp(id, ID) == 0;
     if (fake.state != CLOSED)
         return fail(-EBUSY, "fake camera: it is open already");
-    if (!no_script && strcmp(id, play.path) != 0) {
+    if (!has_no_script && strcmp(id, play.path) != 0) {
         int error = load_script(id);
         if (error)
             return error;
@@ -285,7 +285,7 @@ static int fake_fd(void)
 }
 
 // Plays what the script has for this frame. 1: deliver it, flags added; 0: it is lost; or -errno.
-static int play_faults(uint64_t frame, uint64_t now_ns, uint32_t *flags, bool *torn)
+static int play_faults(uint64_t frame, uint64_t now_ns, uint32_t *flags, bool *is_torn)
 {
     struct fake_fault fault;
     while (fake_script_due(&play.script, frame, &fault)) {
@@ -300,9 +300,9 @@ static int play_faults(uint64_t frame, uint64_t now_ns, uint32_t *flags, bool *t
             break;
         case FAKE_FAULT_TORN:
             *flags |= HAL_FRAME_TORN;
-            *torn = true;
+            *is_torn = true;
             break;
-        case FAKE_FAULT_TORN_UNSEEN: *torn = true; break;
+        case FAKE_FAULT_TORN_UNSEEN: *is_torn = true; break;
         case FAKE_FAULT_STREAM_ERROR:
             return fail(-EIO, "fake camera: stream error at frame %llu by the fault script",
                         (unsigned long long)frame);
@@ -322,7 +322,7 @@ static struct buffer *find_free(void)
     struct buffer *oldest = NULL;
     for (uint32_t i = 0; i < fake.config.buffers; i++) {
         struct buffer *buffer = &fake.buffer[i];
-        if (!buffer->borrowed && (oldest == NULL || buffer->timestamp_ns < oldest->timestamp_ns))
+        if (!buffer->is_borrowed && (oldest == NULL || buffer->timestamp_ns < oldest->timestamp_ns))
             oldest = buffer;
     }
     return oldest;
@@ -356,7 +356,7 @@ static void describe(const struct buffer *buffer, const struct scene_moment *mom
     }
 }
 
-static void draw(struct buffer *buffer, const struct scene_moment *moment, bool torn)
+static void draw(struct buffer *buffer, const struct scene_moment *moment, bool is_torn)
 {
     if (fake.background_brightness_milli != moment->brightness_milli ||
         fake.background_pattern != moment->pattern)
@@ -364,7 +364,7 @@ static void draw(struct buffer *buffer, const struct scene_moment *moment, bool 
     if (buffer->background_version != fake.background_version)
         refresh(buffer);
     scene_draw_frame(&buffer->canvas, &fake.background, &buffer->dirt, moment);
-    if (torn) {
+    if (is_torn) {
         scene_draw_torn(&buffer->canvas);
         buffer->background_version = fake.background_version - 1;
     }
@@ -380,8 +380,8 @@ static int fake_acquire(struct hal_frame *out)
     if (!pace_take(&fake.pace, now_ns, &period, &timestamp_ns))
         return 0;
     uint32_t flags = 0;
-    bool torn = false;
-    int verdict = play_faults(play.frames_before + period, now_ns, &flags, &torn);
+    bool is_torn = false;
+    int verdict = play_faults(play.frames_before + period, now_ns, &flags, &is_torn);
     if (verdict < 0)
         fake.error = verdict;
     struct buffer *buffer = verdict == 1 ? find_free() : NULL;
@@ -396,8 +396,8 @@ static int fake_acquire(struct hal_frame *out)
         .brightness_milli = fake_sensor_brightness_milli(&fake.sensor),
         .pattern = fake.sensor.pattern,
     };
-    draw(buffer, &moment, torn);
-    buffer->borrowed = true;
+    draw(buffer, &moment, is_torn);
+    buffer->is_borrowed = true;
     buffer->timestamp_ns = timestamp_ns;
     describe(buffer, &moment, out);
     out->flags = flags;
@@ -410,7 +410,7 @@ static void fake_release(const struct hal_frame *frame)
         return;
     struct buffer *buffer = &fake.buffer[frame->buffer];
     if (buffer->timestamp_ns == frame->timestamp_ns)
-        buffer->borrowed = false;
+        buffer->is_borrowed = false;
 }
 
 static int fake_feature_get(unsigned index, double *value)
@@ -438,7 +438,7 @@ static void fake_stop(void)
     play.frames_before += fake.pace.next;
     pace_stop(&fake.pace);
     for (uint32_t i = 0; i < fake.config.buffers; i++)
-        fake.buffer[i].borrowed = false;
+        fake.buffer[i].is_borrowed = false;
     fake.error = 0;
     fake.state = CONFIGURED;
 }

@@ -54,10 +54,11 @@ uint32_t canvas_row_bytes(enum hal_pixel_format format, uint32_t width)
 
 size_t canvas_layout(struct canvas *canvas, uint8_t *base, uint32_t luma_stride)
 {
-    bool planar = canvas->format == HAL_PIXEL_YUV420, semi = canvas->format == HAL_PIXEL_NV12;
-    uint32_t chroma_stride = planar ? (luma_stride + 1) / 2 : semi ? luma_stride : 0;
+    bool is_planar = canvas->format == HAL_PIXEL_YUV420,
+         is_semi_planar = canvas->format == HAL_PIXEL_NV12;
+    uint32_t chroma_stride = is_planar ? (luma_stride + 1) / 2 : is_semi_planar ? luma_stride : 0;
     uint32_t stride[HAL_CAMERA_PLANES_MAX] = {luma_stride, chroma_stride,
-                                              planar ? chroma_stride : 0};
+                                              is_planar ? chroma_stride : 0};
     size_t used = 0;
     for (int i = 0; i < HAL_CAMERA_PLANES_MAX; i++) {
         canvas->stride[i] = stride[i];

@@ -70,10 +70,10 @@ void fake_code_draw(struct canvas *canvas, const struct fake_code *code)
     uint8_t bits[FAKE_CODE_BYTES];
     fake_code_pack(code, bits);
     for (int32_t i = 0; i < CELLS; i++) {
-        bool white = bits[i / 8] >> (7 - i % 8) & 1;
+        bool is_white = bits[i / 8] >> (7 - i % 8) & 1;
         struct canvas_rect rect = {(1 + i % FAKE_CODE_COLUMNS) * cell,
                                    (1 + i / FAKE_CODE_COLUMNS) * cell, cell, cell};
-        canvas_fill_luma(canvas, rect, white ? WHITE : BLACK);
+        canvas_fill_luma(canvas, rect, is_white ? WHITE : BLACK);
     }
 }
 

@@ -128,13 +128,13 @@ static int expect_end(const struct line *line, unsigned words)
 /** "at 100 stall 2000ms": word[0] is at or every. */
 static int parse_fault(struct fake_script *script, const struct line *line)
 {
-    bool repeats = strcmp(line->word[0], "every") == 0;
+    bool is_repeated = strcmp(line->word[0], "every") == 0;
     struct fake_fault fault = {.duration_ns = NS_NEVER};
-    int error =
-        parse_count(line, 1, "frame number", repeats ? 1 : 0, FAKE_SCRIPT_FRAMES_MAX, &fault.frame);
+    int error = parse_count(line, 1, "frame number", is_repeated ? 1 : 0, FAKE_SCRIPT_FRAMES_MAX,
+                            &fault.frame);
     if (error)
         return error;
-    fault.every = repeats ? fault.frame : 0;
+    fault.every = is_repeated ? fault.frame : 0;
     if (line->words < 3)
         return refuse(line, "what happens at frame %s?", line->word[1]);
     size_t i = 0;
@@ -205,8 +205,8 @@ int fake_script_parse(struct fake_script *script, const char *name, const char *
         size_t length = end != NULL ? (size_t)(end - text) - at : bytes - at;
         int result = split(&line, text + at, length);
         if (result == 0 && line.words > 0) {
-            bool timed = strcmp(line.word[0], "at") == 0 || strcmp(line.word[0], "every") == 0;
-            result = timed ? parse_fault(script, &line) : parse_setting(script, &line);
+            bool is_timed = strcmp(line.word[0], "at") == 0 || strcmp(line.word[0], "every") == 0;
+            result = is_timed ? parse_fault(script, &line) : parse_setting(script, &line);
         }
         if (result)
             return result;

@@ -44,8 +44,8 @@ void fake_sensor_init(struct fake_sensor *sensor, double framerate)
     *sensor = (struct fake_sensor){
         .exposure_us = FAKE_SENSOR_NOMINAL_US,
         .gain = 1,
-        .exposure_auto = true,
-        .gain_auto = true,
+        .is_exposure_auto = true,
+        .is_gain_auto = true,
         .exposure_auto_min_us = features[EXPOSURE_MIN].min,
         .exposure_auto_max_us = features[EXPOSURE_MAX].max,
         .framerate = clamp(framerate, FAKE_SENSOR_FRAMERATE_MIN, FAKE_SENSOR_FRAMERATE_MAX),
@@ -56,15 +56,15 @@ double fake_sensor_exposure_us(const struct fake_sensor *sensor)
 {
     double period_us = 1e6 / sensor->framerate;
     double wanted = sensor->exposure_us;
-    if (sensor->exposure_auto)
-        wanted = clamp(FAKE_SENSOR_NOMINAL_US / (sensor->gain_auto ? 1 : sensor->gain),
+    if (sensor->is_exposure_auto)
+        wanted = clamp(FAKE_SENSOR_NOMINAL_US / (sensor->is_gain_auto ? 1 : sensor->gain),
                        sensor->exposure_auto_min_us, sensor->exposure_auto_max_us);
     return wanted < period_us ? wanted : period_us;
 }
 
 double fake_sensor_gain(const struct fake_sensor *sensor)
 {
-    if (!sensor->gain_auto)
+    if (!sensor->is_gain_auto)
         return sensor->gain;
     return clamp(FAKE_SENSOR_NOMINAL_US / fake_sensor_exposure_us(sensor), features[GAIN].min,
                  features[GAIN].max);
@@ -91,10 +91,10 @@ int fake_sensor_get(const struct fake_sensor *sensor, unsigned index, double *va
     switch (index) {
     case EXPOSURE_TIME: *value = fake_sensor_exposure_us(sensor); return 0;
     case EXPOSURE_AUTO:
-        *value = sensor->exposure_auto ? AUTOMATIC_CONTINUOUS : AUTOMATIC_OFF;
+        *value = sensor->is_exposure_auto ? AUTOMATIC_CONTINUOUS : AUTOMATIC_OFF;
         return 0;
     case GAIN: *value = fake_sensor_gain(sensor); return 0;
-    case GAIN_AUTO: *value = sensor->gain_auto ? AUTOMATIC_CONTINUOUS : AUTOMATIC_OFF; return 0;
+    case GAIN_AUTO: *value = sensor->is_gain_auto ? AUTOMATIC_CONTINUOUS : AUTOMATIC_OFF; return 0;
     case FRAME_RATE: *value = sensor->framerate; return 0;
     case TEST_PATTERN: *value = sensor->pattern; return 0;
     case EXPOSURE_MIN: *value = sensor->exposure_auto_min_us; return 0;
@@ -107,19 +107,19 @@ int fake_sensor_get(const struct fake_sensor *sensor, unsigned index, double *va
 static void set_exposure_auto(struct fake_sensor *sensor, int mode)
 {
     if (mode == AUTOMATIC_ONCE)
-        sensor->exposure_auto = true;
+        sensor->is_exposure_auto = true;
     if (mode != AUTOMATIC_CONTINUOUS)
         sensor->exposure_us = fake_sensor_exposure_us(sensor);
-    sensor->exposure_auto = mode == AUTOMATIC_CONTINUOUS;
+    sensor->is_exposure_auto = mode == AUTOMATIC_CONTINUOUS;
 }
 
 static void set_gain_auto(struct fake_sensor *sensor, int mode)
 {
     if (mode == AUTOMATIC_ONCE)
-        sensor->gain_auto = true;
+        sensor->is_gain_auto = true;
     if (mode != AUTOMATIC_CONTINUOUS)
         sensor->gain = fake_sensor_gain(sensor);
-    sensor->gain_auto = mode == AUTOMATIC_CONTINUOUS;
+    sensor->is_gain_auto = mode == AUTOMATIC_CONTINUOUS;
 }
 
 /** A limit takes the other one along where they would cross. */
@@ -139,13 +139,13 @@ int fake_sensor_set(struct fake_sensor *sensor, unsigned index, double value)
         return -EINVAL;
     switch (index) {
     case EXPOSURE_TIME:
-        if (sensor->exposure_auto)
+        if (sensor->is_exposure_auto)
             return -EACCES;
         sensor->exposure_us = value;
         return 0;
     case EXPOSURE_AUTO: set_exposure_auto(sensor, (int)value); return 0;
     case GAIN:
-        if (sensor->gain_auto)
+        if (sensor->is_gain_auto)
             return -EACCES;
         sensor->gain = value;
         return 0;

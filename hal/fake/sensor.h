@@ -16,7 +16,7 @@ enum fake_sensor_pattern { FAKE_PATTERN_OFF, FAKE_PATTERN_BARS, FAKE_PATTERN_NOI
 
 struct fake_sensor {
     double exposure_us, gain; /**< as set by hand */
-    bool exposure_auto, gain_auto;
+    bool is_exposure_auto, is_gain_auto;
     double exposure_auto_min_us, exposure_auto_max_us; /**< what ExposureAuto may choose */
     double framerate;
     enum fake_sensor_pattern pattern;

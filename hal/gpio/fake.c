@@ -22,12 +22,12 @@ struct line {
     uint32_t sequence;
     struct hal_gpio_edge queue[GPIO_FAKE_EDGES_MAX];
     unsigned first, waiting;
-    bool initial; /**< outputs: the voltage to go back to */
+    bool is_initially_high; /**< outputs: the voltage to go back to */
 };
 
 /** What the outside of the chip shows; outlives the handle. */
 struct pin {
-    bool driven, high;
+    bool is_driven, is_high;
     unsigned changes;
 };
 
@@ -58,8 +58,8 @@ static struct line *find(int number, enum use use)
 
 static struct line *of_handle(int handle, enum use use)
 {
-    bool valid = handle >= 0 && handle < HAL_GPIO_LINES_MAX && lines[handle].use == use;
-    return valid ? &lines[handle] : NULL;
+    bool is_valid = handle >= 0 && handle < HAL_GPIO_LINES_MAX && lines[handle].use == use;
+    return is_valid ? &lines[handle] : NULL;
 }
 
 static int reserve(const char *name, enum use use)
@@ -102,11 +102,11 @@ static int fake_open_input(const struct hal_gpio_input *wish)
     return handle;
 }
 
-static void drive(const struct line *line, bool high)
+static void drive(const struct line *line, bool is_high)
 {
     struct pin *pin = &pins[line->number];
-    pin->changes += pin->high != high;
-    pin->high = high;
+    pin->changes += pin->is_high != is_high;
+    pin->is_high = is_high;
 }
 
 static int fake_open_output(const struct hal_gpio_output *wish)
@@ -116,8 +116,8 @@ static int fake_open_output(const struct hal_gpio_output *wish)
         return handle;
     struct line *line = &lines[handle];
     line->active_low = wish->active_low;
-    line->initial = wish->initial != wish->active_low;
-    pins[line->number] = (struct pin){.driven = true, .high = line->initial};
+    line->is_initially_high = wish->is_initially_high != wish->active_low;
+    pins[line->number] = (struct pin){.is_driven = true, .is_high = line->is_initially_high};
     return handle;
 }
 
@@ -158,7 +158,7 @@ static void fake_close(int handle)
         return;
     struct line *line = &lines[handle];
     if (line->use == OUTPUT && !line->broken)
-        drive(line, line->initial);
+        drive(line, line->is_initially_high);
     if (line->use == INPUT)
         close(line->fd);
     line->use = FREE;
@@ -180,17 +180,17 @@ int gpio_fake_edge(const char *name, bool high, uint64_t timestamp_ns)
     struct line *line = find(parse_line(name), INPUT);
     if (line == NULL)
         return -ENOENT;
-    bool rising = high != line->active_low;
-    bool bounce = line->debounce_ns != 0 && line->last_edge_ns != 0 &&
-                  timestamp_ns - line->last_edge_ns < line->debounce_ns;
-    if (!(line->edges & (rising ? HAL_GPIO_RISING : HAL_GPIO_FALLING)) || bounce)
+    bool is_rising = high != line->active_low;
+    bool is_bounce = line->debounce_ns != 0 && line->last_edge_ns != 0 &&
+                     timestamp_ns - line->last_edge_ns < line->debounce_ns;
+    if (!(line->edges & (is_rising ? HAL_GPIO_RISING : HAL_GPIO_FALLING)) || is_bounce)
         return 0;
     line->last_edge_ns = timestamp_ns;
     line->sequence++;
     if (line->waiting == GPIO_FAKE_EDGES_MAX)
         return 0;
     line->queue[(line->first + line->waiting++) % GPIO_FAKE_EDGES_MAX] = (struct hal_gpio_edge){
-        .timestamp_ns = timestamp_ns, .line_sequence = line->sequence, .rising = rising};
+        .timestamp_ns = timestamp_ns, .line_sequence = line->sequence, .is_rising = is_rising};
     return signal_news(line);
 }
 
@@ -215,11 +215,11 @@ int gpio_fake_break(const char *name)
 int gpio_fake_level(const char *name, unsigned *changes)
 {
     int number = parse_line(name);
-    if (number < 0 || !pins[number].driven)
+    if (number < 0 || !pins[number].is_driven)
         return -ENOENT;
     if (changes != NULL)
         *changes = pins[number].changes;
-    return pins[number].high;
+    return pins[number].is_high;
 }
 
 const struct hal_gpio_ops hal_gpio_fake = {

@@ -16,7 +16,7 @@ extern const struct hal_gpio_ops hal_gpio_fake; /**< the backend "fake" */
  * lines see it reversed. Edges of the kind not asked for and edges within debounce_us of the last
  * one that counted vanish; one that finds the queue full is lost and leaves a gap in line_sequence.
  * 0, or -ENOENT when no such input is open. */
-int gpio_fake_edge(const char *line, bool high, uint64_t timestamp_ns);
+int gpio_fake_edge(const char *line, bool is_high, uint64_t timestamp_ns);
 
 /** So many edges happen that the kernel loses. 0 or -ENOENT. */
 int gpio_fake_lose(const char *line, uint32_t edges);

@@ -21,7 +21,7 @@ struct gpiod_handle {
     struct gpiod_line *line;
     int fd; /**< -1 for outputs */
     uint32_t sequence;
-    bool initial;
+    bool is_initially_high;
 };
 
 static struct gpiod_handle handles[HAL_GPIO_LINES_MAX];
@@ -88,7 +88,7 @@ static int open_line(const char *line, const struct gpiod_line_request_config *c
     if (number == HAL_GPIO_LINES_MAX)
         return gpio_fail_open(&failure, line, -ENOSPC);
     struct gpiod_handle *handle = &handles[number];
-    *handle = (struct gpiod_handle){.fd = -1, .initial = initial};
+    *handle = (struct gpiod_handle){.fd = -1, .is_initially_high = initial};
     if (find_line(line, handle) < 0)
         return gpio_fail_open(&failure, line, -ENOENT);
     bool is_output = config->request_type == GPIOD_LINE_REQUEST_DIRECTION_OUTPUT;
@@ -131,13 +131,13 @@ static int gpiod_open_output(const struct hal_gpio_output *wish)
         .request_type = GPIOD_LINE_REQUEST_DIRECTION_OUTPUT,
         .flags = wish->active_low ? GPIOD_LINE_REQUEST_FLAG_ACTIVE_LOW : 0,
     };
-    return open_line(wish->line, &config, wish->initial);
+    return open_line(wish->line, &config, wish->is_initially_high);
 }
 
 static struct gpiod_handle *of_handle(int number)
 {
-    bool valid = number >= 0 && number < HAL_GPIO_LINES_MAX && handles[number].chip != NULL;
-    return valid ? &handles[number] : NULL;
+    bool is_valid = number >= 0 && number < HAL_GPIO_LINES_MAX && handles[number].chip != NULL;
+    return is_valid ? &handles[number] : NULL;
 }
 
 static int gpiod_fd(int number)
@@ -163,7 +163,7 @@ static int gpiod_read_edges(int number, struct hal_gpio_edge *out, int max)
             .timestamp_ns =
                 (uint64_t)events[i].ts.tv_sec * NS_PER_S + (uint64_t)events[i].ts.tv_nsec,
             .line_sequence = ++handle->sequence,
-            .rising = events[i].event_type == GPIOD_LINE_EVENT_RISING_EDGE,
+            .is_rising = events[i].event_type == GPIOD_LINE_EVENT_RISING_EDGE,
         };
     return count;
 }
@@ -184,7 +184,7 @@ static void gpiod_close(int number)
     if (handle == NULL)
         return;
     if (handle->fd < 0)
-        gpiod_write(number, handle->initial);
+        gpiod_write(number, handle->is_initially_high);
     gpiod_chip_close(handle->chip); // releases its line
     handle->chip = NULL;
 }

@@ -19,7 +19,7 @@ struct gpiod_handle {
     struct gpiod_line_request *request;     /**< NULL = free */
     struct gpiod_edge_event_buffer *events; /**< inputs only */
     unsigned offset;
-    bool initial;
+    bool is_initially_high;
 };
 
 static struct gpiod_handle handles[HAL_GPIO_LINES_MAX];
@@ -104,8 +104,9 @@ static int apply_output(struct gpiod_line_settings *settings, const struct hal_g
 {
     gpiod_line_settings_set_active_low(settings, wish->active_low);
     if (gpiod_line_settings_set_direction(settings, GPIOD_LINE_DIRECTION_OUTPUT) < 0 ||
-        gpiod_line_settings_set_output_value(settings, wish->initial ? GPIOD_LINE_VALUE_ACTIVE
-                                                                     : GPIOD_LINE_VALUE_INACTIVE))
+        gpiod_line_settings_set_output_value(settings, wish->is_initially_high
+                                                           ? GPIOD_LINE_VALUE_ACTIVE
+                                                           : GPIOD_LINE_VALUE_INACTIVE))
         return -errno;
     return 0;
 }
@@ -140,7 +141,8 @@ static int open_line(const char *line, const struct hal_gpio_input *input,
     if (number == HAL_GPIO_LINES_MAX)
         return gpio_fail_open(&failure, line, -ENOSPC);
     struct gpiod_handle *handle = &handles[number];
-    *handle = (struct gpiod_handle){.initial = output != NULL && output->initial};
+    *handle =
+        (struct gpiod_handle){.is_initially_high = output != NULL && output->is_initially_high};
     struct gpiod_chip *chip = find_line(line, &handle->offset);
     if (chip == NULL)
         return gpio_fail_open(&failure, line, -ENOENT);
@@ -179,8 +181,8 @@ static int gpiod_open_output(const struct hal_gpio_output *wish)
 
 static struct gpiod_handle *of_handle(int number)
 {
-    bool valid = number >= 0 && number < HAL_GPIO_LINES_MAX && handles[number].request != NULL;
-    return valid ? &handles[number] : NULL;
+    bool is_valid = number >= 0 && number < HAL_GPIO_LINES_MAX && handles[number].request != NULL;
+    return is_valid ? &handles[number] : NULL;
 }
 
 static int gpiod_fd(int number)
@@ -207,7 +209,7 @@ static int gpiod_read_edges(int number, struct hal_gpio_edge *out, int max)
         out[i] = (struct hal_gpio_edge){
             .timestamp_ns = gpiod_edge_event_get_timestamp_ns(event),
             .line_sequence = (uint32_t)gpiod_edge_event_get_line_seqno(event),
-            .rising = gpiod_edge_event_get_event_type(event) == GPIOD_EDGE_EVENT_RISING_EDGE,
+            .is_rising = gpiod_edge_event_get_event_type(event) == GPIOD_EDGE_EVENT_RISING_EDGE,
         };
     }
     return count;
@@ -232,7 +234,7 @@ static void gpiod_close(int number)
     if (handle->events != NULL)
         gpiod_edge_event_buffer_free(handle->events);
     else
-        gpiod_write(number, handle->initial);
+        gpiod_write(number, handle->is_initially_high);
     gpiod_line_request_release(handle->request);
     *handle = (struct gpiod_handle){0};
 }

@@ -109,13 +109,13 @@ void loop_timer_set(struct loop *loop, int timer, uint64_t deadline_ns)
     loop->earliest_ns = base_min_u64(loop->earliest_ns, deadline_ns);
 }
 
-static int wait_events(struct loop *loop, struct epoll_event *events, bool busy)
+static int wait_events(struct loop *loop, struct epoll_event *events, bool is_busy)
 {
     struct timespec timeout = {0, 0};
     struct timespec *wait = &timeout;
-    if (!busy && loop->earliest_ns == NS_NEVER) {
+    if (!is_busy && loop->earliest_ns == NS_NEVER) {
         wait = NULL;
-    } else if (!busy) {
+    } else if (!is_busy) {
         uint64_t now_ns = clock_now_ns();
         uint64_t left_ns = loop->earliest_ns > now_ns ? loop->earliest_ns - now_ns : 0;
         timeout.tv_sec = (time_t)(left_ns / NS_PER_S);
@@ -152,10 +152,10 @@ static void run_timers(struct loop *loop, uint64_t now_ns)
         loop->earliest_ns = base_min_u64(loop->earliest_ns, loop->timers[i].deadline_ns);
 }
 
-uint64_t loop_turn(struct loop *loop, bool busy)
+uint64_t loop_turn(struct loop *loop, bool is_busy)
 {
     struct epoll_event events[LOOP_EVENTS_MAX];
-    int count = wait_events(loop, events, busy);
+    int count = wait_events(loop, events, is_busy);
     uint64_t now_ns = clock_now_ns();
     for (int i = 0; i < count; i++) {
         struct loop_fd_slot *s = find_slot(loop, events[i].data.u64);

@@ -69,6 +69,6 @@ void loop_timer_set(struct loop *loop, int timer, uint64_t deadline_ns);
 
 /** One turn: waits (not at all when `busy`, else until a timer is due), reads the clock once,
  * dispatches descriptors, then due timers. Returns the time it read. */
-uint64_t loop_turn(struct loop *loop, bool busy);
+uint64_t loop_turn(struct loop *loop, bool is_busy);
 
 #endif

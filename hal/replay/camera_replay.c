@@ -29,7 +29,7 @@ enum state { CLOSED, OPEN, CONFIGURED, STREAMING };
 enum { FRAME_RATE, REPLAY_FRAMES };
 
 struct token {
-    bool borrowed;
+    bool is_borrowed;
     uint64_t timestamp_ns; // of its frame: what release() recognises it by
 };
 
@@ -211,14 +211,14 @@ static void point(const struct canvas *picture, uint64_t period, struct hal_fram
     uint32_t x = pan(period, picture->width - out->width);
     uint32_t y = pan(period, picture->height - out->height);
     for (int i = 0; i < HAL_CAMERA_PLANES_MAX && picture->data[i] != NULL; i++) {
-        bool chroma = i > 0;
-        size_t column = picture->format == HAL_PIXEL_YUYV               ? (size_t)x * 2
-                        : chroma && picture->format == HAL_PIXEL_YUV420 ? x / 2
-                                                                        : x;
-        size_t row = chroma ? y / 2 : y;
+        bool is_chroma = i > 0;
+        size_t column = picture->format == HAL_PIXEL_YUYV                  ? (size_t)x * 2
+                        : is_chroma && picture->format == HAL_PIXEL_YUV420 ? x / 2
+                                                                           : x;
+        size_t row = is_chroma ? y / 2 : y;
         out->plane[i] =
             (struct hal_plane){picture->data[i] + row * picture->stride[i] + column,
-                               picture->stride[i], chroma ? out->height / 2 : out->height};
+                               picture->stride[i], is_chroma ? out->height / 2 : out->height};
     }
 }
 
@@ -229,7 +229,7 @@ static int replay_acquire(struct hal_frame *out)
         !pace_take(&replay.pace, clock_now_ns(), &period, &timestamp_ns))
         return 0;
     uint32_t buffer = 0;
-    while (buffer < replay.config.buffers && replay.token[buffer].borrowed)
+    while (buffer < replay.config.buffers && replay.token[buffer].is_borrowed)
         buffer++;
     if (buffer == replay.config.buffers)
         return 0;
@@ -259,7 +259,7 @@ static void replay_release(const struct hal_frame *frame)
         return;
     struct token *token = &replay.token[frame->buffer];
     if (token->timestamp_ns == frame->timestamp_ns)
-        token->borrowed = false;
+        token->is_borrowed = false;
 }
 
 static const struct hal_feature *replay_feature(unsigned index)

@@ -135,10 +135,10 @@ static void store_pair(struct canvas *canvas, uint32_t x, uint32_t y, uint32_t w
     store_luma(to + canvas->stride[0], lower, width);
     if (canvas->format == HAL_PIXEL_GREY)
         return;
-    bool planar = canvas->format == HAL_PIXEL_YUV420;
-    uint8_t *u = canvas->data[1] + (size_t)(y / 2) * canvas->stride[1] + (planar ? x / 2 : x);
-    uint8_t *v = planar ? canvas->data[2] + (size_t)(y / 2) * canvas->stride[2] + x / 2 : u + 1;
-    size_t pitch = planar ? 1 : 2;
+    bool is_planar = canvas->format == HAL_PIXEL_YUV420;
+    uint8_t *u = canvas->data[1] + (size_t)(y / 2) * canvas->stride[1] + (is_planar ? x / 2 : x);
+    uint8_t *v = is_planar ? canvas->data[2] + (size_t)(y / 2) * canvas->stride[2] + x / 2 : u + 1;
+    size_t pitch = is_planar ? 1 : 2;
     for (uint32_t i = 0; i < width / 2; i++, upper += 6, lower += 6) {
         u[i * pitch] = mean4(upper[1], upper[4], lower[1], lower[4]);
         v[i * pitch] = mean4(upper[2], upper[5], lower[2], lower[5]);

@@ -84,7 +84,7 @@ int ctl_stats_text(struct pinhole *p, char **out);
 /** Prints a document on one line of stdout and frees it. */
 void ctl_print_json(json_t *document);
 /** Prints one event as a line for people, or as a JSON object to stdout. */
-void ctl_print_event(FILE *out, const struct pinhole_event *event, bool json);
+void ctl_print_event(FILE *out, const struct pinhole_event *event, bool wants_json);
 /** The node runs on this machine, so that its clock and ours are one. */
 bool ctl_is_local(const char *address);
 

@@ -88,18 +88,18 @@ static void print_table(const struct pinhole_feature *features, int count)
     }
 }
 
-static int print_all(struct pinhole *p, bool json, bool as_lines)
+static int print_all(struct pinhole *p, bool wants_json, bool wants_lines)
 {
     struct pinhole_feature *features;
     int count = fetch(p, &features);
     if (count < 0)
         return ctl_failed(p, count);
-    if (!json && !as_lines)
+    if (!wants_json && !wants_lines)
         print_table(features, count);
     for (int i = 0; i < count; i++) {
-        if (json) {
+        if (wants_json) {
             print_json(&features[i]);
-        } else if (as_lines) {
+        } else if (wants_lines) {
             text_print(stdout, features[i].name);
             putchar('=');
             text_print(stdout, features[i].value);

@@ -14,7 +14,7 @@ struct grab {
     struct pinhole *p;
     struct pinhole_subscription wish;
     char pattern[CTL_PATH_MAX];
-    bool to_stdout, waits_for_ever;
+    bool is_to_stdout, waits_for_ever;
     unsigned long long count; /**< 0 = no end */
     unsigned long long saved;
     int wait_ms; /**< longest silence */
@@ -23,7 +23,7 @@ struct grab {
 static int save(struct grab *g, const struct pinhole_frame *frame)
 {
     char path[CTL_PATH_MAX];
-    if (g->to_stdout) {
+    if (g->is_to_stdout) {
         int error = ctl_file_write(STDOUT_FILENO, frame->jpeg, frame->jpeg_bytes);
         if (error < 0)
             fprintf(stderr, "pinholectl: cannot write to standard output: %s\n", strerror(-error));
@@ -143,7 +143,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
         return ctl_option_exit(letter);
     if (optind < argc)
         return ctl_usage_error("grab takes no argument '%s'; files are named by -o", argv[optind]);
-    g.to_stdout = output != NULL && strcmp(output, "-") == 0;
+    g.is_to_stdout = output != NULL && strcmp(output, "-") == 0;
     int error = ctl_file_pattern(output, g.pattern, sizeof g.pattern);
     if (error == -EINVAL)
         return ctl_usage_error("-o '%s': after %% come d, q, t (with a width: %%06d), T or %%",

@@ -38,9 +38,9 @@ static void print_range(FILE *out, const char *one, const char *many, uint64_t f
         fprintf(out, "%s %" PRIu64 " to %" PRIu64, many, first, last);
 }
 
-void ctl_print_event(FILE *out, const struct pinhole_event *e, bool json)
+void ctl_print_event(FILE *out, const struct pinhole_event *e, bool wants_json)
 {
-    if (json) {
+    if (wants_json) {
         print_json_event(e);
         return;
     }

@@ -191,9 +191,9 @@ static int look(struct pinhole *p, struct overview *out)
     return 0;
 }
 
-static void print_overview(const struct overview *o, bool json)
+static void print_overview(const struct overview *o, bool wants_json)
 {
-    if (!json) {
+    if (!wants_json) {
         printf("%-22s ", o->info->address);
         text_print(stdout, o->info->name);
         fputs("  ", stdout);

@@ -22,7 +22,7 @@ struct window {
 struct watch {
     struct ctl *ctl;
     struct pinhole *p;
-    bool triggers_only, is_terminal, is_local;
+    bool wants_triggers_only, is_terminal, is_local;
     const char *resume_path;
     int resume_fd;              /**< -1 without --resume */
     unsigned long long count;   /**< end after so many frames or triggers; 0 = no end */
@@ -118,7 +118,7 @@ static void take_frame(struct watch *w, const struct pinhole_frame *f)
     w->skipped += f->skipped;
     w->triggers += is_new_trigger;
     w->last_trigger = f->trigger_id != 0 ? f->trigger_id : w->last_trigger;
-    if (w->triggers_only) {
+    if (w->wants_triggers_only) {
         w->counted += is_new_trigger;
         print_trigger(w, f);
         return;
@@ -140,7 +140,7 @@ static void take_event(struct watch *w, const struct pinhole_event *e)
     if (e->kind == PINHOLE_EVENT_TRIGGER && e->last >= e->first) {
         uint64_t triggers = e->last - e->first + 1;
         w->triggers += triggers;
-        w->counted += w->triggers_only ? triggers : 0;
+        w->counted += w->wants_triggers_only ? triggers : 0;
     }
     end_line(w);
     ctl_print_event(stdout, e, w->ctl->json);
@@ -184,7 +184,7 @@ static int watch_loop(struct watch *w)
         }
         // On a terminal the line is redrawn often, over a window that starts anew each second.
         unsigned long long age_ns = clock_now_ns() - w->window.start_ns;
-        if (w->triggers_only)
+        if (w->wants_triggers_only)
             continue;
         if (w->is_terminal && age_ns < LINE_NS &&
             clock_now_ns() - w->drawn_ns > TERMINAL_REFRESH_NS && age_ns > TERMINAL_REFRESH_NS) {
@@ -235,7 +235,7 @@ static int watch(struct watch *w)
         return code;
     w->is_local = ctl_is_local(pinhole_info(w->p)->address);
     w->is_terminal = isatty(STDOUT_FILENO) && !w->ctl->json;
-    if (w->triggers_only) {
+    if (w->wants_triggers_only) {
         wish.policy = PINHOLE_EVERY;
         wish.triggered_only = 1;
         wish.from_sequence = UINT64_MAX;
@@ -252,7 +252,7 @@ static int watch(struct watch *w)
         close(w->resume_fd);
     if (w->has_line)
         putchar('\n');
-    else if (result == 0 && !w->triggers_only && (w->lines == 0 || is_long_enough(w)))
+    else if (result == 0 && !w->wants_triggers_only && (w->lines == 0 || is_long_enough(w)))
         print_window(w); // what a bound or a signal cut short
     if (result < 0)
         return ctl_failed(w->p, result);
@@ -272,7 +272,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
     int letter, ms;
     while ((letter = ctl_option(ctl, argc, argv, "tc:s:r:" CTL_SHORT, options)) > 0) {
         switch (letter) {
-        case 't': w.triggers_only = true; break;
+        case 't': w.wants_triggers_only = true; break;
         case 'r': w.resume_path = optarg; break;
         case 'c':
             if (!ctl_number("--count", optarg, 1, UINT32_MAX, &w.count))
@@ -289,7 +289,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
         return ctl_option_exit(letter);
     if (optind < argc)
         return ctl_usage_error("watch takes no argument '%s'", argv[optind]);
-    if (w.resume_path != NULL && !w.triggers_only)
+    if (w.resume_path != NULL && !w.wants_triggers_only)
         return ctl_usage_error("--resume goes with --triggers");
     return watch(&w);
 }

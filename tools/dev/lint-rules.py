@@ -27,7 +27,7 @@ SCRIPTS = tuple(f"{top}/**/*.{end}" for top in ("tools", "tests/host", "board")
                 for end in ("sh", "py", "js", "css", "html")) + (".ci/run", "Makefile") + DEFINITIONS
 LINES_MAX = 600
 PREDICATES = ("is are was were has have had can may must should will does did wants needs knows said says"
-              " holds uses takes waits shows").split()
+              " holds keeps uses takes frees waits shows").split()
 # Terms of the field: a line's level, and options that rpicam-apps and libgpiod name so.
 BOOLEANS = {"level", "active_low", "hflip", "vflip"}
 
@@ -198,7 +198,7 @@ def check_booleans(root):
             for match in re.finditer(r"\bbool \*?(\w+)((?: *(?:= *[^,;]*)?, *\w+\b)*) *([),;=\[:]|$)", line):
                 several = re.findall(r", *(\w+)", match.group(2)) if match.group(3) in "=;" else []
                 for name in [match.group(1)] + several:
-                    if name.split("_")[0] not in PREDICATES and name not in BOOLEANS | {"member"}:
+                    if not set(name.split("_")) & set(PREDICATES) and name not in BOOLEANS | {"member"}:
                         yield f"{path}:{number}: {name} is a bool without a prefix"
 
 

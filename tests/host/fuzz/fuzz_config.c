@@ -10,9 +10,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-static void require(bool condition)
+static void require(bool is_met)
 {
-    if (!condition)
+    if (!is_met)
         abort();
 }
 

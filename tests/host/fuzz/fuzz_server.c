@@ -24,9 +24,9 @@ static struct bench b;
 static struct bench_client c;
 static bool is_ended; /**< the node has closed */
 
-static void require(bool condition)
+static void require(bool is_met)
 {
-    if (!condition)
+    if (!is_met)
         abort();
 }
 

@@ -13,9 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 enum { BOOT = 77, FRAME_BYTES_MAX = 4096, AWAITED_TAG = 5 };
 
-static void require(bool condition)
+static void require(bool is_met)
 {
-    if (!condition)
+    if (!is_met)
         abort();
 }
 

@@ -326,7 +326,7 @@ static struct camera_contract contract = {
     .wish = {.width = 480, .height = 272, .framerate = 100},
     .size = {{640, 360}, {480, 272}, {1280, 720}},
     .listed = true,
-    .free_runs = true,
+    .is_free_running = true,
 };
 
 static int run_without_camera(void)

@@ -13,9 +13,9 @@
 
 #ifdef HAVE_GPIOD
 // A simulated line tells of an edge in an interrupt of its own: edges in no time would become one.
-static int drive(const char *line, bool high)
+static int drive(const char *line, bool is_high)
 {
-    int status = gpio_sim_drive(line, high);
+    int status = gpio_sim_drive(line, is_high);
     usleep(1000);
     return status;
 }

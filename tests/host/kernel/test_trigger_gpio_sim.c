@@ -47,12 +47,12 @@ static struct trigger_bench bench;
 /** The virtual machine runs these tests on one processor: the kernel's thread that serves an edge
  * then runs before the program that makes the next one goes on, so no edge is swallowed because the
  * machine around it is busy. A storm needs a second one to rage on. */
-static void use_second_processor(bool yes)
+static void use_second_processor(bool is_wanted)
 {
     FILE *file = fopen("/sys/devices/system/cpu/cpu1/online", "w");
     if (file == NULL)
         return;
-    fputs(yes ? "1" : "0", file);
+    fputs(is_wanted ? "1" : "0", file);
     fclose(file);
 }
 
@@ -288,12 +288,12 @@ static uint64_t count_interrupts(void)
     }
     char line[512];
     uint64_t sum = 0;
-    bool found = false;
+    bool was_found = false;
     while (fgets(line, sizeof line, file) != NULL) {
         const char *name = strstr(line, "pinhole");
         if (name == NULL)
             continue;
-        found = true;
+        was_found = true;
         char *at = strchr(line, ':') + 1, *end = NULL;
         for (unsigned long long n = strtoull(at, &end, 10); end != at; n = strtoull(at, &end, 10)) {
             sum += n;
@@ -301,7 +301,7 @@ static uint64_t count_interrupts(void)
         }
     }
     fclose(file);
-    assert_true(found);
+    assert_true(was_found);
     return sum;
 }
 
@@ -438,9 +438,9 @@ static void a_strobe_covers_the_exposure_and_is_read_back(void **state)
         uint64_t until_ns = clock_now_ns() + TRIGGER_BENCH_PATIENCE_MS * NS_PER_MS;
         unsigned changes = 0;
         while (clock_now_ns() < until_ns && changes < 2) {
-            bool now = gpio_sim_level("GPIO27") == 1;
-            changes += now != level;
-            level = now;
+            bool is_now = gpio_sim_level("GPIO27") == 1;
+            changes += is_now != level;
+            level = is_now;
             gpio_sim_drive("GPIO22", level);
             usleep(500);
         }

@@ -261,7 +261,7 @@ static struct camera_contract contract = {
     .wish = {.width = 640, .height = 480, .format = HAL_PIXEL_MJPEG, .framerate = 10},
     .size = {{1280, 720}, {640, 480}},
     .listed = true,
-    .free_runs = true,
+    .is_free_running = true,
     .cycles = 20,
 };
 

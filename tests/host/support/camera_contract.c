@@ -288,17 +288,17 @@ void camera_contract_survives_exhausted_buffers(void **state)
     for (unsigned i = 0; i < got.buffers; i++)
         contract->ops->release(&frames[i]);
     struct hal_frame last = frames[got.buffers - 1];
-    bool gap = false;
+    bool has_gap = false;
     for (unsigned i = 0; i < 2 * got.buffers; i++) {
         struct hal_frame frame = next_frame();
         uint32_t step = frame.sensor_sequence - last.sensor_sequence;
         assert_true((int32_t)step > 0);
-        gap |= step > 1;
+        has_gap |= step > 1;
         contract->ops->release(&frame);
         last = frame;
     }
-    if (contract->free_runs)
-        assert_true(gap);
+    if (contract->is_free_running)
+        assert_true(has_gap);
 }
 
 void camera_contract_takes_a_late_release(void **state)
@@ -377,8 +377,8 @@ void camera_contract_sets_its_features_while_streaming(void **state)
         double original;
         check_ok(contract->ops->feature_get(i, &original), f->name);
         // The lowest frame rate is slower than a test's patience.
-        bool slow = strcmp(f->name, "AcquisitionFrameRate") == 0;
-        const double values[] = {f->max, slow ? original : f->min, original};
+        bool is_slow = strcmp(f->name, "AcquisitionFrameRate") == 0;
+        const double values[] = {f->max, is_slow ? original : f->min, original};
         for (size_t k = 0; k < ARRAY_SIZE(values); k++) {
             int result = contract->ops->feature_set(i, values[k]);
             if (result != 0 && result != -EACCES)

@@ -24,8 +24,8 @@ struct camera_contract {
     struct hal_camera_config wish;               /**< zeros where the camera may choose */
     uint32_t size[CAMERA_CONTRACT_SIZES_MAX][2]; /**< to reconfigure to; a width of 0 ends */
     bool listed;                                 /**< enumerate() shows it while it is closed */
-    bool free_runs;  /**< makes frames whether or not anybody takes them, so that gaps show */
-    unsigned cycles; /**< of start and stop; 0 = 50 */
+    bool is_free_running; /**< makes frames whether or not anybody takes them, so that gaps show */
+    unsigned cycles;      /**< of start and stop; 0 = 50 */
 };
 
 #define CAMERA_CONTRACT_CASES(X, contract)                                                         \

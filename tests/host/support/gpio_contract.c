@@ -17,9 +17,9 @@
 
 static const struct gpio_bench *bench;
 
-static void drive(const char *line, bool high)
+static void drive(const char *line, bool is_high)
 {
-    assert_int_equal(bench->drive(line, high), 0);
+    assert_int_equal(bench->drive(line, is_high), 0);
 }
 
 static int open_input(const char *line, enum hal_gpio_edges edges)
@@ -111,7 +111,7 @@ static void edges_come_in_order_with_time_and_sequence(void **state)
     read_exactly(handle, edges, 10);
     uint64_t after_ns = clock_now_ns();
     for (int i = 0; i < 10; i++) {
-        assert_true(edges[i].rising == (i % 2 == 0));
+        assert_true(edges[i].is_rising == (i % 2 == 0));
         assert_int_equal(edges[i].line_sequence, i + 1);
         assert_true(edges[i].timestamp_ns >= (i ? edges[i - 1].timestamp_ns : before_ns));
         assert_true(edges[i].timestamp_ns <= after_ns);
@@ -130,7 +130,7 @@ static void only_the_wanted_edges_come(void **state)
         struct hal_gpio_edge edges[3];
         read_exactly(handle, edges, 3);
         for (int i = 0; i < 3; i++) {
-            assert_true(edges[i].rising == (rising == 1));
+            assert_true(edges[i].is_rising == (rising == 1));
             assert_int_equal(edges[i].line_sequence, i + 1);
         }
         bench->gpio->close(handle);
@@ -149,7 +149,7 @@ static void active_low_turns_edges_round(void **state)
     drive(bench->lines[0], true);
     struct hal_gpio_edge edge;
     read_exactly(handle, &edge, 1);
-    assert_true(edge.rising);
+    assert_true(edge.is_rising);
     bench->gpio->close(handle);
 }
 
@@ -221,7 +221,7 @@ static void bounces_within_the_debounce_time_count_once(void **state)
     usleep(400000);
     struct hal_gpio_edge edge;
     read_exactly(handle, &edge, 1);
-    assert_true(edge.rising);
+    assert_true(edge.is_rising);
     bench->gpio->close(handle);
 }
 
@@ -242,8 +242,9 @@ static void outputs_start_and_end_at_their_initial_level(void **state)
 {
     (void)state;
     for (int active_low = 0; active_low < 2; active_low++) {
-        const struct hal_gpio_output wish = {
-            .line = bench->lines[1], .active_low = active_low == 1, .initial = active_low == 1};
+        const struct hal_gpio_output wish = {.line = bench->lines[1],
+                                             .active_low = active_low == 1,
+                                             .is_initially_high = active_low == 1};
         int handle = bench->gpio->open_output(&wish);
         assert_true(handle >= 0);
         assert_int_equal(bench->level(bench->lines[1]), 0); // initial XOR active_low is low
@@ -252,11 +253,11 @@ static void outputs_start_and_end_at_their_initial_level(void **state)
             assert_int_equal(bench->gpio->write(handle, level), 0);
             assert_int_equal(bench->level(bench->lines[1]), level != wish.active_low);
         }
-        assert_int_equal(bench->gpio->write(handle, !wish.initial), 0);
+        assert_int_equal(bench->gpio->write(handle, !wish.is_initially_high), 0);
         bench->gpio->close(handle);
         assert_int_equal(bench->level(bench->lines[1]), 0);
     }
-    const struct hal_gpio_output high = {.line = bench->lines[1], .initial = true};
+    const struct hal_gpio_output high = {.line = bench->lines[1], .is_initially_high = true};
     int handle = bench->gpio->open_output(&high);
     assert_true(handle >= 0);
     assert_int_equal(bench->level(bench->lines[1]), 1);

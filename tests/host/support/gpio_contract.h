@@ -15,7 +15,7 @@ struct gpio_bench {
     /** Names that must not be found. */
     const char *absent[4];
     /** Puts a voltage on an input's pin; reads the voltage that an output drives. 0/1 or -errno. */
-    int (*drive)(const char *line, bool high);
+    int (*drive)(const char *line, bool is_high);
     int (*level)(const char *line);
     bool can_debounce;
     bool knows_losses; /**< line_sequence has gaps where edges were lost */

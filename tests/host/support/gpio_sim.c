@@ -25,7 +25,7 @@ static int open_attribute(const char *line, const char *attribute, int flags)
     return fd < 0 ? -errno : fd;
 }
 
-int gpio_sim_drive(const char *line, bool high)
+int gpio_sim_drive(const char *line, bool is_high)
 {
     static int fds[LINES]; // 0 = not open yet
     long number = strtol(line + 4, NULL, 10);
@@ -37,7 +37,7 @@ int gpio_sim_drive(const char *line, bool high)
             return fd;
         fds[number] = fd;
     }
-    const char *pull = high ? "pull-up" : "pull-down";
+    const char *pull = is_high ? "pull-up" : "pull-down";
     ssize_t bytes = (ssize_t)strlen(pull);
     return pwrite(fds[number], pull, (size_t)bytes, 0) == bytes ? 0 : -errno;
 }

@@ -12,7 +12,7 @@
 /** Is there a simulated chip? */
 bool gpio_sim_is_there(void);
 /** Puts a voltage on the pin. Keeps the file open, so that storms are cheap. 0 or -errno. */
-int gpio_sim_drive(const char *line, bool high);
+int gpio_sim_drive(const char *line, bool is_high);
 /** The pin's voltage. 0, 1 or -errno. */
 int gpio_sim_level(const char *line);
 

@@ -176,15 +176,16 @@ static bool look_for_camera(void)
 int usb_bench_find(void **state)
 {
     int result = usb_bench_plug_in(state);
-    bool found = false;
-    for (int waited_ms = 0; result == 0 && !found && waited_ms < PATIENCE_MS; waited_ms += 200) {
+    bool was_found = false;
+    for (int waited_ms = 0; result == 0 && !was_found && waited_ms < PATIENCE_MS;
+         waited_ms += 200) {
         usleep(200000);
-        found = look_for_camera();
+        was_found = look_for_camera();
     }
     hal_camera_libcamera.close();
-    if (!found)
+    if (!was_found)
         print_error("no USB camera: %d, %s\n", result, hal_camera_libcamera.last_error());
-    return found ? 0 : -1;
+    return was_found ? 0 : -1;
 }
 
 int usb_bench_put_away(void **state)

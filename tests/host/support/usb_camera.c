@@ -63,7 +63,7 @@ struct transfer {
 static struct {
     pthread_t thread;
     pthread_mutex_t lock; /**< for what follows up to the line */
-    bool is_plugged, streams, silent;
+    bool is_plugged, is_opened, is_silent;
     enum usb_camera_oddity wanted;
     uint32_t odd_number;
     const struct uvc_mode *mode;
@@ -178,9 +178,9 @@ static int control_request(uint8_t request, uint8_t entity, uint8_t selector, ui
     return control->bytes;
 }
 
-static void set_streaming(bool on)
+static void set_streaming(bool is_on)
 {
-    camera.streams = on;
+    camera.is_opened = is_on;
     camera.is_sending = false;
     camera.due_ns = clock_now_ns();
 }
@@ -357,21 +357,22 @@ static bool answer_transfer(void)
     struct message reply = {.command = htonl(RET_SUBMIT), .number = transfer->number};
     reply.reply.bytes = htonl((uint32_t)bytes);
     reply.reply.packets = htonl(transfer->packets);
-    bool ok = write_all(&reply, sizeof reply) && write_all(data, bytes) &&
-              write_all(transfer->packet, transfer->packets * sizeof transfer->packet[0]);
+    bool is_ok = write_all(&reply, sizeof reply) && write_all(data, bytes) &&
+                 write_all(transfer->packet, transfer->packets * sizeof transfer->packet[0]);
     remove_transfer(0);
-    return ok;
+    return is_ok;
 }
 
 /** A transfer waits until there is something to carry: a real device would send it off empty. */
 static bool stream(void)
 {
     pthread_mutex_lock(&camera.lock);
-    if (camera.streams && !camera.silent && !camera.is_sending && clock_now_ns() >= camera.due_ns)
+    if (camera.is_opened && !camera.is_silent && !camera.is_sending &&
+        clock_now_ns() >= camera.due_ns)
         begin_picture();
-    bool sends = camera.streams && camera.is_sending;
+    bool has_sent = camera.is_opened && camera.is_sending;
     pthread_mutex_unlock(&camera.lock);
-    return !sends || camera.transfers == 0 || answer_transfer();
+    return !has_sent || camera.transfers == 0 || answer_transfer();
 }
 
 // --- the device's life --------------------------------------------------------------------------
@@ -386,8 +387,8 @@ static bool take_message(void)
     if (ntohl(message.command) != CMD_SUBMIT)
         return false;
     camera.last_number = ntohl(message.number);
-    bool ok = message.endpoint == 0 ? answer_control(&message) : take_transfer(&message);
-    return ok && cancel_early(message.number);
+    bool is_ok = message.endpoint == 0 ? answer_control(&message) : take_transfer(&message);
+    return is_ok && cancel_early(message.number);
 }
 
 static int wait_ms(void)
@@ -404,12 +405,12 @@ static void *play(void *argument)
 {
     (void)argument;
     struct pollfd wait = {.fd = camera.fd, .events = POLLIN};
-    bool ok = true;
-    while (ok) {
+    bool is_ok = true;
+    while (is_ok) {
         int ready = poll(&wait, 1, wait_ms());
         if (ready > 0)
-            ok = take_message();
-        ok = ok && stream();
+            is_ok = take_message();
+        is_ok = is_ok && stream();
     }
     shutdown(camera.fd, SHUT_RDWR);
     return NULL;
@@ -459,7 +460,7 @@ int usb_camera_plug(void)
     camera.fd = pair[0];
     camera.transfers = camera.early_count = 0;
     camera.last_number = 0;
-    camera.streams = camera.silent = camera.is_sending = false;
+    camera.is_opened = camera.is_silent = camera.is_sending = false;
     camera.wanted = USB_CAMERA_FINE;
     memcpy(camera.control, controls_at_power_on, sizeof camera.control);
     camera.probe = (struct uvc_streaming_control){0};
@@ -506,23 +507,23 @@ int usb_camera_send(enum usb_camera_oddity oddity)
     return result;
 }
 
-void usb_camera_hush(bool silent)
+void usb_camera_hush(bool is_hushed)
 {
     pthread_mutex_lock(&camera.lock);
-    camera.silent = silent;
+    camera.is_silent = is_hushed;
     pthread_mutex_unlock(&camera.lock);
 }
 
 bool usb_camera_streams(struct hal_camera_config *chosen)
 {
     pthread_mutex_lock(&camera.lock);
-    bool streams = camera.streams;
+    bool was_streaming = camera.is_opened;
     *chosen = (struct hal_camera_config){.width = camera.mode->width,
                                          .height = camera.mode->height,
                                          .format = camera.mode->format,
                                          .framerate = 1e7 / camera.mode->interval};
     pthread_mutex_unlock(&camera.lock);
-    return streams;
+    return was_streaming;
 }
 
 uint32_t usb_camera_odd_number(void)

@@ -54,7 +54,7 @@ void usb_camera_unplug(void);
 /** The next picture is an odd one. Returns once it has begun, or with -ETIMEDOUT after 60 s. */
 int usb_camera_send(enum usb_camera_oddity oddity);
 /** Stops making pictures and goes on; the device answers everything else. */
-void usb_camera_hush(bool silent);
+void usb_camera_hush(bool is_silent);
 
 /** Whether the host streams, and what it has chosen: format, size, rate. */
 bool usb_camera_streams(struct hal_camera_config *chosen);
@@ -64,7 +64,7 @@ int32_t usb_camera_control(enum usb_camera_control which);
 
 /** The JPEG with this number as the camera sends it (a scene of those shown in turn, the number in
  * a comment). `out` must hold USB_CAMERA_JPEG_MAX bytes. Returns its length. Any thread. */
-size_t usb_camera_jpeg(uint32_t number, uint32_t width, uint32_t height, bool big, uint8_t *out);
+size_t usb_camera_jpeg(uint32_t number, uint32_t width, uint32_t height, bool is_big, uint8_t *out);
 #define USB_CAMERA_JPEG_MAX (4u << 20)
 /** The number in a JPEG of this camera, -1 when it has none. */
 int64_t usb_camera_number(const uint8_t *jpeg, size_t bytes);

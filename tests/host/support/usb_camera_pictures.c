@@ -22,17 +22,17 @@ struct album {
 static struct album albums[UVC_MODES];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static struct jpeg_file draw(uint32_t number, uint32_t width, uint32_t height, bool big)
+static struct jpeg_file draw(uint32_t number, uint32_t width, uint32_t height, bool is_big)
 {
     struct picture picture;
     picture_alloc(&picture, HAL_PIXEL_YUV420, width, height, 0);
-    picture_draw(&picture, big ? PICTURE_NOISE : PICTURE_LANDSCAPE, number + 1, 0, 100);
-    struct jpeg_file jpeg = jpeg_file_of_frame(&picture.frame, big ? 90 : 60);
+    picture_draw(&picture, is_big ? PICTURE_NOISE : PICTURE_LANDSCAPE, number + 1, 0, 100);
+    struct jpeg_file jpeg = jpeg_file_of_frame(&picture.frame, is_big ? 90 : 60);
     picture_free(&picture);
     return jpeg;
 }
 
-static const struct jpeg_file *find(uint32_t number, uint32_t width, uint32_t height, bool big)
+static const struct jpeg_file *find(uint32_t number, uint32_t width, uint32_t height, bool is_big)
 {
     struct album *album = albums;
     while (album->width != 0 && (album->width != width || album->height != height))
@@ -40,17 +40,17 @@ static const struct jpeg_file *find(uint32_t number, uint32_t width, uint32_t he
             abort();
     album->width = width;
     album->height = height;
-    unsigned index = big ? USB_CAMERA_PICTURES : number % USB_CAMERA_PICTURES;
+    unsigned index = is_big ? USB_CAMERA_PICTURES : number % USB_CAMERA_PICTURES;
     if (album->scene[index].data == NULL)
-        album->scene[index] = draw(index, width, height, big);
+        album->scene[index] = draw(index, width, height, is_big);
     return &album->scene[index];
 }
 
 /** The comment goes behind the JFIF header, which has to be first. */
-size_t usb_camera_jpeg(uint32_t number, uint32_t width, uint32_t height, bool big, uint8_t *out)
+size_t usb_camera_jpeg(uint32_t number, uint32_t width, uint32_t height, bool is_big, uint8_t *out)
 {
     pthread_mutex_lock(&lock);
-    const struct jpeg_file *jpeg = find(number, width, height, big);
+    const struct jpeg_file *jpeg = find(number, width, height, is_big);
     pthread_mutex_unlock(&lock);
     size_t head = 4u + (size_t)(jpeg->data[4] << 8 | jpeg->data[5]);
     if (jpeg->bytes + 4 + COMMENT_BYTES > USB_CAMERA_JPEG_MAX)

@@ -24,7 +24,7 @@ static struct camera_contract contract = {
     .wish = {.width = 640, .height = 480, .framerate = 100},
     .size = {{1280, 720}, {1640, 1232}, {1456, 1088}, {1920, 1080}, {64, 64}, {322, 242}},
     .listed = true,
-    .free_runs = true,
+    .is_free_running = true,
 };
 
 static void start_with(const char *script, const struct hal_camera_config *wish)
@@ -185,11 +185,11 @@ static void picture_moves(void **state)
         ops->release(&second);
         second = next();
     }
-    bool differs = false;
+    bool is_different = false;
     for (uint32_t y = 100; y < 240; y++)
-        differs |= memcmp(first.plane[0].data + y * first.plane[0].stride,
-                          second.plane[0].data + y * second.plane[0].stride, 320) != 0;
-    assert_true(differs);
+        is_different |= memcmp(first.plane[0].data + y * first.plane[0].stride,
+                               second.plane[0].data + y * second.plane[0].stride, 320) != 0;
+    assert_true(is_different);
 }
 
 /** What is restored under a moving parcel must equal what was there: a picture drawn for the same
@@ -370,10 +370,10 @@ static void count_torn(const char *script, unsigned *flagged, unsigned *spoilt)
     struct hal_frame frame;
     do {
         frame = next_released();
-        bool zero = frame.plane[0].data[239 * frame.plane[0].stride + 100] == 0 &&
-                    frame.plane[1].data[119 * frame.plane[1].stride + 50] == 0;
+        bool is_zero = frame.plane[0].data[239 * frame.plane[0].stride + 100] == 0 &&
+                       frame.plane[1].data[119 * frame.plane[1].stride + 50] == 0;
         *flagged += (frame.flags & HAL_FRAME_TORN) != 0;
-        *spoilt += zero;
+        *spoilt += is_zero;
         check_code(&frame, false, false);
     } while (frame.sensor_sequence < 20);
     ops->close();

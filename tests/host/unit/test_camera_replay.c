@@ -23,22 +23,22 @@ static struct camera_contract contract = {
     .id = folder,
     .wish = {.framerate = 100},
     .size = {{64, 48}, {320, 200}, {640, 480}, {50, 400}},
-    .free_runs = true,
+    .is_free_running = true,
 };
 static struct camera_contract contract_mjpeg = {
     .ops = &hal_camera_replay,
     .id = folder,
     .wish = {.format = HAL_PIXEL_MJPEG, .framerate = 100},
-    .free_runs = true,
+    .is_free_running = true,
 };
 
 static const uint8_t colour_a[4] = {60, 90, 200}, colour_b[4] = {150, 170, 80},
                      colour_c[4] = {220, 128, 128};
 
 static void add(const char *name, enum jpeg_file_kind kind, uint32_t width, uint32_t height,
-                const uint8_t colour[4], bool texture)
+                const uint8_t colour[4], bool has_texture)
 {
-    struct jpeg_file file = jpeg_file_plain(kind, width, height, colour, texture);
+    struct jpeg_file file = jpeg_file_plain(kind, width, height, colour, has_texture);
     jpeg_file_write(folder, name, file.data, file.bytes);
     free(file.data);
 }
@@ -127,10 +127,10 @@ static void expect_colour(const struct hal_frame *frame, uint32_t x, uint32_t y,
 {
     unsigned yuv[3];
     sample(frame, x, y, yuv);
-    bool grey = frame->format == HAL_PIXEL_GREY;
+    bool is_grey = frame->format == HAL_PIXEL_GREY;
     expect_near(yuv[0], wanted[0]);
-    expect_near(yuv[1], grey ? 128 : wanted[1]);
-    expect_near(yuv[2], grey ? 128 : wanted[2]);
+    expect_near(yuv[1], is_grey ? 128 : wanted[1]);
+    expect_near(yuv[2], is_grey ? 128 : wanted[2]);
 }
 
 static void samples_are_passed_on_in_every_format(void **state)
@@ -464,14 +464,14 @@ static void real_photographs_are_read(void **state)
     assert_int_equal(ops->start(), 0);
     set(1, "ReplayFrames", 1);
     uint64_t sum, first = 0;
-    bool differs = false;
+    bool is_different = false;
     for (unsigned i = 0; i < 10; i++) {
         struct hal_frame frame = next();
         camera_contract_check_frame(&frame, &sum);
         first = i == 0 ? sum : first;
-        differs |= sum != first;
+        is_different |= sum != first;
     }
-    assert_true(differs);
+    assert_true(is_different);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)

@@ -11,15 +11,15 @@
 #include "hal/os/clock.h"
 #include "tests/host/support/gpio_contract.h"
 
-static bool levels[GPIO_FAKE_LINES];
+static bool are_high[GPIO_FAKE_LINES];
 
 /** Like a wire, the fake only tells of changes; a pin that nobody has opened just has its level. */
-static int drive(const char *line, bool high)
+static int drive(const char *line, bool is_high)
 {
     int number = (line[4] - '0') * (line[5] ? 10 : 1) + (line[5] ? line[5] - '0' : 0);
-    bool is_change = levels[number] != high;
-    levels[number] = high;
-    int status = is_change ? gpio_fake_edge(line, high, clock_now_ns()) : 0;
+    bool is_change = are_high[number] != is_high;
+    are_high[number] = is_high;
+    int status = is_change ? gpio_fake_edge(line, is_high, clock_now_ns()) : 0;
     return status == -ENOENT ? 0 : status;
 }
 

@@ -20,9 +20,9 @@ struct seen {
     unsigned count;
     uint32_t events;
     uint64_t now_ns;
-    loop_token remove; /**< what the callback removes */
-    int close_fd;      /**< what it closes, 0 = nothing */
-    bool adds;         /**< it watches a new descriptor that takes the old one's place */
+    loop_token remove;  /**< what the callback removes */
+    int close_fd;       /**< what it closes, 0 = nothing */
+    bool has_successor; /**< it watches a new descriptor that takes the old one's place */
     struct seen *added;
     loop_token token; /**< of the one added */
 };
@@ -46,12 +46,12 @@ static void on_fd(void *user, uint32_t events, uint64_t now_ns)
     seen->remove = 0;
     if (seen->close_fd > 0)
         close(seen->close_fd);
-    if (seen->adds) {
+    if (seen->has_successor) {
         int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); // not ready
         assert_int_equal(fd, seen->close_fd);
         seen->token = loop_fd_add(&loop, fd, EPOLLIN, on_fd, seen->added);
         assert_int_not_equal(seen->token, 0);
-        seen->adds = false;
+        seen->has_successor = false;
     }
     seen->close_fd = 0;
 }
@@ -116,8 +116,8 @@ static void test_stale_event_does_not_reach_who_took_the_place(void **state)
     int fd_a = ready_fd(), fd_b = ready_fd();
     loop_token token_a = loop_fd_add(&loop, fd_a, EPOLLIN, on_fd, &a);
     loop_token token_b = loop_fd_add(&loop, fd_b, EPOLLIN, on_fd, &b);
-    a = (struct seen){.remove = token_b, .close_fd = fd_b, .adds = true, .added = &heir};
-    b = (struct seen){.remove = token_a, .close_fd = fd_a, .adds = true, .added = &heir};
+    a = (struct seen){.remove = token_b, .close_fd = fd_b, .has_successor = true, .added = &heir};
+    b = (struct seen){.remove = token_a, .close_fd = fd_a, .has_successor = true, .added = &heir};
     loop_turn(&loop, true);
     assert_int_equal(a.count + b.count, 1);
     assert_int_equal(heir.count, 0);

@@ -122,7 +122,7 @@ static enum outcome attempt(struct run *run, struct sizes *sizes, unsigned *qual
     return COMPLETE;
 }
 
-static void step(struct run *run, struct sizes *sizes, unsigned index, bool compare)
+static void step(struct run *run, struct sizes *sizes, unsigned index, bool is_compared)
 {
     enum outcome outcome;
     unsigned attempts = 0, quality = rate_begin(&run->rate, (index + 1) * FRAME_NS);
@@ -140,7 +140,7 @@ static void step(struct run *run, struct sizes *sizes, unsigned index, bool comp
         rate_done(&run->rate, run->bytes[index]);
     if (index + 1 == FRAMERATE)
         run->encodes_first_second = run->rate.encodes;
-    if (!compare)
+    if (!is_compared)
         return;
     unsigned best = best_quality(sizes, &run->config);
     if (!best)
@@ -153,7 +153,7 @@ static void step(struct run *run, struct sizes *sizes, unsigned index, bool comp
     }
 }
 
-static void play(unsigned count, bool compare)
+static void play(unsigned count, bool is_compared)
 {
     static struct hard_sequence sequence;
     static struct sizes sizes;
@@ -171,7 +171,7 @@ static void play(unsigned count, bool compare)
         memset(sizes.is_known, 0, sizeof sizes.is_known);
         sizes.frame = &sequence.picture.frame;
         for (unsigned i = 0; i < count; i++)
-            step(&runs[i], &sizes, index, compare);
+            step(&runs[i], &sizes, index, is_compared);
     }
     hard_sequence_close(&sequence);
 }
@@ -238,16 +238,16 @@ static void check_windows(const struct run *run)
     unsigned steered = 0;
     for (unsigned first = 0; first + WINDOW <= FRAMES; first++) {
         double sum = 0;
-        bool at_floor = false, at_top = false;
+        bool was_at_floor = false, was_at_top = false;
         for (unsigned f = first; f < first + WINDOW; f++) {
             sum += run->bytes[f];
-            at_floor |= run->quality[f] <= run->config.quality_min;
-            at_top |= run->quality[f] >= run->config.quality_max;
+            was_at_floor |= run->quality[f] <= run->config.quality_min;
+            was_at_top |= run->quality[f] >= run->config.quality_max;
         }
         double ratio = sum / (share * WINDOW);
-        if (!at_floor)
+        if (!was_at_floor)
             highest = fmax(highest, ratio);
-        if (!at_floor && !at_top) {
+        if (!was_at_floor && !was_at_top) {
             lowest = fmin(lowest, ratio);
             steered++;
         }
