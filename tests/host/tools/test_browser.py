@@ -12,8 +12,10 @@ import unittest
 from typing import Any
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import debian_python  # noqa: E402
+debian_python.need("selenium")
+from browser import Browser, find_programs  # noqa: E402
 from gateway import Gateway, Node  # noqa: E402
-from webdriver import Browser, find_programs  # noqa: E402
 
 # A sum over the picture as it is on the screen now, and how bright it is.
 PIXELS = """
@@ -71,7 +73,7 @@ class Page(unittest.TestCase):
         self.addCleanup(self.gateway.__exit__)
         self.gateway.wait_ready()
         self.browser = Browser(*self.size, phone=self.phone)
-        self.addCleanup(self.browser.close)
+        self.addCleanup(self.browser.quit)
         self.browser.get(self.gateway.url + "/")
         self.browser.wait("the badge says live", lambda: self.browser.text("#badge") == "live")
 
@@ -88,13 +90,13 @@ class Page(unittest.TestCase):
 
 class Desktop(Page):
     def test_the_picture_lives_and_the_page_complains_of_nothing(self) -> None:
-        first, shot = self.pixels(), self.browser.screenshot()
+        first, shot = self.pixels(), self.browser.get_screenshot_as_png()
         self.assertEqual((first["width"], first["height"]), (1280, 720))
         self.assertGreater(first["light"], 10, "not black")
         frame = self.browser.text("#frame-id")
         self.browser.wait("other pixels", lambda: self.pixels()["sum"] != first["sum"])
         self.browser.wait("another frame id", lambda: self.browser.text("#frame-id") != frame)
-        self.assertNotEqual(self.browser.screenshot(), shot)
+        self.assertNotEqual(self.browser.get_screenshot_as_png(), shot)
         self.assertEqual(self.browser.text("#size"), "1280×720")
         self.assertGreater(float(self.browser.text("#fps")), 0)
         self.assertIn("kB", self.browser.text("#bytes"))
@@ -284,7 +286,7 @@ def make_screenshot(path: str) -> None:
         browser.wait("matched", lambda: "12 MATCHED" in browser.text("#trigger-state"))
         browser.wait("counted", lambda: browser.run(TRIGGERS)["counts"].get("Software") == [12, 0, 0, 0])
         with open(path, "wb") as file:
-            file.write(browser.screenshot())
+            file.write(browser.get_screenshot_as_png())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import debian_python  # noqa: E402
+debian_python.need("prometheus_client")
 import prometheus  # noqa: E402
 from gateway import BUILD, Gateway, Node, Program, Stream, in_background, wait_for  # noqa: E402
 
@@ -171,9 +173,10 @@ class Knowledge(WithNode):
         self.assertEqual(prometheus.value(families, "pinhole_web_node_scraped"), 1)
         again = prometheus.read(self.gateway.get("/metrics").body.decode())
         for name, family in families.items():
-            if family.kind == "counter":
-                for (sample, labels), value in family.samples.items():
-                    self.assertGreaterEqual(again[name].samples[sample, labels], value, name)
+            if family.type == "counter":
+                for before, after in zip(family.samples, again[name].samples, strict=True):
+                    self.assertEqual((before.name, before.labels), (after.name, after.labels))
+                    self.assertGreaterEqual(after.value, before.value, name)
 
     def test_promtool_agrees(self) -> None:
         if shutil.which("promtool") is None:

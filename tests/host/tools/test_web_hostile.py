@@ -12,6 +12,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import debian_python  # noqa: E402
+debian_python.need("prometheus_client")
 import prometheus  # noqa: E402
 from fake_node import FakeNode, padded_jpeg  # noqa: E402
 from gateway import Gateway, Node, Stream, in_background, wait_for  # noqa: E402
@@ -27,7 +29,7 @@ class Hostile(unittest.TestCase):
         self.addCleanup(self.gateway.__exit__)
         self.gateway.wait_ready()
 
-    def metrics(self) -> dict[str, prometheus.Family]:
+    def metrics(self) -> dict[str, prometheus.Metric]:
         answer = wait_for("a place", lambda: (
             a := self.gateway.get("/metrics")).status == 200 and a)
         return prometheus.read(answer.body.decode())
