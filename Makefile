@@ -261,9 +261,8 @@ install: programs ## into PREFIX: programs, backend, library, header, pkg-config
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
 	$(if $(PLUGIN),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pinhole $(PLUGIN))
 	$(if $(DESTDIR),,-ldconfig)
-	printf '%s\n' 'Name: pinhole' 'Description: client library of Pinhole camera nodes' \
-	  'Version: $(VERSION)' 'Cflags: -I$(PREFIX)/include' 'Libs: -L$(LIBDIR) -lpinhole' \
-	  'Libs.private: $(CLIENT_LIBS)' > $(DESTDIR)$(LIBDIR)/pkgconfig/pinhole.pc
+	sed $(foreach name,VERSION PREFIX LIBDIR CLIENT_LIBS,-e 's|@$(name)@|$(strip $($(name)))|') \
+	  -e '/^#/d' net/client/pinhole.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/pinhole.pc
 	set -e; for unit in $(wildcard board/*.service board/*.socket); do \
 	  sed 's|/usr/local|$(PREFIX)|g' "$$unit" > $(DESTDIR)$(UNITDIR)/"$${unit##*/}"; done
 	install -D -m 644 board/avahi/pinhole.service $(DESTDIR)$(AVAHIDIR)/pinhole.service

@@ -274,12 +274,10 @@ PINHOLE_API int pinhole_set(struct pinhole *p, const char *name, const char *val
  * as pinhole_set(). */
 PINHOLE_API int pinhole_set_lines(struct pinhole *p, const char *lines);
 /** Typed values, whatever the locale; errors as pinhole_get() and pinhole_set(), and -EINVAL for a
- * value that is not of the type. Enumerations are their names: "Off", "Once", "Continuous". */
+ * value that is not of the type. An enumeration is read by pinhole_get(): "Off", "Once". */
 PINHOLE_API int pinhole_get_int(struct pinhole *p, const char *name, int64_t *value);
 PINHOLE_API int pinhole_get_float(struct pinhole *p, const char *name, double *value);
 PINHOLE_API int pinhole_get_bool(struct pinhole *p, const char *name, int *value);
-PINHOLE_API int pinhole_get_enum(struct pinhole *p, const char *name, char *value,
-                                 size_t value_size);
 PINHOLE_API int pinhole_set_int(struct pinhole *p, const char *name, int64_t value);
 PINHOLE_API int pinhole_set_float(struct pinhole *p, const char *name, double value);
 PINHOLE_API int pinhole_set_bool(struct pinhole *p, const char *name, int value);

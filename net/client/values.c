@@ -109,13 +109,6 @@ static int find_enum(struct pinhole *p, const char *name, struct pinhole_feature
     return strcmp(feature->type, "Enum") == 0 ? 0 : not_a(p, name, feature->value, "enumeration");
 }
 
-int pinhole_get_enum(struct pinhole *p, const char *name, char *value, size_t value_size)
-{
-    struct pinhole_feature feature;
-    int error = find_enum(p, name, &feature);
-    return error < 0 ? error : pinhole_get(p, name, value, value_size);
-}
-
 int pinhole_set_int(struct pinhole *p, const char *name, int64_t value)
 {
     char text[32];

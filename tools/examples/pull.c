@@ -43,6 +43,15 @@ static void set_up(struct pinhole *camera)
     check(camera, pinhole_set_float(camera, "Gain", 1.5));
     printf("exposure %g to %g us, gain %g to %g\n", exposure_min, exposure_max, gain_min, gain_max);
     check(camera, pinhole_set_float(camera, "AcquisitionFrameRate", 50));
+
+    // The picture: mirrored, and the JPEG's quality.
+    int is_mirrored;
+    int64_t quality;
+    check(camera, pinhole_set_bool(camera, "ReverseX", 1));
+    check(camera, pinhole_set_int(camera, "ImageCompressionQuality", 75));
+    check(camera, pinhole_get_bool(camera, "ReverseX", &is_mirrored));
+    check(camera, pinhole_get_int(camera, "ImageCompressionQuality", &quality));
+    printf("mirrored %d, quality %" PRId64 "\n", is_mirrored, quality);
 }
 
 /** Decodes with 16 bytes of room at each row's end; the caller frees. */

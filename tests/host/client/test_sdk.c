@@ -444,6 +444,12 @@ static void play_features(struct peer *peer)
     reply_text(peer, WIRE_TYPE_GET, "Gain=1.5\n");
     reply_text(peer, WIRE_TYPE_FEATURES, WIDER GAIN AUTO FLIP); // a SET may have moved ranges
     reply_text(peer, WIRE_TYPE_SET, "ExposureAuto=Once\n");
+    if (strcmp((char *)peer->request, "ExposureAuto=Once") != 0)
+        return;
+    reply_text(peer, WIRE_TYPE_SET, "Width=-9007199254740993\n");
+    if (strcmp((char *)peer->request, "Width=-9007199254740993") != 0)
+        return;
+    reply_text(peer, WIRE_TYPE_SET, "ReverseX=0\n");
     peer_sees_end(peer);
 }
 
@@ -488,9 +494,11 @@ static void test_typed_features(void **state)
     assert_int_equal(pinhole_get_int(client, "Gain", &number), -EINVAL);
     assert_non_null(strstr(pinhole_error(client), "no integer"));
     assert_int_equal(pinhole_set_enum(client, "ExposureAuto", "Once"), 0);
+    assert_int_equal(pinhole_set_int(client, "Width", -9007199254740993), 0); // no double holds it
+    assert_int_equal(pinhole_set_bool(client, "ReverseX", 0), 0);
     setlocale(LC_ALL, "C");
     close_both(client, &peer);
-    assert_string_equal((char *)peer.request, "ExposureAuto=Once");
+    assert_string_equal((char *)peer.request, "ReverseX=0");
 }
 
 /** Programs built with an earlier or a later header have other sizes. */

@@ -97,6 +97,7 @@ def test_examples_in_c():
         assert done.returncode == 0, done
         assert re.search(r"size 320x240, width \d+ to \d+ by 2", done.stdout), done.stdout
         assert len(re.findall(r"^frame .* exposure \d+ us, gain 1.500", done.stdout, re.M)) >= 3
+        assert "mirrored 1, quality 75" in done.stdout, done.stdout
         assert len(re.findall(r"976 bytes a row", done.stdout)) == 5, done.stdout
     return None
 
