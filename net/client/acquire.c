@@ -12,37 +12,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-void client_wake(struct pinhole *p)
-{
-    const uint64_t one = 1;
-    if (p->acquirer.wake_fd >= 0 && write(p->acquirer.wake_fd, &one, sizeof one) < 0)
-        return; // the counter is full: it is awake
-}
-
-void client_enter(struct pinhole *p)
-{
-    pthread_mutex_lock(&p->turn);
-    if (pthread_mutex_trylock(&p->lock) != 0) {
-        client_wake(p);
-        pthread_mutex_lock(&p->lock);
-    }
-    pthread_mutex_unlock(&p->turn);
-}
-
-int client_leave(struct pinhole *p, int result)
-{
-    if (result < 0) {
-        pthread_mutex_lock(&p->error_lock);
-        memcpy(p->shown_error, p->error, sizeof p->shown_error);
-        pthread_mutex_unlock(&p->error_lock);
-    }
-    // What came while a reply was awaited is the thread's to hand out, and it may be asleep.
-    if (p->acquirer.is_on && p->queue.first != NULL)
-        client_wake(p);
-    pthread_mutex_unlock(&p->lock);
-    return result;
-}
-
 static bool is_in_callback(const struct client_acquirer *a)
 {
     return a->is_calling && pthread_equal(pthread_self(), a->thread);

@@ -11,7 +11,6 @@
 #include <sys/un.h>
 
 #define UNIX_PREFIX "unix:"
-#define ID_PREFIX   "id:"
 
 int client_not_found(struct client_found *out, int error, const char *format, ...)
 {
@@ -44,17 +43,6 @@ static int errno_of_lookup(int code)
     return code == EAI_AGAIN ? EAGAIN : EHOSTUNREACH;
 }
 
-/** Addresses of the node called `id`, which may have others the next time. */
-static int resolve_id(const char *id, struct client_found *out)
-{
-    char address[sizeof((struct pinhole_node *)0)->address];
-    int error = client_find_id(id, address, sizeof address, out);
-    if (error == 0)
-        error = client_resolve(address, true, out);
-    out->address.is_numeric = false;
-    return error;
-}
-
 static void take_addresses(const struct addrinfo *found, struct client_address *out)
 {
     for (const struct addrinfo *a = found; a != NULL && out->count < CLIENT_ADDRESSES_MAX;
@@ -69,8 +57,8 @@ int client_resolve(const char *text, bool may_block, struct client_found *out)
     memset(out, 0, sizeof *out);
     if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
         return resolve_unix(text + strlen(UNIX_PREFIX), out);
-    if (strncmp(text, ID_PREFIX, strlen(ID_PREFIX)) == 0)
-        return may_block ? resolve_id(text + strlen(ID_PREFIX), out) : 1;
+    if (strncmp(text, CLIENT_ID_PREFIX, strlen(CLIENT_ID_PREFIX)) == 0)
+        return 1;
 
     struct net_address at;
     char port[8];

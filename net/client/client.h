@@ -72,6 +72,12 @@ struct client_found {
     struct client_address address;
 };
 
+/** Finds the node called `id` and its address; blocks. -ENODEV none, -ENOTUNIQ several: the
+ * sentence is in out->why. */
+typedef int client_finder(const char *id, char *address, size_t address_size,
+                          struct client_found *out);
+#define CLIENT_ID_PREFIX "id:"
+
 struct client_lookup;
 
 struct client_receiver {
@@ -131,7 +137,10 @@ struct pinhole {
     int broken_error;  /**< CLIENT_BROKEN: what calls return */
     int fd;
     struct client_address peer;
+    client_finder *find_id;       /**< for "id:" addresses */
     struct client_lookup *lookup; /**< NULL: none is under way */
+    struct wire_hello hello;      /**< the last HELLO */
+    bool is_greeted;              /**< it came just now; the link is not up yet */
     uint64_t try_until_ns;        /**< the time for looking up, all addresses and the greeting */
 
     struct client_receiver receiver;
@@ -175,9 +184,12 @@ void client_free(struct pinhole *p);
 int client_wait_up(struct pinhole *p);
 /** A handle without a link. *out as pinhole_open() leaves it. */
 int client_make(struct pinhole **out, const struct pinhole_options *options);
+/** pinhole_open() with the caller's finder; NULL: "id:" addresses fail. */
+int client_open(struct pinhole **out, const char *address, const struct pinhole_options *options,
+                client_finder *find_id);
 
 /** Turns `text` into socket addresses. 0, or a negative errno with the sentence in out->why. 1:
- * it has to be looked up, which is only done if it `may_block`. */
+ * it has to be looked up: a name unless it `may_block`, an "id:" always. */
 int client_resolve(const char *text, bool may_block, struct client_found *out);
 /** Keeps the sentence and returns out->error, which is -error. */
 int client_not_found(struct client_found *out, int error, const char *format, ...)
@@ -207,21 +219,24 @@ void client_link_tune(int fd);
 void client_link_start(struct pinhole *p);
 /** Closes the link, tells the user (event or error), and plans the next try. Returns -error. */
 int client_link_down(struct pinhole *p, int error, const char *format, ...) BASE_PRINTF(3, 4);
-/** The node has said HELLO: the link is up. */
-int client_link_up(struct pinhole *p, const struct wire_hello *hello);
 /** Uses an already connected socket (tests). */
 void client_link_adopt(struct pinhole *p, int fd);
 /** Frees fd and whatever was half received. */
 void client_link_close(struct pinhole *p);
 
-/** One step of receiving: takes a message apart or reads once. Returns as client_advance(). A
- * broken link is dealt with inside. */
+/** One step of receiving: takes a message apart or reads once. 1: something was done. 0: nothing to
+ * do. -errno: the link cannot go on; the sentence is in p->error. */
 int client_receive(struct pinhole *p, bool may_read);
+/** Writes one whole message to `out` (WIRE_HEADER_BYTES more than `bytes`). Returns its length. */
+size_t client_message_put(uint8_t *out, uint8_t type, uint32_t tag, const void *payload,
+                          size_t bytes);
+/** Sends what the socket takes now. Returns how many bytes, 0 when it is full, or -errno. */
+ssize_t client_stream_send(struct pinhole *p, const uint8_t *message, size_t bytes);
 
 /** How long a payload of this kind may be and where it goes: sets receiver.record or .body (both
  * NULL: skip it). -errno when the header is not acceptable now. */
 int client_message_begin(struct pinhole *p);
-/** The payload is complete. Returns 1, or -errno after which the link is down. */
+/** The payload is complete. Returns 1, or -errno when the link cannot go on. */
 int client_message_end(struct pinhole *p);
 
 /** Sends one message, receiving meanwhile if the socket is full. */
@@ -284,9 +299,8 @@ int client_position_accept(struct pinhole *p, struct client_record *record);
 /** SUBSCRIBE for the wish: from its start, or where the position stands. */
 struct wire_subscribe client_position_subscribe(const struct pinhole *p, bool is_resuming);
 
-/** Finds the node called `id` and its address; blocks. -ENODEV none, -ENOTUNIQ several: the
- * sentence is in out->why. */
-int client_find_id(const char *id, char *address, size_t address_size, struct client_found *out);
+/** The finder that pinhole_open() uses: asks the nodes that pinhole_enumerate() finds. */
+client_finder client_find_id;
 /** Browses DNS-SD and calls found() for each address until timeout_ms is over. Without Avahi it
  * returns at once. */
 void client_browse(int timeout_ms, void (*found)(void *user, const char *address), void *user);

@@ -60,7 +60,7 @@ static bool ask(struct search *search, struct pinhole_node *node)
                                             .request_timeout_ms = left_ms(search),
                                             .reconnect = -1};
     struct pinhole *p;
-    int error = pinhole_open(&p, node->address, &options);
+    int error = client_open(&p, node->address, &options, NULL);
     if (error == 0) {
         const struct pinhole_info *info = pinhole_info(p);
         node->boot_id = info->boot_id;
@@ -95,7 +95,7 @@ static void add_address(struct search *search, const char *address, bool is_anno
 {
     // An "id:" would search in turn.
     if (*address == '\0' || strlen(address) >= sizeof((struct pinhole_node *)0)->address ||
-        strncmp(address, "id:", 3) == 0)
+        strncmp(address, CLIENT_ID_PREFIX, strlen(CLIENT_ID_PREFIX)) == 0)
         return;
     pthread_mutex_lock(&search->lock);
     bool is_known = search->count == PROBES_MAX;

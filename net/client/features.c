@@ -37,12 +37,6 @@ static void parse_feature(const char *line, struct pinhole_feature *out)
     out->writable = strchr(access, 'w') != NULL;
 }
 
-void client_copy_out(void *out, size_t out_bytes, const void *in, size_t in_bytes)
-{
-    memset(out, 0, out_bytes);
-    memcpy(out, in, out_bytes < in_bytes ? out_bytes : in_bytes);
-}
-
 int client_features_parse(const char *text, void *out, size_t each_bytes, int max)
 {
     struct pinhole_feature feature;

@@ -128,29 +128,44 @@ int client_link_down(struct pinhole *p, int error, const char *format, ...)
     return p->state == CLIENT_UP ? link_lost(p, error) : try_failed(p, error);
 }
 
-int client_link_up(struct pinhole *p, const struct wire_hello *hello)
+/** The first message over a new link: SUBSCRIBE where the position stands, or else PING, since the
+ * node closes a connection that says nothing. */
+static int speak_first(struct pinhole *p)
 {
-    p->info.boot_id = hello->boot_id;
-    p->info.sequence_oldest = hello->sequence_oldest;
-    p->info.sequence_next = hello->sequence_next;
-    p->info.frame_bytes_max = hello->frame_bytes_max;
-    p->up_since_ns = clock_now_ns();
-    enter(p, CLIENT_UP, NS_NEVER);
+    uint8_t message[WIRE_HEADER_BYTES + WIRE_SUBSCRIBE_FIXED], payload[WIRE_SUBSCRIBE_FIXED];
+    const bool is_resuming = p->wish.policy != 0 && !p->is_paused;
+    const uint32_t tag = client_next_tag(p);
+    size_t bytes = 0;
+    if (is_resuming) {
+        const struct wire_subscribe subscribe = client_position_subscribe(p, true);
+        client_position_resume(p);
+        bytes = wire_put_subscribe(payload, &subscribe);
+        p->resume_tag = tag;
+    }
+    bytes = client_message_put(message, is_resuming ? WIRE_TYPE_SUBSCRIBE : WIRE_TYPE_PING, tag,
+                               payload, bytes);
+    // A new socket has room for it.
+    const ssize_t sent = client_stream_send(p, message, bytes);
+    if (sent == (ssize_t)bytes)
+        return 1;
+    const int error = sent < 0 ? (int)-sent : ETIMEDOUT;
+    return client_link_down(p, error, "cannot send the first message: %s", strerror(error));
+}
 
+/** The node has said HELLO: the link is up. */
+static int begin_up(struct pinhole *p)
+{
+    p->is_greeted = false;
+    p->info.boot_id = p->hello.boot_id;
+    p->info.sequence_oldest = p->hello.sequence_oldest;
+    p->info.sequence_next = p->hello.sequence_next;
+    p->info.frame_bytes_max = p->hello.frame_bytes_max;
+    p->up_since_ns = clock_now_ns();
+    p->are_features_fresh = false;
+    enter(p, CLIENT_UP, NS_NEVER);
     if (p->was_opened && client_event_add(p, PINHOLE_EVENT_RECONNECTED, 0, 0, "") < 0)
         return client_link_down(p, ENOMEM, "out of memory");
-    uint32_t tag = client_next_tag(p);
-    const uint64_t deadline_ns = 0; // a fresh socket has room for this
-    p->are_features_fresh = false;
-    if (p->wish.policy == 0 ||
-        p->is_paused) // says that someone is there: silent connections are closed
-        return client_send(p, WIRE_TYPE_PING, tag, NULL, 0, deadline_ns);
-    uint8_t payload[WIRE_SUBSCRIBE_FIXED];
-    struct wire_subscribe subscribe = client_position_subscribe(p, true);
-    client_position_resume(p);
-    p->resume_tag = tag;
-    return client_send(p, WIRE_TYPE_SUBSCRIBE, tag, payload,
-                       wire_put_subscribe(payload, &subscribe), deadline_ns);
+    return speak_first(p);
 }
 
 static int begin_connect(struct pinhole *p)
@@ -222,6 +237,23 @@ static int finish_connect(struct pinhole *p)
     return 1;
 }
 
+/** Takes one step of receiving; what it cannot accept ends the link. */
+static int receive(struct pinhole *p, bool may_read)
+{
+    const int result = client_receive(p, may_read);
+    return result < 0 ? client_link_down(p, -result, "%s", p->error) : result;
+}
+
+static int await_greeting(struct pinhole *p, bool may_read)
+{
+    const int result = receive(p, may_read);
+    if (p->is_greeted)
+        return begin_up(p);
+    if (result != 0 || p->state != CLIENT_GREETING || clock_now_ns() < p->state_until_ns)
+        return result;
+    return client_link_down(p, ETIMEDOUT, "connected, but no greeting came: is it a Pinhole node?");
+}
+
 int client_advance(struct pinhole *p, bool may_read)
 {
     int result = 0;
@@ -234,14 +266,8 @@ int client_advance(struct pinhole *p, bool may_read)
         break;
     case CLIENT_LOOKING_UP: result = finish_lookup(p); break;
     case CLIENT_CONNECTING: result = finish_connect(p); break;
-    case CLIENT_GREETING:
-        result = client_receive(p, may_read);
-        if (result == 0 && p->state == CLIENT_GREETING && clock_now_ns() >= p->state_until_ns)
-            result = client_link_down(p, ETIMEDOUT,
-                                      "connected, but no greeting came: is it a "
-                                      "Pinhole node?");
-        break;
-    case CLIENT_UP: result = client_receive(p, may_read); break;
+    case CLIENT_GREETING: result = await_greeting(p, may_read); break;
+    case CLIENT_UP: result = receive(p, may_read); break;
     }
     // A break that will be mended is progress.
     if (result < 0 && p->state == CLIENT_BROKEN)
@@ -277,4 +303,17 @@ void client_poll(struct pinhole *p, uint64_t deadline_ns, bool is_sending)
 void client_poll_or_wake(struct pinhole *p)
 {
     poll_until(p, NS_NEVER, false, p->acquirer.wake_fd);
+}
+
+int client_wait_up(struct pinhole *p)
+{
+    while (p->state != CLIENT_UP) {
+        int error = client_advance(p, true);
+        if (error < 0)
+            return error;
+        if (error == 0)
+            client_poll(p, NS_NEVER, false); // wakes at state_until_ns
+    }
+    p->was_opened = true;
+    return 0;
 }

@@ -20,8 +20,21 @@ struct client_lookup {
     atomic_bool is_done; /**< `found` is the handle's to read */
     int done_fd;         /**< an eventfd, readable from then on */
     char text[sizeof((struct pinhole *)0)->address];
+    client_finder *find_id;
     struct client_found found;
 };
+
+/** Addresses of the node called `id`, which may have others the next time. */
+static void look_for_id(struct client_lookup *lookup, const char *id)
+{
+    char address[sizeof((struct pinhole_node *)0)->address];
+    struct client_found *out = &lookup->found;
+    if (lookup->find_id == NULL)
+        client_not_found(out, EINVAL, "an id cannot be looked up here");
+    else if (lookup->find_id(id, address, sizeof address, out) == 0)
+        client_resolve(address, true, out);
+    out->address.is_numeric = false;
+}
 
 static void release(struct client_lookup *lookup)
 {
@@ -35,7 +48,10 @@ static void *run(void *argument)
 {
     struct client_lookup *lookup = argument;
     const uint64_t one = 1;
-    client_resolve(lookup->text, true, &lookup->found);
+    if (strncmp(lookup->text, CLIENT_ID_PREFIX, strlen(CLIENT_ID_PREFIX)) == 0)
+        look_for_id(lookup, lookup->text + strlen(CLIENT_ID_PREFIX));
+    else
+        client_resolve(lookup->text, true, &lookup->found);
     atomic_store(&lookup->is_done, true);
     const ssize_t written = write(lookup->done_fd, &one, sizeof one);
     (void)written; // an eventfd takes its first 1
@@ -69,6 +85,7 @@ int client_lookup_start(struct pinhole *p)
     int error = 0;
     atomic_init(&lookup->holders, 2);
     memcpy(lookup->text, p->address, sizeof lookup->text);
+    lookup->find_id = p->find_id;
     lookup->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (lookup->done_fd < 0)
         error = -errno;

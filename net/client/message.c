@@ -14,7 +14,7 @@ static int into_message(struct pinhole *p)
     if (need > p->message_capacity) {
         uint8_t *grown = realloc(p->message, need);
         if (grown == NULL)
-            return client_link_down(p, ENOMEM, "out of memory for a reply of %zu bytes", need);
+            return client_fail(p, ENOMEM, "out of memory for a reply of %zu bytes", need);
         p->message = grown;
         p->message_capacity = need;
     }
@@ -27,12 +27,11 @@ static int into_record(struct pinhole *p)
     struct client_receiver *r = &p->receiver;
     // The queue only grows while replies are awaited; a node answers before the next record.
     if (p->queue.bytes + r->header.length > CLIENT_QUEUE_BYTES_MAX)
-        return client_link_down(p, EPROTO, "%zu bytes of records came while replies were awaited",
-                                p->queue.bytes);
+        return client_fail(p, EPROTO, "%zu bytes of records came while replies were awaited",
+                           p->queue.bytes);
     r->record = client_record_take(p, r->header.length);
     if (r->record == NULL)
-        return client_link_down(p, ENOMEM, "out of memory for a record of %u bytes",
-                                r->header.length);
+        return client_fail(p, ENOMEM, "out of memory for a record of %u bytes", r->header.length);
     r->body = r->record->bytes;
     return 0;
 }
@@ -57,14 +56,14 @@ int client_message_begin(struct pinhole *p)
     r->record = NULL;
     r->body = NULL;
     if (is_greeting && header->type != WIRE_TYPE_HELLO && header->type != WIRE_TYPE_ERROR)
-        return client_link_down(p, EPROTO, "the node's first message is of type %u, not HELLO",
-                                header->type);
+        return client_fail(p, EPROTO, "the node's first message is of type %u, not HELLO",
+                           header->type);
     const bool is_kept = is_record || is_reply || header->type == WIRE_TYPE_ERROR || is_greeting;
     if (!is_kept)
         return 0;
     if (header->length > length_max(p, header->type))
-        return client_link_down(p, EPROTO, "the node announced a message of type %u of %u bytes",
-                                header->type, header->length);
+        return client_fail(p, EPROTO, "the node announced a message of type %u of %u bytes",
+                           header->type, header->length);
     return is_record ? into_record(p) : into_message(p);
 }
 
@@ -88,16 +87,36 @@ static int end_hello(struct pinhole *p)
     struct wire_hello hello;
     int at = wire_get_hello(p->message, p->message_length, &hello);
     if (at < 0)
-        return client_link_down(p, EPROTO, "the node's HELLO is malformed");
+        return client_fail(p, EPROTO, "the node's HELLO is malformed");
     if (hello.version_min > WIRE_VERSION || hello.version_max < WIRE_VERSION)
-        return client_link_down(p, EPROTONOSUPPORT,
-                                "the node speaks protocol versions %u to %u, this library %d",
-                                hello.version_min, hello.version_max, WIRE_VERSION);
+        return client_fail(p, EPROTONOSUPPORT,
+                           "the node speaks protocol versions %u to %u, this library %d",
+                           hello.version_min, hello.version_max, WIRE_VERSION);
     const char *text = (const char *)p->message + at;
     copy_line(text, "DeviceUserID", p->name, sizeof p->name);
     copy_line(text, "DeviceModelName", p->model, sizeof p->model);
     copy_line(text, "DeviceFirmwareVersion", p->version, sizeof p->version);
-    return client_link_up(p, &hello);
+    p->hello = hello;
+    p->is_greeted = true;
+    return 1;
+}
+
+int client_errno_of(unsigned code)
+{
+    switch (code) {
+    case WIRE_ERROR_MALFORMED: return EPROTO;
+    case WIRE_ERROR_VERSION: return EPROTONOSUPPORT;
+    case WIRE_ERROR_TOO_LARGE: return EMSGSIZE;
+    case WIRE_ERROR_FULL: return EBUSY;
+    case WIRE_ERROR_TIMEOUT: return ETIMEDOUT;
+    case WIRE_ERROR_UNKNOWN_TYPE: return ENOSYS;
+    case WIRE_ERROR_UNKNOWN_FEATURE: return ENOENT;
+    case WIRE_ERROR_READ_ONLY: return EACCES;
+    case WIRE_ERROR_BAD_VALUE: return ERANGE;
+    case WIRE_ERROR_UNAVAILABLE: return EAGAIN;
+    case WIRE_ERROR_SLOW: return ECONNABORTED;
+    default: return EIO;
+    }
 }
 
 static int end_error(struct pinhole *p)
@@ -106,7 +125,7 @@ static int end_error(struct pinhole *p)
     struct wire_error error;
     int at = wire_get_error(p->message, p->message_length, &error);
     if (at < 0)
-        return client_link_down(p, EPROTO, "the node's ERROR is malformed");
+        return client_fail(p, EPROTO, "the node's ERROR is malformed");
     const char *text = (const char *)p->message + at;
     const char *name = wire_error_name(error.code);
     if (error.flags & WIRE_ERROR_CLOSING)
@@ -116,10 +135,10 @@ static int end_error(struct pinhole *p)
         p->answer_error = error.code != 0 ? error.code : UINT16_MAX;
         client_fail(p, EIO, "%.160s: %s", p->address, *text != '\0' ? text : name);
     } else if (tag != 0 && tag == p->resume_tag) {
-        return client_link_down(p, client_errno_of(error.code),
-                                "the node refused to resume the subscription: %s %s", name, text);
+        return client_fail(p, client_errno_of(error.code),
+                           "the node refused to resume the subscription: %s %s", name, text);
     } else if (error.flags & WIRE_ERROR_CLOSING) {
-        return client_link_down(p, client_errno_of(error.code), "closed");
+        return client_fail(p, client_errno_of(error.code), "closed");
     }
     return 1;
 }
@@ -129,12 +148,12 @@ static int end_record(struct pinhole *p)
     struct client_receiver *r = &p->receiver;
     struct client_record *record = r->record;
     if (client_record_decode(p, record, r->header.type) < 0)
-        return client_link_down(p, EPROTO, "the node sent a malformed %s",
-                                r->header.type == WIRE_TYPE_FRAME ? "FRAME" : "EVENT");
+        return client_fail(p, EPROTO, "the node sent a malformed %s",
+                           r->header.type == WIRE_TYPE_FRAME ? "FRAME" : "EVENT");
     r->record = NULL;
     p->attempts = 0; // a link that carries records is worth making again at once
     if (client_position_accept(p, record) < 0)
-        return client_link_down(p, ENOMEM, "out of memory");
+        return client_fail(p, ENOMEM, "out of memory");
     return 1;
 }
 

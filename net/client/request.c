@@ -18,31 +18,6 @@ static const char *type_name(uint8_t type)
     return type < ARRAY_SIZE(names) && names[type] != NULL ? names[type] : "request";
 }
 
-int client_errno_of(unsigned code)
-{
-    switch (code) {
-    case WIRE_ERROR_MALFORMED: return EPROTO;
-    case WIRE_ERROR_VERSION: return EPROTONOSUPPORT;
-    case WIRE_ERROR_TOO_LARGE: return EMSGSIZE;
-    case WIRE_ERROR_FULL: return EBUSY;
-    case WIRE_ERROR_TIMEOUT: return ETIMEDOUT;
-    case WIRE_ERROR_UNKNOWN_TYPE: return ENOSYS;
-    case WIRE_ERROR_UNKNOWN_FEATURE: return ENOENT;
-    case WIRE_ERROR_READ_ONLY: return EACCES;
-    case WIRE_ERROR_BAD_VALUE: return ERANGE;
-    case WIRE_ERROR_UNAVAILABLE: return EAGAIN;
-    case WIRE_ERROR_SLOW: return ECONNABORTED;
-    default: return EIO;
-    }
-}
-
-uint32_t client_next_tag(struct pinhole *p)
-{
-    if (++p->tag == 0)
-        p->tag = 1;
-    return p->tag;
-}
-
 /** What has arrived already is received before anything is sent, so that a link that broke while
  * nobody looked is noticed first; but not for ever. */
 void client_drain(struct pinhole *p)
@@ -78,27 +53,20 @@ int client_send(struct pinhole *p, uint8_t type, uint32_t tag, const void *paylo
                 uint64_t deadline_ns)
 {
     uint8_t message[WIRE_HEADER_BYTES + WIRE_REQUEST_BYTES_MAX];
-    const struct wire_header header = {
-        .version = WIRE_VERSION, .type = type, .length = (uint32_t)bytes, .tag = tag};
     const int fd = p->fd;
     if (bytes > WIRE_REQUEST_BYTES_MAX)
         return client_fail(p, EMSGSIZE, "%s: %zu bytes are more than the %d a node takes",
                            type_name(type), bytes, WIRE_REQUEST_BYTES_MAX);
-    wire_put_header(message, &header);
-    if (bytes > 0)
-        memcpy(message + WIRE_HEADER_BYTES, payload, bytes);
-
-    for (size_t at = 0, end = WIRE_HEADER_BYTES + bytes; at < end;) {
-        ssize_t sent = send(p->fd, message + at, end - at, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent >= 0) {
+    const size_t end = client_message_put(message, type, tag, payload, bytes);
+    for (size_t at = 0; at < end;) {
+        ssize_t sent = client_stream_send(p, message + at, end - at);
+        if (sent < 0)
+            return client_link_down(p, (int)-sent, "cannot send %s: %s", type_name(type),
+                                    strerror((int)-sent));
+        if (sent > 0) {
             at += (size_t)sent;
             continue;
         }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return client_link_down(p, errno, "cannot send %s: %s", type_name(type),
-                                    strerror(errno));
         if (clock_now_ns() >= deadline_ns)
             return client_link_down(p, ETIMEDOUT, "the node does not read: cannot send %s",
                                     type_name(type));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// From the socket to whole messages. A JPEG is read straight into its record; the same call reads
-// the start of the next message into the stage, so a frame costs few system calls and no copy.
+// Between the socket and whole messages. A JPEG is read straight into its record; the same call
+// reads the start of the next message into the stage, so a frame costs few system calls and no
+// copy.
 #include "net/client/client.h"
 
 #include <errno.h>
@@ -23,10 +24,10 @@ static int begin_message(struct pinhole *p)
     struct client_receiver *r = &p->receiver;
     int error = wire_get_header(r->stage + r->stage_at, &r->header);
     if (error == -EBADMSG)
-        return client_link_down(p, EPROTO, "what came is not the Pinhole protocol");
+        return client_fail(p, EPROTO, "what came is not the Pinhole protocol");
     if (error < 0)
-        return client_link_down(p, EPROTONOSUPPORT, "the node speaks protocol version %u",
-                                r->header.version);
+        return client_fail(p, EPROTONOSUPPORT, "the node speaks protocol version %u",
+                           r->header.version);
     error = client_message_begin(p);
     if (error < 0)
         return error;
@@ -67,11 +68,11 @@ static int read_more(struct pinhole *p)
     size_t count = want == body_left(r) ? 2 : 1;
     ssize_t got = readv(p->fd, parts, (int)count);
     if (got == 0)
-        return client_link_down(p, ECONNRESET, "the node closed the link");
+        return client_fail(p, ECONNRESET, "the node closed the link");
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (got < 0)
-        return client_link_down(p, errno, "%s", strerror(errno));
+        return client_fail(p, errno, "%s", strerror(errno));
     size_t body = (size_t)got < want ? (size_t)got : want;
     r->body_at += body;
     r->stage_end += (size_t)got - body;
@@ -91,4 +92,33 @@ int client_receive(struct pinhole *p, bool may_read)
         }
     }
     return may_read ? read_more(p) : 0;
+}
+
+uint32_t client_next_tag(struct pinhole *p)
+{
+    if (++p->tag == 0)
+        p->tag = 1;
+    return p->tag;
+}
+
+size_t client_message_put(uint8_t *out, uint8_t type, uint32_t tag, const void *payload,
+                          size_t bytes)
+{
+    const struct wire_header header = {
+        .version = WIRE_VERSION, .type = type, .length = (uint32_t)bytes, .tag = tag};
+    wire_put_header(out, &header);
+    if (bytes > 0)
+        memcpy(out + WIRE_HEADER_BYTES, payload, bytes);
+    return WIRE_HEADER_BYTES + bytes;
+}
+
+ssize_t client_stream_send(struct pinhole *p, const uint8_t *message, size_t bytes)
+{
+    ssize_t sent;
+    do
+        sent = send(p->fd, message, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return sent;
+    return errno == EAGAIN ? 0 : -errno;
 }

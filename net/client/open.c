@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Taking over a connection that the node has made: it dials out, from behind NAT.
+// Opening a node: by its address or name, or over a connection that it has made itself (it dials
+// out, from behind NAT).
 #include "net/client/client.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+
+int pinhole_open(struct pinhole **out, const char *address, const struct pinhole_options *options)
+{
+    return client_open(out, address, options, client_find_id);
+}
 
 static int prepare_socket(struct pinhole *p, int fd)
 {
