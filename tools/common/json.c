@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REAL_DIGITS = 15 }; // what a double keeps of a decimal number
+/** What a double keeps of a decimal number. */
+enum { REAL_DIGITS = 15 };
 
 void json_put(json_t **object, const char *name, json_t *value)
 {
@@ -78,9 +79,9 @@ void json_put_real(json_t **object, const char *name, double value)
     json_put(object, name, isfinite(value) ? json_real(round(value * 1e3) / 1e3) : json_null());
 }
 
-void json_put_flag(json_t **object, const char *name, bool value)
+void json_put_flag(json_t **object, const char *name, bool is_true)
 {
-    json_put(object, name, json_boolean(value));
+    json_put(object, name, json_boolean(is_true));
 }
 
 void json_put_id(json_t **object, const char *name, uint64_t value)

@@ -23,7 +23,7 @@ void json_put_i64(json_t **object, const char *name, int64_t value);
 /** A number with three decimals. What is not finite becomes null. */
 void json_put_real(json_t **object, const char *name, double value);
 /** true or false. */
-void json_put_flag(json_t **object, const char *name, bool value);
+void json_put_flag(json_t **object, const char *name, bool is_true);
 /** A boot id as 16 hexadecimal digits, because readers keep only 53 bits of a number. */
 void json_put_id(json_t **object, const char *name, uint64_t value);
 /** The number that a text holds, exactly for integers. Another text stays text; "" is null. */

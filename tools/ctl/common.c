@@ -70,7 +70,7 @@ int ctl_option(struct ctl *ctl, int argc, char **argv, const char *letters,
         switch (letter) {
         case -1: return 0;
         case 'n': ctl->node = optarg; break;
-        case 'j': ctl->json = true; break;
+        case 'j': ctl->wants_json = true; break;
         case 'T':
             if (!ctl_seconds("--timeout", optarg, &ctl->patience_ms))
                 return WRONG;

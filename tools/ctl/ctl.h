@@ -24,7 +24,7 @@ enum ctl_exit {
 /** What every command gets. */
 struct ctl {
     const char *node; /**< NULL = the library's default */
-    bool json;
+    bool wants_json;
     int patience_ms; /**< --timeout; 0 = the library's default */
     const struct ctl_command *command;
 };

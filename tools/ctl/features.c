@@ -122,7 +122,7 @@ static int run_features(struct ctl *ctl, int argc, char **argv)
                                argv[optind]);
     struct pinhole *p;
     int code = ctl_open(ctl, &p, -1);
-    return code != CTL_OK ? code : print_all(p, ctl->json, false);
+    return code != CTL_OK ? code : print_all(p, ctl->wants_json, false);
 }
 
 const struct ctl_command ctl_features = {
@@ -140,13 +140,13 @@ static int run_get(struct ctl *ctl, int argc, char **argv)
     if (code != CTL_OK)
         return code;
     if (optind == argc)
-        return print_all(p, ctl->json, true);
+        return print_all(p, ctl->wants_json, true);
     for (int i = optind; i < argc; i++) {
         char value[1024];
         int error = pinhole_get(p, argv[i], value, sizeof value);
         if (error < 0)
             return ctl_failed(p, error);
-        if (ctl->json) {
+        if (ctl->wants_json) {
             json_t *line = json_object();
             json_put_text(&line, "name", argv[i]);
             json_put_text(&line, "value", value);

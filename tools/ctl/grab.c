@@ -36,7 +36,7 @@ static int save(struct grab *g, const struct pinhole_frame *frame)
         fprintf(stderr, "pinholectl: cannot write '%s': %s\n", path, strerror(-error));
         return CTL_REFUSED;
     }
-    if (g->ctl->json) {
+    if (g->ctl->wants_json) {
         json_t *line = json_object();
         json_put_text(&line, "file", path);
         json_put_frame(&line, frame);

@@ -47,7 +47,7 @@ static int run_trigger(struct ctl *ctl, int argc, char **argv)
         int error = pinhole_trigger(p, &id);
         if (error < 0)
             return ctl_failed(p, error);
-        printf(ctl->json ? "{\"trigger_id\":%" PRIu64 "}\n" : "%" PRIu64 "\n", id);
+        printf(ctl->wants_json ? "{\"trigger_id\":%" PRIu64 "}\n" : "%" PRIu64 "\n", id);
         fflush(stdout);
     }
     pinhole_close(p);
@@ -112,7 +112,7 @@ static int run_stats(struct ctl *ctl, int argc, char **argv)
     int length = ctl_stats_text(p, &text);
     if (length < 0)
         return ctl_failed(p, length);
-    if (!ctl->json)
+    if (!ctl->wants_json)
         text_print_lines(stdout, text);
     else
         for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL;)
@@ -151,7 +151,7 @@ static int run_ping(struct ctl *ctl, int argc, char **argv)
         int64_t ns = pinhole_ping(p);
         if (ns < 0)
             return ctl_failed(p, (int)ns);
-        if (ctl->json)
+        if (ctl->wants_json)
             printf("{\"round_trip_ns\":%" PRId64 "}\n", ns);
         else
             printf("%s: %.3f ms\n", pinhole_info(p)->address, (double)ns / 1e6);
@@ -232,7 +232,7 @@ static int list_one(struct ctl *ctl)
     int error = look(p, &overview);
     if (error < 0)
         return ctl_failed(p, error);
-    print_overview(&overview, ctl->json);
+    print_overview(&overview, ctl->wants_json);
     pinhole_close(p);
     return CTL_OK;
 }

@@ -61,7 +61,7 @@ static void print_window(struct watch *w)
     double mean_ms = (double)x->latency_sum_ns / 1e6 / frames;
     double max_ms = (double)x->latency_max_ns / 1e6;
     const char *kind = w->is_local ? "capture to here" : "capture to sent";
-    if (w->ctl->json) {
+    if (w->ctl->wants_json) {
         json_t *line = json_object();
         json_put_real(&line, "fps", fps);
         json_put_real(&line, "frame_kbytes", kbytes);
@@ -95,7 +95,7 @@ static bool is_long_enough(const struct watch *w)
 
 static void print_trigger(struct watch *w, const struct pinhole_frame *f)
 {
-    if (w->ctl->json) {
+    if (w->ctl->wants_json) {
         json_t *line = json_object();
         json_put_text(&line, "outcome", "MATCHED");
         json_put_frame(&line, f);
@@ -143,7 +143,7 @@ static void take_event(struct watch *w, const struct pinhole_event *e)
         w->counted += w->wants_triggers_only ? triggers : 0;
     }
     end_line(w);
-    ctl_print_event(stdout, e, w->ctl->json);
+    ctl_print_event(stdout, e, w->ctl->wants_json);
     fflush(stdout);
 }
 
@@ -204,7 +204,7 @@ static int watch_loop(struct watch *w)
 static void sum_up(struct watch *w)
 {
     struct ctl_triggers now;
-    if (w->ctl->json || pinhole_fd(w->p) < 0 || ctl_triggers_fetch(w->p, &now) < 0)
+    if (w->ctl->wants_json || pinhole_fd(w->p) < 0 || ctl_triggers_fetch(w->p, &now) < 0)
         return;
     const bool is_same = w->has_before && now.boot_id == w->before.boot_id;
     if (is_same)
@@ -234,7 +234,7 @@ static int watch(struct watch *w)
     if (code != CTL_OK)
         return code;
     w->is_local = ctl_is_local(pinhole_info(w->p)->address);
-    w->is_terminal = isatty(STDOUT_FILENO) && !w->ctl->json;
+    w->is_terminal = isatty(STDOUT_FILENO) && !w->ctl->wants_json;
     if (w->wants_triggers_only) {
         wish.policy = PINHOLE_EVERY;
         wish.triggered_only = 1;
@@ -244,7 +244,7 @@ static int watch(struct watch *w)
         pinhole_close(w->p);
         return CTL_REFUSED;
     }
-    w->has_before = !w->ctl->json && ctl_triggers_fetch(w->p, &w->before) == 0;
+    w->has_before = !w->ctl->wants_json && ctl_triggers_fetch(w->p, &w->before) == 0;
     int result = pinhole_subscribe(w->p, &wish);
     if (result == 0)
         result = watch_loop(w);

@@ -16,7 +16,7 @@ enum {
 
 void web_calls_refresh(struct web_calls *calls)
 {
-    calls->refresh = true;
+    calls->wants_refresh = true;
     pthread_cond_signal(&calls->wanted);
 }
 
@@ -54,7 +54,7 @@ void web_call_end(struct web_call *call)
 {
     if (call == NULL)
         return;
-    if (call->done)
+    if (call->is_done)
         free_call(call);
     else
         call->sleeper = NULL;
@@ -89,7 +89,7 @@ static void drain(struct pinhole *node)
 static int connect_node(struct caller *caller, struct web_call *call)
 {
     pthread_mutex_lock(&caller->web->lock);
-    bool is_away = !caller->web->view.connected;
+    bool is_away = !caller->web->view.is_connected;
     if (is_away)
         snprintf(call->error, sizeof call->error, "%s", caller->web->view.away);
     pthread_mutex_unlock(&caller->web->lock);
@@ -199,7 +199,7 @@ static void carry_out(struct caller *caller, struct web_call *call)
 
 static void finish(struct web *web, struct web_call *call)
 {
-    call->done = true;
+    call->is_done = true;
     if (call->sleeper == NULL)
         free_call(call);
     else
@@ -228,15 +228,15 @@ static void *run(void *argument)
     struct web *web = caller->web;
     struct web_calls *calls = &web->calls;
     pthread_mutex_lock(&web->lock);
-    while (!web->stopping) {
+    while (!web->is_stopping) {
         if (calls->first != NULL) {
             struct web_call *call = take_call(calls);
             pthread_mutex_unlock(&web->lock);
             carry_out(caller, call);
             pthread_mutex_lock(&web->lock);
             finish(web, call);
-        } else if (calls->refresh) {
-            calls->refresh = false;
+        } else if (calls->wants_refresh) {
+            calls->wants_refresh = false;
             pthread_mutex_unlock(&web->lock);
             refresh(caller);
             pthread_mutex_lock(&web->lock);

@@ -29,7 +29,7 @@ struct web_call {
     enum web_call_kind kind;
     struct web_sleeper *sleeper; /**< who waits; NULL: nobody any more */
     uint64_t asked_ns;
-    bool done;
+    bool is_done;
     /** The outcome, when done: */
     int result;          /**< 0, or a negative errno of libpinhole with the sentence in `error` */
     char error[384];     /**< "" without one */
@@ -42,7 +42,7 @@ struct web_calls {
     pthread_cond_t wanted; /**< there is something to do */
     struct web_call *first, *last;
     unsigned count;
-    bool refresh; /**< the features may have changed */
+    bool wants_refresh; /**< the features may have changed */
     struct pinhole_feature features[WEB_FEATURES_MAX];
     int feature_count;          /**< 0: not known yet */
     uint64_t features_asked_ns; /**< they are as new as this */

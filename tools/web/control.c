@@ -195,7 +195,7 @@ enum MHD_Result web_features_answer(struct web_request *request)
     if (web_request_calls(request, WEB_CALL_SET, settings.lines))
         return MHD_YES;
     const struct web_call *call = request->call;
-    if (call == NULL || !call->done || call->result < 0)
+    if (call == NULL || !call->is_done || call->result < 0)
         return web_reply_call_error(request, call);
     web_log(WEB_DEBUG, "set %.*s", (int)strcspn(call->lines, "\n"), call->lines);
     json_t *answer = json_object();
@@ -214,7 +214,7 @@ enum MHD_Result web_trigger_answer(struct web_request *request)
     if (web_request_calls(request, WEB_CALL_TRIGGER, NULL))
         return MHD_YES;
     const struct web_call *call = request->call;
-    if (call == NULL || !call->done || call->result < 0)
+    if (call == NULL || !call->is_done || call->result < 0)
         return web_reply_call_error(request, call);
     json_t *answer = json_object();
     json_put_u64(&answer, "trigger_id", call->trigger_id);

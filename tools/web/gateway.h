@@ -25,7 +25,7 @@ struct web {
     uint64_t started_ns;          /**< constant */
     struct web_frame_pool frames; /**< has its own lock, taken after this one */
     pthread_mutex_t lock;         /**< guards all below */
-    bool stopping;
+    bool is_stopping;
     int fatal; /**< set by the receiver: ends the program with this exit status */
     struct web_view view;
     struct web_calls calls;

@@ -60,7 +60,7 @@ const char *web_guard_refuses(const struct web_request *request, char *why, size
     const char *host = web_request_header(request, "Host");
     const char *origin = web_request_header(request, "Origin");
     const char *site = web_request_header(request, "Sec-Fetch-Site");
-    if (options->read_only)
+    if (options->is_read_only)
         return "this gateway was started with --read-only";
     if (site != NULL && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
         return "requests from pages of other sites are refused";

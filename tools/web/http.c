@@ -299,7 +299,7 @@ int web_http_start(struct web *web, int socket)
 void web_http_stop(struct web *web)
 {
     // libmicrohttpd must not be stopped while a connection is suspended. None falls asleep any
-    // more, because `stopping` is set.
+    // more, because `is_stopping` is set.
     pthread_mutex_lock(&web->lock);
     web_sleep_wake_due(&web->http.sleepers, UINT64_MAX);
     pthread_mutex_unlock(&web->lock);

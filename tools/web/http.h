@@ -42,7 +42,7 @@ int web_listen(const char *address, char *url, size_t url_size, char *why, size_
 int web_http_start(struct web *web, int socket);
 /** Closes connections that are over their deadline. The lock is held. */
 void web_http_reap(struct web *web, uint64_t now_ns);
-/** Ends all connections and the daemon. The lock is not held; `stopping` is set. */
+/** Ends all connections and the daemon. The lock is not held; `is_stopping` is set. */
 void web_http_stop(struct web *web);
 
 #endif

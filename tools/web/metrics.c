@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // GET /metrics: the node's own numbers as it gives them, then the gateway's. /healthz.
+#include "net/wire.h"
 #include "tools/web/request.h"
 
 #include <inttypes.h>
@@ -58,7 +59,7 @@ enum MHD_Result web_metrics_answer(struct web_request *request)
     if (out == NULL)
         return MHD_NO;
     const struct web_call *call = request->call;
-    bool has_node = call != NULL && call->done && call->result == 0;
+    bool has_node = call != NULL && call->is_done && call->result == 0;
     if (has_node && *call->text != '\0') {
         fputs(call->text, out);
         if (call->text[strlen(call->text) - 1] != '\n')
@@ -92,13 +93,12 @@ static bool is_on(const struct web *web, const char *name)
 static bool describe_health(const struct web *web, char *out, size_t size)
 {
     const struct web_view *view = &web->view;
-    double silence_s = view->newest == NULL
-                           ? -1
-                           : (double)(clock_now_ns() - view->newest->meta.received_ns) / 1e9;
+    double silence_s =
+        view->newest == NULL ? -1 : (double)(clock_now_ns() - view->newest->meta.received_ns) / 1e9;
     bool is_camera_down =
-        view->camera_state == 0 /* absent */ || view->camera_state == 2 /* stalled */;
+        view->camera_state == WIRE_CAMERA_ABSENT || view->camera_state == WIRE_CAMERA_STALLED;
     bool is_well = false;
-    if (!view->connected) {
+    if (!view->is_connected) {
         snprintf(out, size, "the node is away: %s\n", view->away);
     } else if (is_camera_down) {
         snprintf(out, size, "the camera is %s\n",

@@ -61,9 +61,9 @@ static int take_option(struct web_options *options, int option)
     switch (option) {
     case 'n': options->node = optarg; return -1;
     case 'l': options->listen = optarg; return -1;
-    case 'v': options->verbose = true; return -1;
+    case 'v': options->is_verbose = true; return -1;
     case OPT_MAX_CLIENTS: return read_max_clients(options, optarg);
-    case OPT_READ_ONLY: options->read_only = true; return -1;
+    case OPT_READ_ONLY: options->is_read_only = true; return -1;
     case OPT_ALLOW_ORIGIN: options->allow_origin = optarg; return -1;
     case OPT_ALLOW_HOST:
         if (options->allow_hosts_count == WEB_ALLOWED_HOSTS_MAX) {

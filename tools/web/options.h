@@ -11,8 +11,8 @@ struct web_options {
     const char *node; /**< NULL: libpinhole's default */
     const char *listen;
     int max_clients;
-    bool read_only;
-    bool verbose;
+    bool is_read_only;
+    bool is_verbose;
     const char *allow_origin; /**< NULL: none */
     const char *allow_hosts[WEB_ALLOWED_HOSTS_MAX];
     int allow_hosts_count;

@@ -40,7 +40,7 @@ static void run(struct web *web, const sigset_t *signals)
 static void stop(struct web *web, pthread_t receiver, pthread_t caller)
 {
     pthread_mutex_lock(&web->lock);
-    web->stopping = true;
+    web->is_stopping = true;
     pthread_cond_signal(&web->calls.wanted);
     pthread_mutex_unlock(&web->lock);
     web_http_stop(web);
@@ -68,7 +68,7 @@ int main(int argc, char **argv)
     int status = web_options_read(&web.options, argc, argv);
     if (status >= 0)
         return status;
-    if (web.options.verbose)
+    if (web.options.is_verbose)
         web_log_set_level(WEB_DEBUG);
 
     char url[128], why[512];

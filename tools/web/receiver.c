@@ -13,9 +13,9 @@ enum { NEXT_TIMEOUT_MS = 200, CONNECT_TIMEOUT_MS = 2000, RETRY_MS = 500, RECORDS
 static bool is_stopping(struct web *web)
 {
     pthread_mutex_lock(&web->lock);
-    bool stopping = web->stopping;
+    bool is_over = web->is_stopping;
     pthread_mutex_unlock(&web->lock);
-    return stopping;
+    return is_over;
 }
 
 static void take_frame(struct web *web, const struct pinhole_frame *source)
@@ -57,7 +57,7 @@ static void say_away(struct web *web, const char *why)
 {
     pthread_mutex_lock(&web->lock);
     // The same failure again is no news.
-    bool is_news = web->view.connected || strcmp(web->view.away, why) != 0;
+    bool is_news = web->view.is_connected || strcmp(web->view.away, why) != 0;
     web_view_disconnect(&web->view, why);
     pthread_mutex_unlock(&web->lock);
     if (is_news)

@@ -22,9 +22,9 @@ bool web_request_calls(struct web_request *request, enum web_call_kind kind, con
 {
     struct web *web = request->web;
     pthread_mutex_lock(&web->lock);
-    if (request->call == NULL && !web->stopping)
+    if (request->call == NULL && !web->is_stopping)
         request->call = web_call_start(&web->calls, kind, lines, &request->sleeper);
-    bool must_wait = request->call != NULL && !request->call->done && !web->stopping;
+    bool must_wait = request->call != NULL && !request->call->is_done && !web->is_stopping;
     if (must_wait)
         web_sleep(&web->http.sleepers, &request->sleeper, false, UINT64_MAX);
     pthread_mutex_unlock(&web->lock);
@@ -114,7 +114,7 @@ enum MHD_Result web_reply_call_error(struct web_request *request, const struct w
     if (call == NULL)
         return web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
                                "too many requests to the node are waiting");
-    if (!call->done)
+    if (!call->is_done)
         return web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is ending");
     switch (-call->result) {
     case ENOENT:

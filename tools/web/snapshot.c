@@ -65,18 +65,18 @@ enum MHD_Result web_snapshot_answer(struct web_request *request)
     pthread_mutex_lock(&web->lock);
     char why[sizeof web->view.away];
     memcpy(why, web->view.away, sizeof why);
-    bool connected = web->view.connected, has_any = web->view.newest != NULL;
+    bool is_connected = web->view.is_connected, has_any = web->view.newest != NULL;
     struct web_frame *frame = NULL;
-    bool is_late = web->stopping || clock_now_ns() >= request->deadline_ns;
-    if (connected && has_any && (!is_fresh_asked || is_fresh(request, web->view.newest)))
+    bool is_late = web->is_stopping || clock_now_ns() >= request->deadline_ns;
+    if (is_connected && has_any && (!is_fresh_asked || is_fresh(request, web->view.newest)))
         frame = web_frame_ref(web->view.newest);
-    else if (connected && is_fresh_asked && !is_late)
+    else if (is_connected && is_fresh_asked && !is_late)
         web_sleep(&web->http.sleepers, &request->sleeper, true, request->deadline_ns);
     pthread_mutex_unlock(&web->lock);
 
     if (frame != NULL)
         return reply_frame(request, frame);
-    if (!connected)
+    if (!is_connected)
         return web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the node is away: %s", why);
     if (is_fresh_asked && is_late)
         return web_reply_error(request, MHD_HTTP_GATEWAY_TIMEOUT,

@@ -11,7 +11,7 @@ static json_t *describe_gateway(const struct web *web, uint64_t now_ns)
     json_t *object = json_object();
     json_put_text(&object, "version", PINHOLE_VERSION);
     json_put_real(&object, "uptime_s", (double)(now_ns - web->started_ns) / 1e9);
-    json_put_flag(&object, "read_only", web->options.read_only);
+    json_put_flag(&object, "read_only", web->options.is_read_only);
     json_put_u64(&object, "connections", web->http.connection_count);
     json_put_u64(&object, "connections_max", (uint64_t)web->options.max_clients);
     json_put_u64(&object, "streams", web->http.stream_count);
@@ -22,7 +22,7 @@ static json_t *describe_node(const struct web_view *view)
 {
     int camera = view->camera_state;
     json_t *object = json_object();
-    json_put_flag(&object, "connected", view->connected);
+    json_put_flag(&object, "connected", view->is_connected);
     json_put_text(&object, "away", view->away);
     json_put_text(&object, "name", view->name);
     json_put_text(&object, "model", view->model);

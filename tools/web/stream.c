@@ -22,7 +22,7 @@
 /** What stands before the first part, and with an end of line before it, after each. */
 static const char *separator(const struct web_stream *stream)
 {
-    return stream->advance_headers ? "\r\n" ADVANCE : "\r\n" BOUNDARY;
+    return stream->has_advance_headers ? "\r\n" ADVANCE : "\r\n" BOUNDARY;
 }
 
 const struct web_stream *web_stream_find(const struct web *web, const char *key)
@@ -46,7 +46,7 @@ static void add_head(void *context, const char *name, const char *value)
 static void write_head(struct web_stream *stream, const struct web_frame *frame, bool is_repeated)
 {
     stream->head_bytes = 0;
-    if (stream->advance_headers)
+    if (stream->has_advance_headers)
         return;
     char number[32];
     snprintf(number, sizeof number, "%zu", frame->meta.jpeg_bytes);
@@ -55,7 +55,7 @@ static void write_head(struct web_stream *stream, const struct web_frame *frame,
     web_frame_headers(frame, add_head, stream);
     if (is_repeated)
         add_head(stream, "X-Repeated", "1");
-    if (!stream->web->view.connected)
+    if (!stream->web->view.is_connected)
         add_head(stream, "X-Node-Connected", "0");
     memcpy(stream->head + stream->head_bytes, "\r\n", 2);
     stream->head_bytes += 2;
@@ -93,7 +93,7 @@ static ssize_t next_part(struct web_stream *stream)
     struct web_frame *newest = web->view.newest;
     bool is_new = newest != NULL && newest->serial != stream->serial;
     bool is_idle = newest != NULL && now_ns - stream->part_ns >= REPEAT_NS;
-    if (web->stopping) {
+    if (web->is_stopping) {
         result = MHD_CONTENT_READER_END_OF_STREAM;
     } else if (is_new || is_idle) {
         begin_part(stream, newest, !is_new, now_ns);
@@ -179,7 +179,7 @@ static struct web_stream *begin_stream(struct web_request *request)
     stream->web = request->web;
     stream->sleeper.connection = request->connection;
     const char *advance = web_request_query(request, "advance_headers");
-    stream->advance_headers = advance != NULL && strcmp(advance, "0") != 0;
+    stream->has_advance_headers = advance != NULL && strcmp(advance, "0") != 0;
     snprintf(stream->key, sizeof stream->key, "%s", key == NULL ? "" : key);
     pthread_mutex_lock(&request->web->lock);
     stream->next = http->streams;
@@ -194,10 +194,10 @@ static struct web_stream *begin_stream(struct web_request *request)
 static bool is_hopeless(struct web *web, char *why, size_t size)
 {
     pthread_mutex_lock(&web->lock);
-    bool result = web->view.newest == NULL && !web->view.connected;
+    bool has_none = web->view.newest == NULL && !web->view.is_connected;
     snprintf(why, size, "%s", web->view.away);
     pthread_mutex_unlock(&web->lock);
-    return result;
+    return has_none;
 }
 
 enum MHD_Result web_stream_answer(struct web_request *request)

@@ -16,7 +16,7 @@ struct web_stream {
     uint64_t frames, repeated, skipped;
     uint64_t serial, frame_id; /**< of the last frame begun; 0: none yet */
     uint64_t part_ns;          /**< when it was begun */
-    bool advance_headers;      /**< see web_stream.c; constant */
+    bool has_advance_headers;  /**< see web_stream.c; constant */
     /** The reader's own: the part being written. */
     struct web_frame *frame; /**< NULL: none */
     char head[1024];

@@ -15,7 +15,7 @@ static void copy_text(char *out, size_t size, const char *text)
 
 void web_view_connect(struct web_view *view, const struct pinhole_info *info)
 {
-    view->connected = true;
+    view->is_connected = true;
     view->away[0] = '\0';
     view->links++;
     copy_text(view->name, sizeof view->name, info->name);
@@ -29,7 +29,7 @@ void web_view_connect(struct web_view *view, const struct pinhole_info *info)
 
 void web_view_disconnect(struct web_view *view, const char *why)
 {
-    view->connected = false;
+    view->is_connected = false;
     copy_text(view->away, sizeof view->away, why);
 }
 

@@ -28,7 +28,7 @@ struct web_trigger {
 };
 
 struct web_view {
-    bool connected;
+    bool is_connected;
     char away[384]; /**< why not connected, a sentence */
     char name[128], model[128], version[64];
     uint64_t boot_id;
