@@ -174,6 +174,9 @@ static int configure_camera(struct node_camera *camera)
     log_info("camera %s%s%s: %ux%u %s, %g frames/s, %u buffers", camera->ops->name,
              camera->id[0] != '\0' ? ":" : "", camera->id, camera->got.width, camera->got.height,
              hal_pixel_format_name(camera->got.format), camera->got.framerate, camera->got.buffers);
+    if (camera->got.format == HAL_PIXEL_MJPEG)
+        log_info("the camera makes the JPEG itself: of the jpeg settings, only frame_bytes_max and "
+                 "exif apply");
     config->width = camera->got.width;
     config->height = camera->got.height;
     config->format = camera->got.format;

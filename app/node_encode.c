@@ -8,6 +8,8 @@
 #include "app/node_encode.h"
 #include "hal/os/clock.h"
 
+#define SOI_BYTES 2u /**< the marker that a JPEG begins with */
+
 static uint8_t *next_block(void *user, uint32_t *bytes)
 {
     struct node_encode *encode = user;
@@ -38,17 +40,26 @@ static struct jpeg_picture picture_of(const struct hal_frame *frame)
     return picture;
 }
 
-static int begin_encode(struct node_encode *encode, unsigned quality)
+/** What the EXIF block says of the picture under way. */
+static struct jpeg_exif exif_of(const struct node_encode *encode)
 {
-    const struct config *config = encode->config;
     const struct hal_frame *frame = &encode->job.source.frame;
-    struct jpeg_exif exif = {
-        .realtime_ns = config->exif ? clock_realtime_at(frame->timestamp_ns) : 0,
+    return (struct jpeg_exif){
+        .realtime_ns = clock_realtime_at(frame->timestamp_ns),
         .exposure_us = frame->exposure_us,
         .gain_milli = frame->gain_milli,
         .frame_id = encode->store->next_frame_id + encode->pretrigger.count,
-        .model = encode->camera->name,
+        .boot_id = encode->log->boot_id,
+        .model = encode->camera->model(),
     };
+}
+
+static int begin_encode(struct node_encode *encode, unsigned quality)
+{
+    const struct config *config = encode->config;
+    struct jpeg_exif exif;
+    if (config->exif)
+        exif = exif_of(encode);
     struct jpeg_options options = {
         .quality = (uint8_t)quality,
         .chroma = config->chroma == CONFIG_CHROMA_422 ? JPEG_CHROMA_422 : JPEG_CHROMA_420,
@@ -60,7 +71,7 @@ static int begin_encode(struct node_encode *encode, unsigned quality)
     store_rewind(encode->store, encode->job.record);
     encode->job.encodes++;
     encode->metrics->encodes++;
-    struct jpeg_picture picture = picture_of(frame);
+    struct jpeg_picture picture = picture_of(&encode->job.source.frame);
     return jpeg_encoder_begin(&encode->encoder, &picture, &options, &sink);
 }
 
@@ -241,31 +252,74 @@ static bool add_bytes(struct node_encode *encode, struct area *area, const uint8
     return true;
 }
 
-/** The camera's own JPEG: into blocks as it is, but with Huffman tables where it has none. */
+/** Fails a camera's JPEG that is no baseline JPEG or exceeds the cap. */
+static bool is_deliverable(struct node_encode *encode, const struct jpeg_survey *survey,
+                           uint64_t bytes, uint64_t now_ns)
+{
+    const struct hal_frame *frame = &encode->job.source.frame;
+    char why[160];
+    if (survey->frame != 0 && survey->frame != JPEG_SOF_BASELINE) {
+        snprintf(why, sizeof why, "camera frame %u is a %s JPEG (SOF%u), baseline is needed",
+                 frame->sensor_sequence, jpeg_process_name(survey->frame),
+                 (unsigned)survey->frame - JPEG_SOF_BASELINE);
+        encode->metrics->dropped_invalid++;
+        fail(encode, why, now_ns);
+        return false;
+    }
+    if (bytes > encode->config->frame_bytes_max) {
+        snprintf(why, sizeof why, "the camera's JPEG has %llu bytes%s, frame_bytes_max is %llu",
+                 (unsigned long long)bytes,
+                 jpeg_find_missing_tables(survey) > 0 ? " with Huffman tables" : "",
+                 (unsigned long long)encode->config->frame_bytes_max);
+        encode->metrics->dropped_size++;
+        fail(encode, why, now_ns);
+        return false;
+    }
+    return true;
+}
+
+/** A piece of the JPEG that a camera's own becomes. */
+struct piece {
+    const uint8_t *data;
+    uint32_t bytes;
+};
+
+/** The camera's own JPEG into blocks: as it is, but with Huffman tables where it has none, and with
+ * an EXIF block where that is wanted and it has none. */
 static void pass_through(struct node_encode *encode, uint64_t now_ns)
 {
     const struct hal_frame *frame = &encode->job.source.frame;
     const uint8_t *jpeg = frame->plane[0].data;
-    uint32_t head = jpeg_find_missing_tables(jpeg, frame->bytes);
-    uint32_t tables = head > 0 ? JPEG_TABLES_BYTES : 0;
-    uint64_t bytes = (uint64_t)frame->bytes + tables;
-    if (bytes > encode->config->frame_bytes_max) {
-        char why[128];
-        snprintf(why, sizeof why, "the camera's JPEG has %llu bytes%s, frame_bytes_max is %llu",
-                 (unsigned long long)bytes, tables > 0 ? " with Huffman tables" : "",
-                 (unsigned long long)encode->config->frame_bytes_max);
-        encode->metrics->dropped_size++;
-        fail(encode, why, now_ns);
-        return;
+    struct jpeg_survey survey = jpeg_survey_headers(jpeg, frame->bytes);
+    uint32_t scan = jpeg_find_missing_tables(&survey);
+    uint8_t segment[JPEG_EXIF_SEGMENT_BYTES];
+    uint32_t exif_bytes = 0;
+    if (encode->config->exif && !survey.has_exif) {
+        struct jpeg_exif exif = exif_of(encode);
+        exif_bytes = jpeg_exif_segment(segment, &exif);
     }
+    // The EXIF block goes behind SOI, the tables before the scan.
+    uint32_t begun = exif_bytes > 0 ? SOI_BYTES : 0;
+    uint32_t headed = scan > 0 ? scan : begun;
+    const struct piece piece[] = {
+        {jpeg, begun},
+        {segment, exif_bytes},
+        {jpeg + begun, headed - begun},
+        {jpeg_encoder_tables(), scan > 0 ? JPEG_TABLES_BYTES : 0},
+        {jpeg + headed, frame->bytes - headed},
+    };
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(piece); i++)
+        bytes += piece[i].bytes;
+    if (!is_deliverable(encode, &survey, bytes, now_ns))
+        return;
     struct area area = {0};
-    if (!add_bytes(encode, &area, jpeg, head) ||
-        !add_bytes(encode, &area, jpeg_encoder_tables(), tables) ||
-        !add_bytes(encode, &area, jpeg + head, frame->bytes - head)) {
-        encode->metrics->dropped_error++;
-        fail(encode, "the frame store is full of frames being sent", now_ns);
-        return;
-    }
+    for (unsigned i = 0; i < ARRAY_SIZE(piece); i++)
+        if (!add_bytes(encode, &area, piece[i].data, piece[i].bytes)) {
+            encode->metrics->dropped_error++;
+            fail(encode, "the frame store is full of frames being sent", now_ns);
+            return;
+        }
     complete(encode, 0, (uint32_t)bytes);
 }
 

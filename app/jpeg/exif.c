@@ -17,6 +17,7 @@ enum {
     TAG_ISO_SPEED = 0x8827,
     TAG_EXIF_VERSION = 0x9000,
     TAG_DATETIME_ORIGINAL = 0x9003,
+    TAG_OFFSET_TIME = 0x9010,
     TAG_OFFSET_TIME_ORIGINAL = 0x9011,
     TAG_USER_COMMENT = 0x9286,
     TAG_SUBSEC_TIME_ORIGINAL = 0x9291,
@@ -113,6 +114,7 @@ static void add_capture_time(struct tiff *t, uint64_t realtime_ns)
     char text[32];
     format_time(text, realtime_ns);
     add_text(t, TAG_DATETIME_ORIGINAL, text);
+    add_text(t, TAG_OFFSET_TIME, "+00:00");
     add_text(t, TAG_OFFSET_TIME_ORIGINAL, "+00:00");
 }
 
@@ -132,14 +134,11 @@ static void add_frame_comment(struct tiff *t, uint64_t frame_id)
     memcpy(add(t, TAG_USER_COMMENT, TYPE_UNDEFINED, bytes, bytes), text, bytes);
 }
 
-// 128 bits in hexadecimal, as the standard wants: half of the boot id, then the frame id.
-static void add_unique_id(struct tiff *t, const uint8_t *boot_id, uint64_t frame_id)
+/** 128 bits in hexadecimal, as the standard wants: the boot id, then the frame id. */
+static void add_unique_id(struct tiff *t, uint64_t boot_id, uint64_t frame_id)
 {
     char text[40];
-    uint64_t boot = 0;
-    for (unsigned i = 0; boot_id != NULL && i < 8; i++)
-        boot = boot << 8 | boot_id[i];
-    snprintf(text, sizeof text, "%016llx%016llx", (unsigned long long)boot,
+    snprintf(text, sizeof text, "%016llx%016llx", (unsigned long long)boot_id,
              (unsigned long long)frame_id);
     add_text(t, TAG_IMAGE_UNIQUE_ID, text);
 }

@@ -118,7 +118,7 @@ uint32_t jpeg_header_start(uint8_t *out)
     return sizeof bytes;
 }
 
-uint32_t jpeg_header_exif(uint8_t *out, const struct jpeg_exif *exif)
+uint32_t jpeg_exif_segment(uint8_t out[JPEG_EXIF_SEGMENT_BYTES], const struct jpeg_exif *exif)
 {
     uint32_t bytes = jpeg_exif_build(out + 4, exif);
     put_marker(out, 0xe1, bytes);
@@ -182,7 +182,8 @@ uint32_t jpeg_header_scan(uint8_t *out, const struct jpeg_input *input, const ui
 
 // ---- motion JPEG as cameras send it ----
 
-enum { SOF0 = 0xC0, DHT = 0xC4, RST0 = 0xD0, EOI = 0xD9, SOS = 0xDA, FILL = 0xFF };
+enum { SOF0 = 0xC0, DHT = 0xC4, JPG = 0xC8, DAC = 0xCC, RST0 = 0xD0, EOI = 0xD9, SOS = 0xDA };
+enum { APP1 = 0xE1, FILL = 0xFF };
 
 /** Neither markers without a length nor other bytes may occur between SOI and SOS. */
 static bool is_out_of_place(uint8_t marker)
@@ -190,9 +191,24 @@ static bool is_out_of_place(uint8_t marker)
     return marker < SOF0 || (marker >= RST0 && marker <= EOI);
 }
 
-uint32_t jpeg_find_missing_tables(const uint8_t *jpeg, uint32_t bytes)
+static bool is_frame(uint8_t marker)
 {
-    bool is_baseline = false;
+    return marker >= SOF0 && marker < RST0 && marker != DHT && marker != JPG && marker != DAC;
+}
+
+/** Notes what one segment says; `payload` has `bytes` bytes. */
+static void note_segment(struct jpeg_survey *survey, uint8_t marker, const uint8_t *payload,
+                         uint32_t bytes)
+{
+    if (is_frame(marker))
+        survey->frame = marker;
+    survey->has_huffman_tables |= marker == DHT;
+    survey->has_exif |= marker == APP1 && bytes >= 6 && memcmp(payload, "Exif\0", 6) == 0;
+}
+
+struct jpeg_survey jpeg_survey_headers(const uint8_t *jpeg, uint32_t bytes)
+{
+    struct jpeg_survey survey = {.scan = 0};
     uint32_t at = 2; // behind SOI
     while (at < bytes && bytes - at >= 4 && jpeg[at] == 0xFF) {
         uint8_t marker = jpeg[at + 1];
@@ -200,15 +216,33 @@ uint32_t jpeg_find_missing_tables(const uint8_t *jpeg, uint32_t bytes)
             at++;
             continue;
         }
-        if (marker == DHT || is_out_of_place(marker))
-            return 0;
-        if (marker == SOS)
-            return is_baseline ? at : 0;
-        is_baseline |= marker == SOF0;
+        if (is_out_of_place(marker))
+            break;
+        if (marker == SOS) {
+            survey.scan = at;
+            break;
+        }
         uint32_t length = (uint32_t)jpeg[at + 2] << 8 | jpeg[at + 3];
         if (length < 2 || length > bytes - at - 2)
-            return 0;
+            break;
+        note_segment(&survey, marker, jpeg + at + 4, length - 2);
         at += 2 + length;
     }
-    return 0;
+    return survey;
+}
+
+uint32_t jpeg_find_missing_tables(const struct jpeg_survey *survey)
+{
+    return survey->frame == SOF0 && !survey->has_huffman_tables ? survey->scan : 0;
+}
+
+const char *jpeg_process_name(uint8_t frame)
+{
+    switch (frame) {
+    case SOF0: return "baseline";
+    case SOF0 + 1: return "extended sequential";
+    case SOF0 + 2: return "progressive";
+    case SOF0 + 3: return "lossless";
+    default: return frame > JPG ? "arithmetic-coded" : "hierarchical";
+    }
 }

@@ -68,7 +68,7 @@ static int put_header(struct encoder *e, const struct jpeg_exif *exif)
     uint8_t bytes[JPEG_HEADER_BYTES + JPEG_EXIF_BYTES];
     uint32_t count = jpeg_header_start(bytes);
     if (exif != NULL)
-        count += jpeg_header_exif(bytes + count, exif);
+        count += jpeg_exif_segment(bytes + count, exif);
     count += jpeg_header_scan(bytes + count, &e->scan.input, e->quantiser[0], e->quantiser[1],
                               e->scan.restart_interval);
     return jpeg_output_put(&e->scan.output, bytes, count);

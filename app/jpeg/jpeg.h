@@ -65,10 +65,10 @@ enum jpeg_chroma { JPEG_CHROMA_420, JPEG_CHROMA_422 };
 struct jpeg_exif {
     uint64_t realtime_ns; /**< capture time, nanoseconds since 1970-01-01 UTC */
     uint32_t exposure_us;
-    uint32_t gain_milli;    /**< total gain x 1000; written as ISO speed, 1.0 being ISO 100 */
-    uint64_t frame_id;      /**< written as ImageUniqueID, together with boot_id */
-    const uint8_t *boot_id; /**< 16 bytes or NULL */
-    const char *model;      /**< at most 63 bytes are written; NULL for none */
+    uint32_t gain_milli; /**< total gain x 1000; written as ISO speed, 1.0 being ISO 100 */
+    uint64_t frame_id;   /**< written as ImageUniqueID, together with boot_id */
+    uint64_t boot_id;
+    const char *model; /**< at most 63 bytes are written; NULL for none */
 };
 
 /** How to encode one picture. */
@@ -124,11 +124,31 @@ const char *jpeg_encoder_error(const struct jpeg_encoder *encoder);
  * JPEGs of others that lack it. */
 const uint8_t *jpeg_encoder_tables(void);
 
-/** Where these tables belong in a JPEG from a camera. Many leave them out of motion JPEG. Returns
- * the offset of the first SOS marker of a baseline JPEG with no DHT before it. Returns 0 when
- * nothing is missing, the JPEG is not baseline, or its markers cannot be followed from SOI to SOS.
- * Reads the headers only; `jpeg` begins with SOI. A pure function. */
-uint32_t jpeg_find_missing_tables(const uint8_t *jpeg, uint32_t bytes);
+/** The second byte of a baseline JPEG's SOF marker. */
+#define JPEG_SOF_BASELINE 0xC0
+
+/** What stands before the scan of a JPEG from a camera. */
+struct jpeg_survey {
+    uint32_t scan; /**< offset of the first SOS marker; 0 when the markers cannot be followed */
+    uint8_t frame; /**< the second byte of its SOF marker; 0 = none */
+    bool has_huffman_tables; /**< many cameras leave them out of motion JPEG */
+    bool has_exif;
+};
+/** Reads the headers of a JPEG that begins with SOI. A pure function. */
+struct jpeg_survey jpeg_survey_headers(const uint8_t *jpeg, uint32_t bytes);
+/** Where jpeg_encoder_tables() belong: the offset of the first SOS marker of a baseline JPEG with
+ * no DHT before it. Returns 0 when nothing is missing, the JPEG is not baseline, or its markers
+ * cannot be followed from SOI to SOS. */
+uint32_t jpeg_find_missing_tables(const struct jpeg_survey *survey);
+
+/** "baseline", "progressive", ... for the second byte of an SOF marker. Static storage. */
+const char *jpeg_process_name(uint8_t frame);
+
+/** Room for jpeg_exif_segment(). */
+#define JPEG_EXIF_SEGMENT_BYTES 516u
+/** Writes an APP1 segment with the EXIF block, for behind the SOI of a camera's JPEG. Returns its
+ * length. A pure function. */
+uint32_t jpeg_exif_segment(uint8_t out[JPEG_EXIF_SEGMENT_BYTES], const struct jpeg_exif *exif);
 
 /** The vector instructions in use, for --version: "AVX2", "NEON" or "portable". */
 const char *jpeg_encoder_variant(void);

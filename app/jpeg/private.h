@@ -10,7 +10,7 @@
 
 #include "app/jpeg/jpeg.h"
 
-#define JPEG_EXIF_BYTES 512u
+#define JPEG_EXIF_BYTES (JPEG_EXIF_SEGMENT_BYTES - 4u)
 /** The header of a picture with three components, EXIF apart. */
 #define JPEG_HEADER_BYTES 640u
 /** 16 rows of luma and twice 8 of chroma, at the greatest width. */
@@ -115,8 +115,6 @@ const uint8_t *jpeg_header_table(unsigned index, uint32_t *bytes);
 extern const uint8_t jpeg_header_zigzag[64];
 /** SOI and the JFIF marker. Returns the bytes written to `out`. */
 uint32_t jpeg_header_start(uint8_t *out);
-/** APP1 with the EXIF block; at most JPEG_EXIF_BYTES + 4. */
-uint32_t jpeg_header_exif(uint8_t *out, const struct jpeg_exif *exif);
 /** DQT, SOF0, DHT, DRI unless restart_interval is 0, SOS; at most JPEG_HEADER_BYTES. The quantiser
  * tables are in natural order. */
 uint32_t jpeg_header_scan(uint8_t *out, const struct jpeg_input *input, const uint8_t luma[64],

@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from pinhole_node import Node, run_cases  # noqa: E402
 import pinhole_wire as wire  # noqa: E402
 
-DHT, COM, SOS = 0xC4, 0xFE, 0xDA
+DHT, APP1, COM, SOS = 0xC4, 0xE1, 0xFE, 0xDA
 TABLES_BYTES, BLOCK_BYTES = 420, 16384
 
 
@@ -150,6 +150,46 @@ def test_the_cap_counts_the_tables():
             lost = client.event(wire.FRAME_LOST)
             assert "16385 bytes with Huffman tables" in lost.text, lost.text
         assert client.stats()['pinhole_frames_dropped_total{reason="size"}'] >= 3
+
+
+def test_what_is_not_baseline_is_refused_with_its_reason():
+    """The protocol promises baseline JPEG, and small decoders take nothing else."""
+    photo = make_photo(6)
+    progressive = subprocess.run(["jpegtran", "-progressive"], input=photo, check=True,
+                                 stdout=subprocess.PIPE).stdout
+    with tempfile.TemporaryDirectory() as folder, \
+            play(folder, {"good": photo, "progressive": progressive}) as node, \
+            wire.Client(node.address) as client:
+        client.subscribe()
+        for _ in range(3):
+            assert client.next_frame().data == photo
+            lost = client.event(wire.FRAME_LOST)
+            assert "progressive JPEG (SOF2), baseline is needed" in lost.text, lost.text
+        assert client.stats()['pinhole_frames_dropped_total{reason="invalid"}'] >= 3
+
+
+def test_exif_is_put_in_where_there_is_none():
+    photo, bare = make_photo(7), without_tables(make_photo(8))
+    with tempfile.TemporaryDirectory() as folder, \
+            play(folder, {"photo": photo, "bare": bare}, "--set", "jpeg.exif=yes") as node, \
+            wire.Client(node.address) as client:
+        client.subscribe()
+        pixels = {pixels_of(photo), pixels_of(make_photo(8))}
+        for _ in range(4):
+            frame = client.next_frame()
+            markers = [(marker, start, end) for marker, start, end in segments(frame.data)]
+            marker, start, end = markers[0]
+            assert marker == APP1 and frame.data[start + 4:start + 10] == b"Exif\0\0"
+            unique = b"%016x%016x" % (frame.boot_id, frame.frame_id)
+            assert unique in frame.data[start:end], frame.data[start:end]
+            assert [entry[0] for entry in markers].count(DHT) >= 1
+            assert pixels_of(frame.data) in pixels
+
+
+def test_the_log_says_which_settings_do_nothing():
+    with tempfile.TemporaryDirectory() as folder, \
+            play(folder, {"photo": make_photo(9)}, "--quality", "50") as node:
+        node.wait_log("only frame_bytes_max and exif apply")
 
 
 if __name__ == "__main__":
