@@ -363,7 +363,7 @@ static void test_open_failures(void **state)
         {play_version_2, EPROTONOSUPPORT, "versions 2 to 2"},
         {play_frame_first, EPROTO, "not HELLO"},
     };
-    struct peer peer;
+    static struct peer peer;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         peer_start(&peer, cases[i].script);
         expect_open_fails(peer.address, cases[i].error, cases[i].part);
@@ -423,7 +423,7 @@ static void play_requests(struct peer *peer)
 static void test_requests(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client;
     struct pinhole_feature features[1];
     char value[64], tiny[4];
@@ -476,7 +476,7 @@ static void play_late_reply(struct peer *peer)
 static void test_late_and_lost_replies(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client;
     char text[16];
     const struct pinhole_options options = {

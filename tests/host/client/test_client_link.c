@@ -108,7 +108,7 @@ static void play_cut_in_frame(struct peer *peer)
 static void test_every_resumes_after_cut(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_and_subscribe(
         &peer, play_cut_in_frame, (struct pinhole_subscription){.policy = PINHOLE_EVERY});
     expect_frame(client, BOOT, 20);
@@ -144,7 +144,7 @@ static void play_holes(struct peer *peer)
 static void test_every_loss_is_told_once(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_and_subscribe(
         &peer, play_holes,
         (struct pinhole_subscription){.policy = PINHOLE_EVERY, .from_sequence = 4});
@@ -178,7 +178,7 @@ static void play_filtered(struct peer *peer)
 static void test_filter_makes_no_gaps(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_and_subscribe(
         &peer, play_filtered,
         (struct pinhole_subscription){.policy = PINHOLE_EVERY, .triggered_only = 1});
@@ -212,7 +212,7 @@ static void play_restart(struct peer *peer)
 static void test_node_restart(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_and_subscribe(
         &peer, play_restart, (struct pinhole_subscription){.policy = PINHOLE_EVERY});
     expect_frame(client, BOOT, 900);
@@ -255,7 +255,7 @@ static void play_latest(struct peer *peer)
 static void test_latest_resumes_with_events(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client =
         open_and_subscribe(&peer, play_latest, (struct pinhole_subscription){0});
     expect_frame(client, BOOT, 30);
@@ -292,7 +292,7 @@ static void play_latest_gap(struct peer *peer)
 static void test_latest_resumes_with_a_gap(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_and_subscribe(
         &peer, play_latest_gap, (struct pinhole_subscription){.from_sequence = WIRE_FROM_NEXT});
     expect_new_link(client);
@@ -328,7 +328,7 @@ static void play_latest_late_gap(struct peer *peer)
 static void test_latest_resumes_and_a_gap_comes_late(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client =
         open_and_subscribe(&peer, play_latest_late_gap, (struct pinhole_subscription){0});
     expect_frame(client, BOOT, 30);
@@ -356,7 +356,7 @@ static void play_kick(struct peer *peer)
 static void test_without_reconnecting(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client;
     struct pinhole_record *record;
     const struct pinhole_options options = {.size = sizeof options, .reconnect = -1};
@@ -391,7 +391,7 @@ static void play_new_subscription(struct peer *peer)
 static void test_subscription_changes(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole_record *record;
     struct pinhole *client = open_and_subscribe(
         &peer, play_new_subscription, (struct pinhole_subscription){.policy = PINHOLE_EVERY});
@@ -421,7 +421,7 @@ static void play_idle_break(struct peer *peer)
 static void test_request_mends_link(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client;
     char text[8];
     const struct pinhole_options options = {.size = sizeof options, .request_timeout_ms = 20000};
@@ -455,7 +455,7 @@ static void play_refusal(struct peer *peer)
 static void test_refused_resume_is_tried_again(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_and_subscribe(
         &peer, play_refusal, (struct pinhole_subscription){.policy = PINHOLE_EVERY});
     expect_event(client, PINHOLE_EVENT_DISCONNECTED, 0, 0);

@@ -207,7 +207,7 @@ static struct pinhole *open_by_name(struct peer *peer)
 static void test_calls_have_their_time_while_reconnecting(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_by_name(&peer);
     struct pinhole_record *record;
     const struct pinhole_subscription every = {.size = sizeof every, .policy = PINHOLE_EVERY};
@@ -248,7 +248,7 @@ static void play_break_for_good(struct peer *peer)
 static void test_close_has_its_time_while_reconnecting(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client;
     sem_t broken;
     sem_init(&broken, 0, 0);

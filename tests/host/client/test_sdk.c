@@ -84,7 +84,7 @@ static void play_copies(struct peer *peer)
 static void test_copy_keeps_what_does_not_fit(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_client(&peer, play_copies, -1);
     struct pinhole_record record;
     uint8_t buffer[200];
@@ -143,7 +143,7 @@ static void play_ten(struct peer *peer)
 static void test_latest_only(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_client(&peer, play_ten, -1);
     subscribe(client,
               (struct pinhole_subscription){.strategy = PINHOLE_LATEST_ONLY, .from_sequence = 0});
@@ -194,7 +194,7 @@ static void test_latest_only_looks_into_the_socket(void **state)
 static void test_latest_n(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_client(&peer, play_ten, -1);
     subscribe(client, (struct pinhole_subscription){.strategy = PINHOLE_LATEST_N, .queue_max = 3});
     assert_int_equal(peer.subscribe.policy, WIRE_POLICY_EVERY);
@@ -223,7 +223,7 @@ static void test_latest_n(void **state)
 static void test_one_by_one_drops_none(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_client(&peer, play_ten, -1);
     subscribe(client, (struct pinhole_subscription){.policy = PINHOLE_EVERY});
     assert_true(pinhole_ping(client) > 0);
@@ -263,7 +263,7 @@ static void test_break_before_the_first_record(void **state)
 {
     (void)state;
     for (unsigned newest = 0; newest < 2; newest++) {
-        struct peer peer;
+        static struct peer peer;
         struct pinhole *client = open_client(&peer, play_early_break, 0);
         subscribe(client, (struct pinhole_subscription){.policy = PINHOLE_EVERY,
                                                         .from_sequence = newest ? 0 : UINT64_MAX});
@@ -306,7 +306,7 @@ static void play_pause(struct peer *peer)
 static void test_pause_goes_on_where_it_stopped(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client = open_client(&peer, play_pause, -1);
     struct pinhole_record *record;
     assert_int_equal(pinhole_pause(client, 1), -EINVAL);
@@ -351,7 +351,7 @@ static void play_two_and_gone(struct peer *peer)
 static void test_callback_learns_of_the_end(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct heard heard = {.frames = 0};
     struct pinhole *client = open_client(&peer, play_two_and_gone, -1);
     assert_int_equal(pinhole_start(client, NULL, NULL, NULL), -EINVAL);
@@ -382,7 +382,7 @@ static void play_silence(struct peer *peer)
 static void test_calls_while_nothing_comes(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct heard heard = {.frames = 0};
     struct pinhole *client = open_client(&peer, play_silence, -1);
     assert_int_equal(pinhole_start(client, NULL, on_record, &heard), 0);
@@ -400,7 +400,7 @@ static void test_calls_while_nothing_comes(void **state)
 static void test_callback_needs_all_records_back(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct heard heard = {.frames = 0};
     struct pinhole_record *record;
     struct pinhole *client = open_client(&peer, play_two_and_gone, -1);
@@ -456,7 +456,7 @@ static void play_features(struct peer *peer)
 static void test_typed_features(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     int64_t min, max, step, number;
     double low, high, real;
     int truth;

@@ -60,7 +60,7 @@ static int listen_silently(char *address, size_t size)
 static void test_all_at_a_time(void **state)
 {
     (void)state;
-    struct peer one, two, full;
+    static struct peer one, two, full;
     char silent[32];
     int fd = listen_silently(silent, sizeof silent);
     peer_start(&one, play_one);
@@ -91,7 +91,7 @@ static void test_all_at_a_time(void **state)
 static void test_more_than_fit(void **state)
 {
     (void)state;
-    struct peer one, two;
+    static struct peer one, two;
     struct pinhole_node node[2];
     peer_start(&one, play_one);
     peer_start(&two, play_two);
@@ -108,7 +108,7 @@ static void test_more_than_fit(void **state)
 static void test_two_addresses_of_one_node(void **state)
 {
     (void)state;
-    struct peer one, same, two;
+    static struct peer one, same, two;
     struct pinhole_node nodes[4];
     peer_start(&one, play_one);
     peer_start(&same, play_one);
@@ -133,7 +133,7 @@ static void play_found_and_opened(struct peer *peer)
 static void test_open_by_serial(void **state)
 {
     (void)state;
-    struct peer peer;
+    static struct peer peer;
     struct pinhole *client;
     peer_start(&peer, play_found_and_opened);
     setenv("PINHOLE_NODES", peer.address, 1);
@@ -147,7 +147,7 @@ static void test_open_by_serial(void **state)
 static void test_same_name_twice(void **state)
 {
     (void)state;
-    struct peer one, two;
+    static struct peer one, two;
     struct pinhole *client;
     char list[80];
     peer_start(&one, play_one);

@@ -165,7 +165,7 @@ static void play_breaks(struct flood *flood)
 
 int main(void)
 {
-    struct flood flood;
+    static struct flood flood;
     alarm(LIMIT_S);
     flood_start(&flood);
     const unsigned before = threads();

@@ -6,11 +6,16 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 enum { CONNECTIONS_MAX = 64, BOOT = 77, TICK_MS = 20 };
 
@@ -25,12 +30,21 @@ struct connection {
     size_t output_bytes;
 };
 
-static void require(bool is_true, const char *what)
+/** In the test's own thread. */
+static void check(bool is_true, const char *what)
+{
+    if (!is_true)
+        fail_msg("flood: %s", what);
+}
+
+/** In the node's thread: it ends, and flood_stop() fails the case. */
+static void require(struct flood *flood, bool is_true, const char *what)
 {
     if (is_true)
         return;
-    fprintf(stderr, "flood: %s\n", what);
-    abort();
+    print_error("flood: %s\n", what);
+    flood->wrong = what;
+    pthread_exit(NULL);
 }
 
 static void answer(struct connection *c, const struct wire_header *header)
@@ -43,7 +57,7 @@ static void answer(struct connection *c, const struct wire_header *header)
 }
 
 /** False when the client has gone. */
-static bool take_input(struct connection *c)
+static bool take_input(struct flood *flood, struct connection *c)
 {
     struct wire_header header;
     ssize_t got = recv(c->fd, c->input + c->input_bytes, sizeof c->input - c->input_bytes, 0);
@@ -51,9 +65,9 @@ static bool take_input(struct connection *c)
         return false;
     c->input_bytes += (size_t)got;
     while (c->input_bytes >= WIRE_HEADER_BYTES) {
-        require(wire_get_header(c->input, &header) == 0, "not a header");
+        require(flood, wire_get_header(c->input, &header) == 0, "not a header");
         const size_t whole = WIRE_HEADER_BYTES + (size_t)header.length;
-        require(whole <= sizeof c->input, "too long a request");
+        require(flood, whole <= sizeof c->input, "too long a request");
         if (c->input_bytes < whole)
             break;
         answer(c, &header);
@@ -79,10 +93,10 @@ static bool give_output(struct connection *c, unsigned frames_max)
     return true;
 }
 
-static void greet(struct connection *c, int fd, uint64_t sequence)
+static void greet(struct flood *flood, struct connection *c, int fd, uint64_t sequence)
 {
     const int yes = 1;
-    require(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) == 0, "TCP_NODELAY");
+    require(flood, setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) == 0, "TCP_NODELAY");
     memset(c, 0, sizeof *c);
     c->fd = fd;
     c->sequence = sequence; // the log goes on
@@ -110,7 +124,7 @@ static void *run(void *argument)
             const short events = pollers[i + 1].revents;
             bool is_alive = true;
             if (events & (POLLIN | POLLHUP | POLLERR))
-                is_alive = take_input(c);
+                is_alive = take_input(flood, c);
             if (is_alive && events & POLLOUT)
                 is_alive = give_output(c, atomic_load(&flood->frames_a_link));
             if (is_alive)
@@ -121,8 +135,8 @@ static void *run(void *argument)
             *c = connections[--count];
         }
         if (pollers[0].revents != 0) {
-            require(count < CONNECTIONS_MAX, "too many connections are open");
-            greet(&connections[count++], accept(flood->listener, NULL, NULL), sequence);
+            require(flood, count < CONNECTIONS_MAX, "too many connections are open");
+            greet(flood, &connections[count++], accept(flood->listener, NULL, NULL), sequence);
         }
     }
     while (count > 0)
@@ -136,16 +150,17 @@ void flood_start(struct flood *flood)
     socklen_t length = sizeof address;
     memset(flood, 0, sizeof *flood);
     flood->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    require(bind(flood->listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
-    require(listen(flood->listener, CONNECTIONS_MAX) == 0, "listen");
-    require(getsockname(flood->listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
+    check(bind(flood->listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
+    check(listen(flood->listener, CONNECTIONS_MAX) == 0, "listen");
+    check(getsockname(flood->listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
     snprintf(flood->address, sizeof flood->address, "127.0.0.1:%u", ntohs(address.sin_port));
-    require(pthread_create(&flood->thread, NULL, run, flood) == 0, "thread");
+    check(pthread_create(&flood->thread, NULL, run, flood) == 0, "thread");
 }
 
 void flood_stop(struct flood *flood)
 {
     atomic_store(&flood->is_over, true);
-    require(pthread_join(flood->thread, NULL) == 0, "join");
+    check(pthread_join(flood->thread, NULL) == 0, "join");
     close(flood->listener);
+    check(flood->wrong == NULL, flood->wrong);
 }

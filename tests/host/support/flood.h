@@ -14,6 +14,7 @@ struct flood {
     pthread_t thread;
     atomic_bool is_over;
     atomic_uint frames_a_link; /**< after so many it hangs up; 0 = never */
+    const char *wrong;         /**< why it ended early; NULL: it did not */
 };
 
 /** Listens on an ephemeral loopback port and serves in a thread. */

@@ -5,20 +5,34 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 enum { PATIENCE_MS = 20000 };
 
+/** In the test's own thread. */
 static void check(bool is_right, const char *what)
+{
+    if (!is_right)
+        fail_msg("scripted peer: %s", what);
+}
+
+/** In the script's thread: it ends, and peer_join() fails the case. */
+static void require(struct peer *peer, bool is_right, const char *what)
 {
     if (is_right)
         return;
-    fprintf(stderr, "scripted peer: %s\n", what);
-    abort();
+    print_error("scripted peer: %s\n", what);
+    peer_hang_up(peer);
+    peer->wrong = what;
+    pthread_exit(NULL);
 }
 
 size_t peer_make(uint8_t *out, uint8_t type, uint16_t flags, uint32_t tag, const void *payload,
@@ -104,19 +118,20 @@ void peer_join(struct peer *peer)
 {
     check(pthread_join(peer->thread, NULL) == 0, "join");
     close(peer->listener);
+    check(peer->wrong == NULL, peer->wrong);
 }
 
-static void await(int fd, short events, const char *what)
+static void await(struct peer *peer, int fd, short events, const char *what)
 {
     struct pollfd poller = {.fd = fd, .events = events};
-    check(poll(&poller, 1, PATIENCE_MS) == 1, what);
+    require(peer, poll(&poller, 1, PATIENCE_MS) == 1, what);
 }
 
 void peer_accept(struct peer *peer)
 {
-    await(peer->listener, POLLIN, "nobody connects");
+    await(peer, peer->listener, POLLIN, "nobody connects");
     peer->fd = accept(peer->listener, NULL, NULL);
-    check(peer->fd >= 0, "accept");
+    require(peer, peer->fd >= 0, "accept");
 }
 
 void peer_hang_up(struct peer *peer)
@@ -129,7 +144,7 @@ void peer_hang_up(struct peer *peer)
 void peer_send(struct peer *peer, const void *bytes, size_t count)
 {
     for (size_t at = 0; at < count;) {
-        await(peer->fd, POLLOUT, "the client does not read");
+        await(peer, peer->fd, POLLOUT, "the client does not read");
         ssize_t sent = send(peer->fd, (const uint8_t *)bytes + at, count - at, MSG_NOSIGNAL);
         if (sent < 0)
             return; // the client has closed: some scripts provoke that
@@ -140,7 +155,7 @@ void peer_send(struct peer *peer, const void *bytes, size_t count)
 static bool receive(struct peer *peer, uint8_t *out, size_t count)
 {
     for (size_t at = 0; at < count;) {
-        await(peer->fd, POLLIN, "the client sends nothing");
+        await(peer, peer->fd, POLLIN, "the client sends nothing");
         ssize_t got = recv(peer->fd, out + at, count - at, 0);
         if (got <= 0)
             return false;
@@ -159,19 +174,20 @@ void peer_expect(struct peer *peer, uint8_t type)
 {
     uint8_t bytes[WIRE_HEADER_BYTES];
     struct wire_header header;
-    check(receive(peer, bytes, sizeof bytes), "the client has closed");
-    check(wire_get_header(bytes, &header) == 0, "not a header");
-    check(header.length <= WIRE_REQUEST_BYTES_MAX, "too long a request");
+    require(peer, receive(peer, bytes, sizeof bytes), "the client has closed");
+    require(peer, wire_get_header(bytes, &header) == 0, "not a header");
+    require(peer, header.length <= WIRE_REQUEST_BYTES_MAX, "too long a request");
     if (header.type != type)
         fprintf(stderr, "scripted peer: type %u instead of %u\n", header.type, type);
-    check(header.type == type, "another request was expected");
-    check(header.tag != 0, "a request without a tag");
-    check(receive(peer, peer->request, header.length), "the client closed in a request");
+    require(peer, header.type == type, "another request was expected");
+    require(peer, header.tag != 0, "a request without a tag");
+    require(peer, receive(peer, peer->request, header.length), "the client closed in a request");
     peer->request[header.length] = '\0';
     peer->request_bytes = header.length;
     peer->tag = header.tag;
     if (type == WIRE_TYPE_SUBSCRIBE)
-        check(wire_get_subscribe(peer->request, header.length, &peer->subscribe) > 0, "SUBSCRIBE");
+        require(peer, wire_get_subscribe(peer->request, header.length, &peer->subscribe) > 0,
+                "SUBSCRIBE");
 }
 
 void peer_reply(struct peer *peer, uint8_t type, const void *payload, size_t bytes)

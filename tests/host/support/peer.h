@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A scripted node for the client's tests: messages built here field by field, sent by a thread that
 // plays a script over a real loopback connection. A script that meets something else than it
-// expects says so and aborts the test program.
+// expects ends, and peer_join() fails the test case. Keep a struct peer in static memory: its
+// thread may outlive a case that fails.
 #ifndef PINHOLE_TEST_SUPPORT_PEER_H
 #define PINHOLE_TEST_SUPPORT_PEER_H
 
@@ -19,6 +20,7 @@ struct peer {
     uint8_t request[WIRE_REQUEST_BYTES_MAX + 1]; /**< its payload, 0-terminated */
     size_t request_bytes;
     struct wire_subscribe subscribe; /**< of the last SUBSCRIBE received */
+    const char *wrong;               /**< why the script ended early; NULL: it did not */
 };
 
 /** Listens on an ephemeral loopback port and plays the script in a thread. */

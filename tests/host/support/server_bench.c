@@ -4,6 +4,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +16,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #define PATIENCE_S   60 /**< real time that any one message may take */
 #define SETTLE_TURNS 40
 
 #define REQUIRE(condition)                                                                         \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: not so: %s (%s)\n", __FILE__, __LINE__, #condition,            \
-                    strerror(errno));                                                              \
-            abort();                                                                               \
+            fail_msg("not so: %s (%s)", #condition, strerror(errno));                              \
         }                                                                                          \
     } while (0)
 
@@ -57,9 +60,19 @@ static unsigned bound_port(const struct server *server)
     return ntohs(address.sin_port);
 }
 
+static void release(struct bench *bench)
+{
+    server_close(&bench->server);
+    loop_close(&bench->loop);
+    munmap(bench->memory, bench->bytes);
+    bench->memory = NULL;
+}
+
 void bench_open(struct bench *bench, uint32_t blocks, const struct server_config *wish,
                 const char *path)
 {
+    if (bench->memory != NULL) // the case before failed and left it open
+        release(bench);
     memset(bench, 0, sizeof *bench);
     log_set_level(LOG_LEVEL_ERROR);
     bench->bytes = (STORE_RECORDS_MAX + STORE_PINNED_MAX) * sizeof(struct store_record) +
@@ -95,8 +108,7 @@ void bench_close(struct bench *bench)
         struct store_record *record = store_at(&bench->store, s);
         REQUIRE(record->references == (record == bench->store.newest ? 2u : 1u));
     }
-    loop_close(&bench->loop);
-    munmap(bench->memory, bench->bytes);
+    release(bench);
 }
 
 void bench_turn(struct bench *bench)

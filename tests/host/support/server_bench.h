@@ -21,7 +21,7 @@ struct bench {
 };
 
 /** Store with so many blocks, server on an ephemeral loopback port (and on `path` when it is not
- * NULL). Zeros in `wish` become defaults. Aborts the program on failure. */
+ * NULL). Zeros in `wish` become defaults. What goes wrong in any function fails the test case. */
 void bench_open(struct bench *bench, uint32_t blocks, const struct server_config *wish,
                 const char *path);
 void bench_close(struct bench *bench);
