@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "app/node_trigger.h"
 
-#define MATCH_PERIODS   4 // a frame is delivered about two periods after its exposure began
+#define MATCH_PERIODS   4 /**< a frame is delivered about two periods after its exposure began */
 #define MATCH_MARGIN_NS (200 * NS_PER_MS)
 
 struct trigger_config node_trigger_settings(const struct config *config, uint64_t frame_period_ns)
@@ -10,7 +10,7 @@ struct trigger_config node_trigger_settings(const struct config *config, uint64_
     if (deadline_ns == 0)
         deadline_ns = MATCH_PERIODS * frame_period_ns + MATCH_MARGIN_NS;
     return (struct trigger_config){
-        .on = config->trigger_mode == CONFIG_TRIGGER_ON,
+        .is_on = config->trigger_mode == CONFIG_TRIGGER_ON,
         .source = (enum wire_trigger_source)(config->trigger_source + 1),
         .rule = (enum trigger_rule)config->trigger_rule,
         .delay_ns = config->trigger_delay_us * NS_PER_US,

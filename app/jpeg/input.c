@@ -14,7 +14,7 @@ static uint32_t blocks8(uint32_t samples)
     return (samples + 7u) & ~7u;
 }
 
-// Cache lines, so that vector stores of neighbouring rows do not share one.
+/** Cache lines, so that vector stores of neighbouring rows do not share one. */
 static uint32_t lines64(uint32_t bytes)
 {
     return (bytes + 63u) & ~63u;
@@ -24,8 +24,8 @@ static const struct {
     const char *name;
     uint8_t planes;
     struct {
-        uint8_t pair_bytes;   // of two columns of the picture
-        uint8_t rows_divisor; // rows of the picture for each row of the plane
+        uint8_t pair_bytes;   /**< of two columns of the picture */
+        uint8_t rows_divisor; /**< rows of the picture for each row of the plane */
     } plane[JPEG_PLANES_MAX];
 } layouts[JPEG_FORMATS] = {
     [JPEG_FORMAT_YUV420] = {"YUV420", 3, {{2, 1}, {1, 2}, {1, 2}}},
@@ -74,7 +74,7 @@ static uint8_t *scratch_luma(const struct jpeg_input *input, uint32_t i)
     return input->scratch + (size_t)i * input->luma_stride;
 }
 
-// Chroma follows luma, so a narrow picture touches few pages. 8 rows of U, then 8 of V.
+/** Chroma follows luma, so a narrow picture touches few pages. 8 rows of U, then 8 of V. */
 static uint8_t *scratch_chroma(const struct jpeg_input *input, uint32_t plane, uint32_t i)
 {
     return input->scratch + 16 * (size_t)input->luma_stride +
@@ -163,8 +163,8 @@ static void fill_yuyv_422(struct jpeg_input *input, uint32_t row, uint32_t rows)
     pad_chroma(input, rows);
 }
 
-// libjpeg repeats samples before it averages two rows, so the halves round alternately here as
-// well.
+/** libjpeg repeats samples before it averages two rows, so the halves round alternately here as
+ * well. */
 static void pad_averaged_chroma(struct jpeg_input *input, const uint8_t *const in[2], uint32_t i)
 {
     uint32_t samples = input->picture.width / 2;
@@ -197,8 +197,8 @@ static void repeat_rows(const uint8_t **rows, uint32_t have, uint32_t want)
         rows[i] = rows[have - 1];
 }
 
-// A camera's frame is always cold, and no hardware prefetcher follows sixteen rows at once. While
-// an MCU row is coded, the next one's cache lines are asked for, some with each MCU.
+/** A camera's frame is always cold, and no hardware prefetcher follows sixteen rows at once. While
+ * an MCU row is coded, the next one's cache lines are asked for, some with each MCU. */
 static void set_ahead(struct jpeg_input *input, uint32_t row)
 {
     uint32_t rows = base_min_u32(input->mcu_rows, input->picture.height - row);

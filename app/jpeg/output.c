@@ -35,7 +35,7 @@ static int next_area(struct jpeg_output *out)
     return 0;
 }
 
-// `area` is where the next byte goes; the area's beginning is of no interest.
+/** `area` is where the next byte goes; the area's beginning is of no interest. */
 int jpeg_output_put(struct jpeg_output *out, const uint8_t *bytes, uint32_t count)
 {
     while (count > 0) {

@@ -26,7 +26,7 @@ void jpeg_unpack_yuyv_portable(const uint8_t *yuyv, uint8_t *y, uint8_t *u, uint
     }
 }
 
-// From the pair `first` on; the vector twin leaves its remainder to this.
+/** From the pair `first` on; the vector twin leaves its remainder to this. */
 static void yuyv2_from(const uint8_t *const yuyv[2], uint8_t *const y[2], uint8_t *u, uint8_t *v,
                        uint32_t first, uint32_t pairs)
 {
@@ -86,7 +86,7 @@ void jpeg_unpack_uv(const uint8_t *uv, uint8_t *u, uint8_t *v, uint32_t pairs)
     jpeg_unpack_uv_portable(uv + 2 * i, u + i, v + i, pairs - i);
 }
 
-// 16 pairs: 64 bytes in; luma stored; U V still interleaved in *low and *high.
+/** 16 pairs: 64 bytes in; luma stored; U V still interleaved in *low and *high. */
 static void part_luma(const uint8_t *yuyv, uint8_t *y, __m128i *low, __m128i *high)
 {
     __m128i a = load(yuyv), b = load(yuyv + 16), c = load(yuyv + 32), d = load(yuyv + 48);
@@ -108,8 +108,8 @@ void jpeg_unpack_yuyv(const uint8_t *yuyv, uint8_t *y, uint8_t *u, uint8_t *v, u
     jpeg_unpack_yuyv_portable(yuyv + 4 * i, y + 2 * i, u + i, v + i, pairs - i);
 }
 
-// PAVGB rounds halves up; take the half back in even columns. U V alternate here, so an even
-// column is bytes 0 and 1 of four.
+/** PAVGB rounds halves up; take the half back in even columns. U V alternate here, so an even
+ * column is bytes 0 and 1 of four. */
 static __m128i mean16(__m128i a, __m128i b)
 {
     const __m128i half_in_even = _mm_set1_epi32(0x00000101);
@@ -163,7 +163,7 @@ void jpeg_unpack_yuyv(const uint8_t *yuyv, uint8_t *y, uint8_t *u, uint8_t *v, u
     jpeg_unpack_yuyv_portable(yuyv + 4 * i, y + 2 * i, u + i, v + i, pairs - i);
 }
 
-// VRHADD rounds halves up; take the half back in even columns.
+/** VRHADD rounds halves up; take the half back in even columns. */
 static uint8x16_t mean16(uint8x16_t a, uint8x16_t b)
 {
     const uint8x16_t half_in_even = vreinterpretq_u8_u16(vdupq_n_u16(0x0001));

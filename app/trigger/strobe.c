@@ -32,7 +32,7 @@ int strobe_configure(struct strobe *s, const struct strobe_config *config, uint6
 {
     if (config->width_ns < 1 || config->width_ns > LONGEST_NS || config->delay_ns > LONGEST_NS ||
         config->readout_ns > LONGEST_NS || config->frame_period_ns > LONGEST_NS * 24 ||
-        (config->on && config->reference == STROBE_EXPOSURE && config->frame_period_ns < 1))
+        (config->is_on && config->reference == STROBE_EXPOSURE && config->frame_period_ns < 1))
         return -EINVAL;
     end_pulse(s, now_ns);
     s->config = *config;
@@ -51,7 +51,7 @@ static uint64_t predict_start(const struct strobe *s, uint64_t target_ns)
 
 void strobe_trigger(struct strobe *s, uint64_t edge_ns, uint64_t target_ns, uint64_t now_ns)
 {
-    if (!s->config.on)
+    if (!s->config.is_on)
         return;
     bool is_exposure = s->config.reference == STROBE_EXPOSURE;
     if (s->is_busy || (is_exposure && s->last_start_ns == 0)) {

@@ -36,7 +36,7 @@ enum strobe_cover {
 };
 
 struct strobe_config {
-    bool on;
+    bool is_on;
     enum strobe_reference reference;
     uint64_t delay_ns;
     uint64_t width_ns;        /**< > 0 */

@@ -100,18 +100,18 @@ int strobe_line_configure(struct strobe_line *line, const struct config *config,
 {
     const struct hal_gpio_ops *gpio = hal_gpio_choose((enum hal_gpio_choice)config->gpio_backend);
     const struct strobe_config plan = {
-        .on = config->strobe_line[0] != '\0' && config->trigger_mode == CONFIG_TRIGGER_ON,
+        .is_on = config->strobe_line[0] != '\0' && config->trigger_mode == CONFIG_TRIGGER_ON,
         .reference = (enum strobe_reference)config->strobe_reference,
         .delay_ns = config->strobe_delay_us * NS_PER_US,
         .width_ns = config->strobe_width_us * NS_PER_US,
         .readout_ns = readout_ns,
         .frame_period_ns = frame_period_ns,
     };
-    if (!plan.on || gpio == NULL) {
+    if (!plan.is_on || gpio == NULL) {
         strobe_line_close(line, now_ns);
-        if (plan.on)
+        if (plan.is_on)
             log_error("strobe: this build has no libgpiod, so there are no real GPIO lines");
-        return plan.on ? -ENOTSUP : 0;
+        return plan.is_on ? -ENOTSUP : 0;
     }
     int status = strobe_configure(&line->plan, &plan, now_ns);
     if (status < 0)

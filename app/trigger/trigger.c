@@ -13,7 +13,7 @@ void trigger_init(struct trigger *t)
 
 bool trigger_config_equals(const struct trigger_config *a, const struct trigger_config *b)
 {
-    return a->on == b->on && a->source == b->source && a->rule == b->rule &&
+    return a->is_on == b->is_on && a->source == b->source && a->rule == b->rule &&
            a->delay_ns == b->delay_ns && a->divider == b->divider &&
            a->hold_off_ns == b->hold_off_ns && a->burst_count == b->burst_count &&
            a->pretrigger == b->pretrigger && a->deadline_ns == b->deadline_ns &&
@@ -33,9 +33,9 @@ static bool config_is_valid(const struct trigger_config *c)
         return false;
     if (c->source == WIRE_SOURCE_TIMER && c->period_ns < TRIGGER_PERIOD_MIN_NS)
         return false;
-    bool plain = c->source == WIRE_SOURCE_LINE && !c->delay_ns && c->divider == 1 &&
-                 !c->hold_off_ns && c->burst_count == 1 && !c->pretrigger && c->window_ns;
-    return c->rule != TRIGGER_EXTERNAL || plain;
+    bool is_plain = c->source == WIRE_SOURCE_LINE && !c->delay_ns && c->divider == 1 &&
+                    !c->hold_off_ns && c->burst_count == 1 && !c->pretrigger && c->window_ns;
+    return c->rule != TRIGGER_EXTERNAL || is_plain;
 }
 
 /** Nothing waits any longer: not for its first frame, not for the rest of a burst. */
@@ -60,7 +60,7 @@ int trigger_configure(struct trigger *t, const struct trigger_config *config, ui
     t->hold_off_until_ns = 0;
     t->divider_phase = 0;
     t->tick_ns = now_ns + config->period_ns;
-    t->offset_known = false;
+    t->is_offset_known = false;
     t->offset_pairs = 0;
     return 0;
 }
@@ -68,25 +68,25 @@ int trigger_configure(struct trigger *t, const struct trigger_config *config, ui
 void trigger_camera_up(struct trigger *t, uint64_t now_ns)
 {
     trigger_ring_expire(t, now_ns);
-    t->camera_up = true;
+    t->is_camera_up = true;
     t->last_end_ns = 0;
 }
 
 void trigger_camera_down(struct trigger *t, uint64_t now_ns)
 {
     trigger_ring_expire(t, now_ns);
-    t->camera_up = false;
+    t->is_camera_up = false;
     fail_pending(t);
 }
 
 /** What no room in the ring could help against. */
 static const char *find_obstacle(const struct trigger *t, const struct trigger_config *config)
 {
-    if (!config->on)
+    if (!config->is_on)
         return "TriggerMode is Off";
     if (config->rule == TRIGGER_EXTERNAL)
         return "the sensor is triggered by its wire (trigger.rule = external)";
-    return t->camera_up ? NULL : "the camera is not streaming";
+    return t->is_camera_up ? NULL : "the camera is not streaming";
 }
 
 const char *trigger_refusal(struct trigger *t, const struct trigger_config *config)
@@ -134,7 +134,7 @@ uint64_t trigger_edge(struct trigger *t, uint64_t edge_ns, uint32_t line_sequenc
         return 0;
     }
     t->last_edge_ns = edge_ns;
-    if (!t->config.on || t->config.source != WIRE_SOURCE_LINE) {
+    if (!t->config.is_on || t->config.source != WIRE_SOURCE_LINE) {
         counters->edges_idle++;
         return 0;
     }
@@ -156,7 +156,7 @@ uint64_t trigger_edge(struct trigger *t, uint64_t edge_ns, uint32_t line_sequenc
 
 static bool timer_runs(const struct trigger *t)
 {
-    return t->config.on && t->config.source == WIRE_SOURCE_TIMER;
+    return t->config.is_on && t->config.source == WIRE_SOURCE_TIMER;
 }
 
 uint64_t trigger_next_deadline(const struct trigger *t)

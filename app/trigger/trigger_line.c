@@ -9,11 +9,11 @@
 #include "hal/os/log.h"
 #include "hal/select/gpio.h"
 
-#define STORM_NS NS_PER_MS // edges closer together than this are taken together
+#define STORM_NS NS_PER_MS /**< edges closer together than this are taken together */
 #define RETRY_NS (5 * NS_PER_S)
 #define BATCH    64
 #define EDGES_MAX                                                                                  \
-    2048 // per call: twice the kernel's longest queue, so a storm cannot hold the loop
+    2048 /**< per call: twice the kernel's longest queue, so a storm cannot hold the loop */
 
 static void drop_line(struct trigger_line *line)
 {
@@ -33,7 +33,7 @@ static void retry_later(struct trigger_line *line, const char *why, uint64_t now
     loop_timer_set(line->loop, line->timer, now_ns + RETRY_NS);
 }
 
-// Once per poll at most, and only when there is something new to say.
+/** Once per poll at most, and only when there is something new to say. */
 static void report_losses(struct trigger_line *line)
 {
     uint64_t lost = line->engine->counters.edges_lost;
@@ -44,7 +44,7 @@ static void report_losses(struct trigger_line *line)
     line->kernel_lost = lost;
 }
 
-// How many there were.
+/** How many there were. */
 static int take_edges(struct trigger_line *line, uint64_t now_ns)
 {
     struct hal_gpio_edge edges[BATCH];

@@ -47,7 +47,7 @@ static void learn_offset(struct trigger *t, int64_t sample)
         if ((uint64_t)(off < 0 ? -off : off) > t->config.window_ns)
             return;
     }
-    t->offset_known = true;
+    t->is_offset_known = true;
     t->offset_ns = middle;
     t->offset_pairs = 0;
 }
@@ -86,7 +86,7 @@ static struct trigger_entry *match_known(struct trigger *t, const struct trigger
         trigger_ring_resolve(t, entry, WIRE_OUTCOME_MISSED);
     }
     if (++t->offset_pairs == TRIGGER_CALIBRATION_PAIRS) {
-        t->offset_known = false;
+        t->is_offset_known = false;
         t->offset_pairs = 0;
     }
     return NULL;
@@ -95,7 +95,7 @@ static struct trigger_entry *match_known(struct trigger *t, const struct trigger
 static struct trigger_entry *match_external(struct trigger *t, const struct trigger_frame *frame)
 {
     struct trigger_entry *entry =
-        t->offset_known ? match_known(t, frame) : match_learning(t, frame);
+        t->is_offset_known ? match_known(t, frame) : match_learning(t, frame);
     if (entry == NULL)
         t->counters.frames_unpaired++;
     return entry;
@@ -160,8 +160,8 @@ static bool frame_is_sane(const struct trigger *t, const struct trigger_frame *f
 void trigger_frame(struct trigger *t, const struct trigger_frame *frame, uint64_t now_ns,
                    struct trigger_decision *out)
 {
-    *out = (struct trigger_decision){.verdict = t->config.on ? TRIGGER_DROP : TRIGGER_FREE};
-    if (!t->config.on)
+    *out = (struct trigger_decision){.verdict = t->config.is_on ? TRIGGER_DROP : TRIGGER_FREE};
+    if (!t->config.is_on)
         return;
     trigger_ring_expire(t, now_ns);
     if (!frame_is_sane(t, frame, now_ns)) {
@@ -217,6 +217,6 @@ void trigger_frame_failed(struct trigger *t, uint64_t trigger_id, uint32_t senso
 
 bool trigger_offset(const struct trigger *t, int64_t *offset_ns)
 {
-    *offset_ns = t->offset_known ? t->offset_ns : 0;
-    return t->offset_known;
+    *offset_ns = t->is_offset_known ? t->offset_ns : 0;
+    return t->is_offset_known;
 }

@@ -47,7 +47,7 @@ struct trigger_entry *trigger_ring_pending(struct trigger *t)
 /** NONE = it may wait. */
 static enum wire_outcome outcome_at_once(const struct trigger *t, uint64_t target_ns)
 {
-    if (!t->camera_up)
+    if (!t->is_camera_up)
         return WIRE_OUTCOME_FAILED;
     if (t->config.rule != TRIGGER_EXTERNAL && target_ns <= t->answered_ns)
         return WIRE_OUTCOME_OVERRUN;
@@ -67,14 +67,14 @@ uint64_t trigger_ring_add(struct trigger *t, enum wire_trigger_source source, ui
     uint64_t target_ns = base_max_u64(edge_ns + t->config.delay_ns, t->target_ns);
     enum wire_outcome outcome = outcome_at_once(t, target_ns);
     struct trigger_entry *tail = t->used ? trigger_ring_at(t, t->used - 1) : NULL;
-    bool joins = outcome && tail != NULL && tail->state == TRIGGER_RESOLVED &&
-                 tail->outcome == outcome && tail->source == source;
-    if (!joins && t->used == TRIGGER_RING)
+    bool is_joined = outcome && tail != NULL && tail->state == TRIGGER_RESOLVED &&
+                     tail->outcome == outcome && tail->source == source;
+    if (!is_joined && t->used == TRIGGER_RING)
         return 0;
 
     uint64_t id = ++t->counters.triggers;
     t->target_ns = target_ns;
-    if (joins) {
+    if (is_joined) {
         tail->last_id = id;
         t->counters.outcomes[source][outcome]++;
         return id;

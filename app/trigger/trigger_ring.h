@@ -26,7 +26,7 @@
 enum trigger_rule { TRIGGER_FIRST_AFTER, TRIGGER_CONTAINS, TRIGGER_EXTERNAL };
 
 struct trigger_config {
-    bool on; /**< TriggerMode */
+    bool is_on; /**< TriggerMode */
     enum wire_trigger_source source;
     enum trigger_rule rule;
     uint64_t delay_ns;    /**< TriggerDelay: edge to target */
@@ -64,7 +64,7 @@ struct trigger_counters {
     uint64_t frames_unpaired; /**< EXTERNAL: frames without an edge */
 };
 
-/** The rest is the engine's own: others read counters, `used`, `camera_up` and `config`. */
+/** The rest is the engine's own: others read counters, `used`, `is_camera_up` and `config`. */
 enum trigger_state { TRIGGER_PENDING, TRIGGER_ANSWERING, TRIGGER_RESOLVED };
 
 struct trigger_entry {
@@ -84,7 +84,7 @@ struct trigger {
     struct trigger_entry ring[TRIGGER_RING];
     unsigned head, used; /**< oldest entry, number of entries */
     unsigned pending;    /**< entries in state PENDING */
-    bool camera_up;
+    bool is_camera_up;
     uint64_t target_ns;         /**< of the last trigger */
     uint64_t pending_target_ns; /**< of the last trigger that was let wait */
     uint64_t burst_deadline_ns; /**< when to stop waiting for the next frame of a burst */
@@ -97,7 +97,7 @@ struct trigger {
     uint32_t divider_phase;
     uint32_t held;    /**< frames given HOLD and not yet claimed, at most config.pretrigger */
     uint64_t tick_ns; /**< next timer tick */
-    bool offset_known;
+    bool is_offset_known;
     unsigned offset_pairs; /**< samples while learning, disagreements while known */
     int64_t offset_ns;
     int64_t offset_samples[TRIGGER_CALIBRATION_PAIRS];

@@ -28,12 +28,12 @@ struct buffer {
     struct scene_dirt dirt;
     uint32_t background_version;
     bool is_borrowed;
-    uint64_t timestamp_ns; // of the frame in it: what release() recognises it by
+    uint64_t timestamp_ns; /**< of the frame in it: what release() recognises it by */
 };
 
 static struct {
     enum state state;
-    int error; // sticky from acquire() until stop()
+    int error; /**< sticky from acquire() until stop() */
     struct pace pace;
     struct fake_sensor sensor;
     struct hal_camera_config config;
@@ -43,17 +43,17 @@ static struct {
     uint32_t background_version;
     uint32_t background_brightness_milli;
     enum fake_sensor_pattern background_pattern;
-    uint32_t claimed_stride; // 0 = the true one
+    uint32_t claimed_stride; /**< 0 = the true one */
     struct buffer buffer[HAL_CAMERA_BUFFERS_MAX];
-    uint64_t drop_before; // in the script's count
+    uint64_t drop_before; /**< in the script's count */
     char failure[FAKE_SCRIPT_ERROR_BYTES + PATH_BYTES_MAX];
 } fake = {.pace = {.fd = -1}};
 
-// Outlives close(), so that recovery from a fault can be played.
+/** Outlives close(), so that recovery from a fault can be played. */
 static struct {
     struct fake_script script;
-    char path[PATH_BYTES_MAX]; // "" = from memory, or none
-    uint64_t frames_before;    // periods of all earlier streams
+    char path[PATH_BYTES_MAX]; /**< "" = from memory, or none */
+    uint64_t frames_before;    /**< periods of all earlier streams */
     uint64_t unplugged_until_ns;
 } play;
 
@@ -186,8 +186,8 @@ static void unmap(void)
     fake.map = NULL;
 }
 
-// One mapping: the background, then the buffers. A claimed stride that is too short is only
-// claimed: what is drawn stays inside the true rows.
+/** One mapping: the background, then the buffers. A claimed stride that is too short is only
+ * claimed: what is drawn stays inside the true rows. */
 static int map_pictures(const struct hal_camera_config *c)
 {
     uint32_t row = canvas_row_bytes(c->format, c->width), stride = (row + 63) & ~63u;
@@ -284,7 +284,8 @@ static int fake_fd(void)
     return fake.pace.fd;
 }
 
-// Plays what the script has for this frame. 1: deliver it, flags added; 0: it is lost; or -errno.
+/** Plays what the script has for this frame. 1: deliver it, flags added; 0: it is lost; or
+ * -errno. */
 static int play_faults(uint64_t frame, uint64_t now_ns, uint32_t *flags, bool *is_torn)
 {
     struct fake_fault fault;

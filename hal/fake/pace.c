@@ -31,7 +31,7 @@ static void arm(struct pace *pace)
         at += (pace->held_until_ns - at + pace->period_ns - 1) / pace->period_ns * pace->period_ns;
     struct itimerspec timer = {.it_value = to_timespec(at),
                                .it_interval = to_timespec(pace->period_ns)};
-    if (!pace->running || pace->held_until_ns == NS_NEVER)
+    if (!pace->is_running || pace->held_until_ns == NS_NEVER)
         timer = (struct itimerspec){0};
     timerfd_settime(pace->fd, TFD_TIMER_ABSTIME, &timer, NULL);
 }
@@ -51,16 +51,16 @@ void pace_close(struct pace *pace)
 
 void pace_start(struct pace *pace, uint64_t now_ns, uint64_t period_ns)
 {
-    *pace =
-        (struct pace){.fd = pace->fd, .running = true, .origin_ns = now_ns, .period_ns = period_ns};
+    *pace = (struct pace){
+        .fd = pace->fd, .is_running = true, .origin_ns = now_ns, .period_ns = period_ns};
     arm(pace);
 }
 
 void pace_stop(struct pace *pace)
 {
-    if (!pace->running)
+    if (!pace->is_running)
         return;
-    pace->running = false;
+    pace->is_running = false;
     arm(pace);
 }
 
@@ -69,7 +69,7 @@ bool pace_take(struct pace *pace, uint64_t now_ns, uint64_t *period, uint64_t *t
     uint64_t expirations;
     ssize_t ignored = read(pace->fd, &expirations, sizeof expirations);
     (void)ignored; // the clock decides; the read only ends the readiness
-    if (!pace->running || now_ns < pace->held_until_ns)
+    if (!pace->is_running || now_ns < pace->held_until_ns)
         return false;
     uint64_t count = ended(pace, now_ns);
     if (count <= pace->next)
@@ -82,7 +82,7 @@ bool pace_take(struct pace *pace, uint64_t now_ns, uint64_t *period, uint64_t *t
 
 void pace_set_period(struct pace *pace, uint64_t now_ns, uint64_t period_ns)
 {
-    if (!pace->running)
+    if (!pace->is_running)
         return;
     // A period that has ended but was not taken keeps its time only by being the new origin's own:
     // count it as missed rather than move it.

@@ -9,7 +9,7 @@
 
 struct pace {
     int fd; /**< a timerfd; -1 = closed */
-    bool running;
+    bool is_running;
     uint64_t origin_ns; /**< end of the period before period `first` */
     uint64_t period_ns;
     uint64_t first; /**< periods before this one had another length */

@@ -14,7 +14,7 @@ enum use { FREE, INPUT, OUTPUT };
 struct line {
     enum use use;
     unsigned number;
-    bool broken;
+    bool is_broken;
     bool active_low;
     int fd; /**< inputs: an eventfd */
     enum hal_gpio_edges edges;
@@ -130,7 +130,7 @@ static int fake_fd(int handle)
 static int fake_read_edges(int handle, struct hal_gpio_edge *out, int max)
 {
     struct line *line = of_handle(handle, INPUT);
-    if (line == NULL || line->broken)
+    if (line == NULL || line->is_broken)
         return gpio_fail(&failure, -EIO, "fake GPIO: the line is gone");
     int count = 0;
     for (; count < max && line->waiting > 0; count++, line->waiting--) {
@@ -146,7 +146,7 @@ static int fake_read_edges(int handle, struct hal_gpio_edge *out, int max)
 static int fake_write(int handle, bool level)
 {
     struct line *line = of_handle(handle, OUTPUT);
-    if (line == NULL || line->broken)
+    if (line == NULL || line->is_broken)
         return gpio_fail(&failure, -EIO, "fake GPIO: the line is gone");
     drive(line, level != line->active_low);
     return 0;
@@ -157,7 +157,7 @@ static void fake_close(int handle)
     if (handle < 0 || handle >= HAL_GPIO_LINES_MAX)
         return;
     struct line *line = &lines[handle];
-    if (line->use == OUTPUT && !line->broken)
+    if (line->use == OUTPUT && !line->is_broken)
         drive(line, line->is_initially_high);
     if (line->use == INPUT)
         close(line->fd);
@@ -175,12 +175,12 @@ static int signal_news(const struct line *line)
     return write(line->fd, &one, sizeof one) == (ssize_t)sizeof one ? 0 : -EIO;
 }
 
-int gpio_fake_edge(const char *name, bool high, uint64_t timestamp_ns)
+int gpio_fake_edge(const char *name, bool is_high, uint64_t timestamp_ns)
 {
     struct line *line = find(parse_line(name), INPUT);
     if (line == NULL)
         return -ENOENT;
-    bool is_rising = high != line->active_low;
+    bool is_rising = is_high != line->active_low;
     bool is_bounce = line->debounce_ns != 0 && line->last_edge_ns != 0 &&
                      timestamp_ns - line->last_edge_ns < line->debounce_ns;
     if (!(line->edges & (is_rising ? HAL_GPIO_RISING : HAL_GPIO_FALLING)) || is_bounce)
@@ -208,7 +208,7 @@ int gpio_fake_break(const char *name)
     struct line *line = find(parse_line(name), FREE);
     if (line == NULL)
         return -ENOENT;
-    line->broken = true;
+    line->is_broken = true;
     return line->use == INPUT ? signal_news(line) : 0;
 }
 

@@ -80,7 +80,8 @@ static int request_type(enum hal_gpio_edges edges)
     return GPIOD_LINE_REQUEST_EVENT_BOTH_EDGES;
 }
 
-static int open_line(const char *line, const struct gpiod_line_request_config *config, bool initial)
+static int open_line(const char *line, const struct gpiod_line_request_config *config,
+                     bool is_initially_high)
 {
     int number = 0;
     while (number < HAL_GPIO_LINES_MAX && handles[number].chip != NULL)
@@ -88,11 +89,11 @@ static int open_line(const char *line, const struct gpiod_line_request_config *c
     if (number == HAL_GPIO_LINES_MAX)
         return gpio_fail_open(&failure, line, -ENOSPC);
     struct gpiod_handle *handle = &handles[number];
-    *handle = (struct gpiod_handle){.fd = -1, .is_initially_high = initial};
+    *handle = (struct gpiod_handle){.fd = -1, .is_initially_high = is_initially_high};
     if (find_line(line, handle) < 0)
         return gpio_fail_open(&failure, line, -ENOENT);
     bool is_output = config->request_type == GPIOD_LINE_REQUEST_DIRECTION_OUTPUT;
-    int status = gpiod_line_request(handle->line, config, initial) < 0 ? -errno : 0;
+    int status = gpiod_line_request(handle->line, config, is_initially_high) < 0 ? -errno : 0;
     if (status == 0 && !is_output) {
         handle->fd = gpiod_line_event_get_fd(handle->line);
         if (handle->fd < 0 ||

@@ -21,7 +21,7 @@
 #define FRAMERATE_MAX     1000.0
 #define FRAMERATE_DEFAULT 30.0
 #define DIMENSION_MIN     16
-#define PAN_PX            2 // per frame; even, for the chroma
+#define PAN_PX            2 /**< per frame; even, for the chroma */
 #define REPLAY_FRAMES_MAX 1000000
 #define MODEL             "Photographs"
 
@@ -30,7 +30,7 @@ enum { FRAME_RATE, REPLAY_FRAMES };
 
 struct token {
     bool is_borrowed;
-    uint64_t timestamp_ns; // of its frame: what release() recognises it by
+    uint64_t timestamp_ns; /**< of its frame: what release() recognises it by */
 };
 
 static struct {
@@ -39,7 +39,7 @@ static struct {
     char path[PATH_BYTES_MAX];
     struct hal_camera_config config;
     double framerate;
-    uint32_t frames_each; // 0 = one second's worth
+    uint32_t frames_each; /**< 0 = one second's worth */
     struct token token[HAL_CAMERA_BUFFERS_MAX];
     char failure[PATH_BYTES_MAX + 256];
 } replay = {.pace = {.fd = -1}};
@@ -79,7 +79,7 @@ static const char *replay_version(void)
     return "built in";
 }
 
-// Folders are not searched for: there is a camera once one was named.
+/** Folders are not searched for: there is a camera once one was named. */
 static int replay_enumerate(struct hal_camera_info *out, int max)
 {
     if (replay.state == CLOSED || strlen(replay.path) >= sizeof out->id)
@@ -197,7 +197,7 @@ static int replay_fd(void)
     return replay.pace.fd;
 }
 
-// Forth and back over 0..room, even.
+/** Forth and back over 0..room, even. */
 static uint32_t pan(uint64_t period, uint32_t room)
 {
     if (room == 0)

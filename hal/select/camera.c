@@ -11,7 +11,7 @@
 
 static const struct {
     const char *name;
-    const struct hal_camera_ops *ops; // NULL: loaded on demand
+    const struct hal_camera_ops *ops; /**< NULL: loaded on demand */
 } backends[] = {
 #ifdef HAVE_LIBCAMERA
     {"libcamera", NULL},

@@ -27,7 +27,7 @@ SCRIPTS = tuple(f"{top}/**/*.{end}" for top in ("tools", "tests/host", "board")
                 for end in ("sh", "py", "js", "css", "html")) + (".ci/run", "Makefile") + DEFINITIONS
 LINES_MAX = 600
 PREDICATES = ("is are was were has have had can may must should will does did wants needs knows said says"
-              " holds keeps uses takes frees waits shows").split()
+              " announces holds keeps uses takes frees waits shows").split()
 # Terms of the field: a line's level, and options that rpicam-apps and libgpiod name so.
 BOOLEANS = {"level", "active_low", "hflip", "vflip"}
 

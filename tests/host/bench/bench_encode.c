@@ -190,8 +190,8 @@ static bool batch(const struct hal_camera_ops *camera, encode_fn *encode, unsign
     return true;
 }
 
-// Frames per photograph, so that batches of whole rounds see the same pictures; without it the
-// camera's own choice.
+/** Frames per photograph, so that batches of whole rounds see the same pictures; without it the
+ * camera's own choice. */
 static double frames_each(void)
 {
     const char *each = getenv("BENCH_EACH");

@@ -115,7 +115,7 @@ static void opens_by_id_index_and_part_of_the_model(void **state)
     assert_int_equal(bed_ops->open("imx219"), -ENODEV);
 }
 
-static const char *program; // by its path: /proc/self/exe is valgrind under valgrind
+static const char *program; /**< by its path: /proc/self/exe is valgrind under valgrind */
 
 static void says_who_has_the_camera(void **state)
 {
@@ -325,7 +325,7 @@ static struct camera_contract contract = {
     .id = BED_BARS,
     .wish = {.width = 480, .height = 272, .framerate = 100},
     .size = {{640, 360}, {480, 272}, {1280, 720}},
-    .listed = true,
+    .is_listed = true,
     .is_free_running = true,
 };
 

@@ -12,7 +12,8 @@
 #include "tests/host/support/gpio_sim.h"
 
 #ifdef HAVE_GPIOD
-// A simulated line tells of an edge in an interrupt of its own: edges in no time would become one.
+/** A simulated line tells of an edge in an interrupt of its own: edges in no time would become
+ * one. */
 static int drive(const char *line, bool is_high)
 {
     int status = gpio_sim_drive(line, is_high);

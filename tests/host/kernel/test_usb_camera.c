@@ -45,7 +45,7 @@ static void is_listed_with_its_sizes(void **state)
 
 // --- its own JPEGs ------------------------------------------------------------------------------
 
-// DMA buffers that the node has mapped, of this exporter in the kernel.
+/** DMA buffers that the node has mapped, of this exporter in the kernel. */
 static unsigned count_buffers(const char *exporter)
 {
     char command[128], line[16] = "";
@@ -96,9 +96,9 @@ static void a_part_of_its_model_finds_it_and_sizes_change_live(void **state)
     usb_bench_stop();
 }
 
-// Has the camera send something odd until the node got it: on a busy machine the kernel may have no
-// buffer for just that picture. True when its frame came, unchecked, false when an event came for
-// it.
+/** Has the camera send something odd until the node got it: on a busy machine the kernel may have
+ * no buffer for just that picture. True when its frame came, unchecked, false when an event came
+ * for it. */
 static bool provoke(enum usb_camera_oddity oddity, struct pinhole_frame *before)
 {
     for (int attempt = 0; attempt < 10; attempt++) {
@@ -120,7 +120,7 @@ static bool provoke(enum usb_camera_oddity oddity, struct pinhole_frame *before)
     return false;
 }
 
-// Delivered all the same, as the camera gave it, and flagged. `lost` bytes of it are missing.
+/** Delivered all the same, as the camera gave it, and flagged. `lost` bytes of it are missing. */
 static void take_torn(enum usb_camera_oddity oddity, size_t lost)
 {
     static uint8_t sent[USB_CAMERA_JPEG_MAX];
@@ -159,7 +159,7 @@ static void what_it_does_wrong_is_told_and_the_stream_goes_on(void **state)
     usb_bench_stop();
 }
 
-// It does not tell its rate, so the node leaves frames out.
+/** It does not tell its rate, so the node leaves frames out. */
 static void fewer_frames_than_it_makes_can_be_had(void **state)
 {
     (void)state;
@@ -176,7 +176,7 @@ static void fewer_frames_than_it_makes_can_be_had(void **state)
 
 // --- pictures that the node encodes, controls ---------------------------------------------------
 
-// Which of the scenes the picture shows.
+/** Which of the scenes the picture shows. */
 static unsigned recognise(void)
 {
     const struct jpeg_file file = {.data = usb_bench.jpeg, .bytes = usb_bench.frame.jpeg_bytes};
@@ -260,7 +260,7 @@ static struct camera_contract contract = {
     .id = usb_bench.id,
     .wish = {.width = 640, .height = 480, .format = HAL_PIXEL_MJPEG, .framerate = 10},
     .size = {{1280, 720}, {640, 480}},
-    .listed = true,
+    .is_listed = true,
     .is_free_running = true,
     .cycles = 20,
 };

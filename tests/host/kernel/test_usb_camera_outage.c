@@ -132,7 +132,7 @@ static void a_second_program_is_told_who_has_it(void **state)
     usb_bench_stop();
 }
 
-// As a browser would: without libcamera, and so without its lock.
+/** As a browser would: without libcamera, and so without its lock. */
 static int stream_elsewhere(void)
 {
     for (int i = 0; i < 16; i++) {

@@ -133,7 +133,7 @@ void camera_contract_lists_itself(void **state)
     assert_memory_equal(&info[0], &untouched, sizeof untouched);
     assert_string_not_equal(contract->ops->name, "");
     assert_string_not_equal(contract->ops->version(), "");
-    if (!contract->listed)
+    if (!contract->is_listed)
         return;
     assert_true(found >= 1);
     found = contract->ops->enumerate(info, 2);

@@ -23,7 +23,7 @@ struct camera_contract {
     const char *id;
     struct hal_camera_config wish;               /**< zeros where the camera may choose */
     uint32_t size[CAMERA_CONTRACT_SIZES_MAX][2]; /**< to reconfigure to; a width of 0 ends */
-    bool listed;                                 /**< enumerate() shows it while it is closed */
+    bool is_listed;                              /**< enumerate() shows it while it is closed */
     bool is_free_running; /**< makes frames whether or not anybody takes them, so that gaps show */
     unsigned cycles;      /**< of start and stop; 0 = 50 */
 };

@@ -41,7 +41,7 @@ static struct jpeg_error_mgr *use_errors(struct jpeg_error_mgr *errors)
 }
 
 struct jpeg_file jpeg_file_encode(enum jpeg_file_kind kind, uint32_t width, uint32_t height,
-                                  const uint8_t *pixels, int quality, bool progressive)
+                                  const uint8_t *pixels, int quality, bool is_progressive)
 {
     struct jpeg_compress_struct c;
     struct jpeg_error_mgr errors;
@@ -58,7 +58,7 @@ struct jpeg_file jpeg_file_encode(enum jpeg_file_kind kind, uint32_t width, uint
     jpeg_set_colorspace(&c, kinds[kind].stored);
     c.comp_info[0].h_samp_factor = c.comp_info[0].v_samp_factor = kinds[kind].sampling;
     jpeg_set_quality(&c, quality, TRUE);
-    if (progressive)
+    if (is_progressive)
         jpeg_simple_progression(&c);
     jpeg_start_compress(&c, TRUE);
     for (uint32_t y = 0; y < height; y++) {
@@ -92,24 +92,24 @@ static void take_pixel(const struct hal_frame *f, uint32_t x, uint32_t y, uint8_
 
 struct jpeg_file jpeg_file_of_frame(const struct hal_frame *frame, int quality)
 {
-    bool grey = frame->format == HAL_PIXEL_GREY;
+    bool is_grey = frame->format == HAL_PIXEL_GREY;
     uint8_t *pixels = malloc((size_t)frame->width * frame->height * 3), *at = pixels;
     assert_non_null(pixels);
     for (uint32_t y = 0; y < frame->height; y++)
         for (uint32_t x = 0; x < frame->width; x++) {
             uint8_t pixel[3];
             take_pixel(frame, x, y, pixel);
-            memcpy(at, pixel, grey ? 1 : 3);
-            at += grey ? 1 : 3;
+            memcpy(at, pixel, is_grey ? 1 : 3);
+            at += is_grey ? 1 : 3;
         }
-    struct jpeg_file file = jpeg_file_encode(grey ? JPEG_FILE_GREY : JPEG_FILE_420, frame->width,
+    struct jpeg_file file = jpeg_file_encode(is_grey ? JPEG_FILE_GREY : JPEG_FILE_420, frame->width,
                                              frame->height, pixels, quality, false);
     free(pixels);
     return file;
 }
 
 struct jpeg_file jpeg_file_plain(enum jpeg_file_kind kind, uint32_t width, uint32_t height,
-                                 const uint8_t colour[4], bool texture)
+                                 const uint8_t colour[4], bool has_texture)
 {
     size_t components = (size_t)kinds[kind].components;
     uint8_t *pixels = malloc((size_t)width * height * components);
@@ -117,7 +117,7 @@ struct jpeg_file jpeg_file_plain(enum jpeg_file_kind kind, uint32_t width, uint3
     for (uint32_t y = 0; y < height; y++)
         for (uint32_t x = 0; x < width; x++)
             for (size_t i = 0; i < components; i++) {
-                uint32_t add = texture ? (x / 8 * 37 + y / 8 * 61) % 64 : 0;
+                uint32_t add = has_texture ? (x / 8 * 37 + y / 8 * 61) % 64 : 0;
                 pixels[((size_t)y * width + x) * components + i] = (uint8_t)(colour[i] + add);
             }
     struct jpeg_file file = jpeg_file_encode(kind, width, height, pixels, 95, false);

@@ -16,14 +16,14 @@ struct jpeg_file {
 /** Encodes `pixels`: per pixel Y Cb Cr (420, 444), grey, R G B or C M Y K bytes, without padding.
  */
 struct jpeg_file jpeg_file_encode(enum jpeg_file_kind kind, uint32_t width, uint32_t height,
-                                  const uint8_t *pixels, int quality, bool progressive);
+                                  const uint8_t *pixels, int quality, bool is_progressive);
 
 /** Encodes a camera frame as 4:2:0 (GREY: grey). */
 struct jpeg_file jpeg_file_of_frame(const struct hal_frame *frame, int quality);
 
 /** A picture of one colour, or with `texture` of coarse blocks around it. */
 struct jpeg_file jpeg_file_plain(enum jpeg_file_kind kind, uint32_t width, uint32_t height,
-                                 const uint8_t colour[4], bool texture);
+                                 const uint8_t colour[4], bool has_texture);
 
 /** The luma plane, width x height, which the caller frees. A broken file fails the case. */
 uint8_t *jpeg_file_luma(const struct jpeg_file *file, uint32_t *width, uint32_t *height);

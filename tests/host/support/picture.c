@@ -14,7 +14,7 @@
 
 struct photo {
     uint32_t width, height;
-    uint8_t *yuv; // interleaved, 3 bytes per sample
+    uint8_t *yuv; /**< interleaved, 3 bytes per sample */
 };
 
 static void add_plane(struct picture *p, unsigned i, uint32_t bytes, uint32_t rows, uint32_t slack)
@@ -31,7 +31,7 @@ static void add_plane(struct picture *p, unsigned i, uint32_t bytes, uint32_t ro
 void picture_alloc(struct picture *p, enum hal_pixel_format format, uint32_t width, uint32_t height,
                    uint32_t slack)
 {
-    memset(p, 0, sizeof(*p));
+    memset(p, 0, sizeof *p);
     p->frame.format = format;
     p->frame.width = width;
     p->frame.height = height;
@@ -48,7 +48,7 @@ void picture_free(struct picture *p)
 {
     for (unsigned i = 0; i < HAL_CAMERA_PLANES_MAX; i++)
         free(p->memory[i]);
-    memset(p, 0, sizeof(*p));
+    memset(p, 0, sizeof *p);
 }
 
 struct jpeg_picture picture_planes(const struct hal_frame *frame)
@@ -85,7 +85,7 @@ static uint32_t hash(uint32_t x, uint32_t y, uint32_t seed)
     return h ^ h >> 15;
 }
 
-// Noise on a grid of 2^shift samples, linear in between: 0..255.
+/** Noise on a grid of 2^shift samples, linear in between: 0..255. */
 static int32_t soft(uint32_t x, uint32_t y, uint32_t shift, uint32_t seed)
 {
     uint32_t gx = x >> shift, gy = y >> shift, mask = (1u << shift) - 1;
@@ -211,7 +211,7 @@ static int decode(FILE *file, struct photo *photo)
 struct photo *photo_load(const char *path)
 {
     FILE *file = fopen(path, "rb");
-    struct photo *photo = calloc(1, sizeof(*photo));
+    struct photo *photo = calloc(1, sizeof *photo);
     if (file == NULL || photo == NULL || decode(file, photo)) {
         photo_free(photo);
         photo = NULL;
@@ -223,7 +223,7 @@ struct photo *photo_load(const char *path)
 
 struct photo *photo_draw(enum picture_scene scene, uint32_t seed, uint32_t width, uint32_t height)
 {
-    struct photo *photo = calloc(1, sizeof(*photo));
+    struct photo *photo = calloc(1, sizeof *photo);
     assert_non_null(photo);
     *photo = (struct photo){width, height, malloc((size_t)width * height * 3)};
     assert_non_null(photo->yuv);
@@ -272,6 +272,6 @@ unsigned photo_list(char (*paths)[512], unsigned max)
     }
     if (dir != NULL)
         closedir(dir);
-    qsort(paths, count, sizeof(*paths), by_name);
+    qsort(paths, count, sizeof *paths, by_name);
     return count;
 }

@@ -19,7 +19,7 @@ enum picture_scene {
 /** A frame with memory of its own. */
 struct picture {
     struct hal_frame frame;
-    uint8_t *memory[HAL_CAMERA_PLANES_MAX]; // writable twins of frame.plane[].data
+    uint8_t *memory[HAL_CAMERA_PLANES_MAX]; /**< writable twins of frame.plane[].data */
 };
 
 /** Allocates planes whose stride is the least possible plus `slack` bytes. Exits when out of

@@ -12,7 +12,7 @@
 
 static bool waits(const struct reference_trigger *x)
 {
-    return x->outcome == WIRE_OUTCOME_NONE && !x->chosen;
+    return x->outcome == WIRE_OUTCOME_NONE && !x->is_chosen;
 }
 
 static struct reference_trigger *first_waiting(struct reference *r)
@@ -37,9 +37,9 @@ static unsigned count_places(const struct reference *r)
     unsigned n = 0;
     for (uint64_t i = r->popped; i < r->count; i++) {
         const struct reference_trigger *x = &r->trigger[i], *before = x - 1;
-        bool joins = i > r->popped && x->outcome != WIRE_OUTCOME_NONE &&
-                     before->outcome == x->outcome && before->source == x->source;
-        n += !joins;
+        bool is_joined = i > r->popped && x->outcome != WIRE_OUTCOME_NONE &&
+                         before->outcome == x->outcome && before->source == x->source;
+        n += !is_joined;
     }
     return n;
 }
@@ -47,7 +47,7 @@ static unsigned count_places(const struct reference *r)
 /** A chosen trigger that wants no more frames and has none open is over. */
 static void conclude(struct reference_trigger *x)
 {
-    if (x->chosen && x->outcome == WIRE_OUTCOME_NONE && !x->wants_more && x->open == 0)
+    if (x->is_chosen && x->outcome == WIRE_OUTCOME_NONE && !x->wants_more && x->open == 0)
         x->outcome = x->done > 0 ? WIRE_OUTCOME_MATCHED : WIRE_OUTCOME_FAILED;
 }
 
@@ -109,11 +109,11 @@ void reference_configure(struct reference *r, const struct trigger_config *confi
     r->sample_count = r->strangers = 0;
 }
 
-void reference_camera(struct reference *r, bool up, uint64_t now)
+void reference_camera(struct reference *r, bool is_up, uint64_t now)
 {
     give_up_late_ones(r, now);
-    r->up = up;
-    if (up)
+    r->is_up = is_up;
+    if (is_up)
         r->last_end = 0;
     else
         fail_waiting(r);
@@ -122,7 +122,7 @@ void reference_camera(struct reference *r, bool up, uint64_t now)
 static enum wire_outcome at_once(const struct reference *r, uint64_t target)
 {
     unsigned waiting = count_waiting(r);
-    if (!r->up)
+    if (!r->is_up)
         return WIRE_OUTCOME_FAILED;
     if (r->config.rule != TRIGGER_EXTERNAL && target <= r->reach)
         return WIRE_OUTCOME_OVERRUN;
@@ -157,7 +157,7 @@ static uint64_t add(struct reference *r, enum wire_trigger_source source, uint64
 
 int64_t reference_software(struct reference *r, uint64_t now)
 {
-    if (!r->config.on || r->config.rule == TRIGGER_EXTERNAL || !r->up)
+    if (!r->config.is_on || r->config.rule == TRIGGER_EXTERNAL || !r->is_up)
         return -EAGAIN;
     uint64_t id = add(r, WIRE_SOURCE_SOFTWARE, now);
     return id == 0 ? -EAGAIN : (int64_t)id;
@@ -177,7 +177,7 @@ uint64_t reference_edge(struct reference *r, uint64_t edge, uint32_t sequence, u
         return 0;
     }
     r->last_edge = edge;
-    if (!r->config.on || r->config.source != WIRE_SOURCE_LINE) {
+    if (!r->config.is_on || r->config.source != WIRE_SOURCE_LINE) {
         r->counters.edges_idle++;
         return 0;
     }
@@ -201,7 +201,7 @@ uint64_t reference_edge(struct reference *r, uint64_t edge, uint32_t sequence, u
 uint64_t reference_next_deadline(const struct reference *r)
 {
     uint64_t earliest = NS_NEVER;
-    if (r->config.on && r->config.source == WIRE_SOURCE_TIMER)
+    if (r->config.is_on && r->config.source == WIRE_SOURCE_TIMER)
         earliest = r->tick;
     for (uint64_t i = 0; i < r->count; i++) {
         const struct reference_trigger *x = &r->trigger[i];
@@ -216,7 +216,7 @@ uint64_t reference_next_deadline(const struct reference *r)
 void reference_tick(struct reference *r, uint64_t now)
 {
     give_up_late_ones(r, now);
-    if (!r->config.on || r->config.source != WIRE_SOURCE_TIMER || now < r->tick)
+    if (!r->config.is_on || r->config.source != WIRE_SOURCE_TIMER || now < r->tick)
         return;
     while (r->tick + r->config.period_ns <= now) {
         r->counters.ticks_skipped++;
@@ -323,7 +323,7 @@ struct trigger_decision reference_frame(struct reference *r, const struct trigge
                                         uint64_t now)
 {
     struct trigger_decision decision = {.verdict = TRIGGER_FREE};
-    if (!r->config.on)
+    if (!r->config.is_on)
         return decision;
     decision.verdict = TRIGGER_DROP;
     give_up_late_ones(r, now);
@@ -334,8 +334,8 @@ struct trigger_decision reference_frame(struct reference *r, const struct trigge
     }
     r->last_end = f->end_ns;
     struct reference_trigger *x = bursting(r);
-    bool first = x == NULL;
-    if (first)
+    bool is_first = x == NULL;
+    if (is_first)
         x = choose(r, f);
     if (x == NULL) {
         if (r->config.pretrigger > 0) {
@@ -352,11 +352,11 @@ struct trigger_decision reference_frame(struct reference *r, const struct trigge
         .edge_ns = x->edge,
         .exposure_delta_ns = (int64_t)f->start_ns - (int64_t)x->edge,
         .burst_index = (int16_t)x->given,
-        .pretrigger = first ? (uint16_t)r->held : 0,
+        .pretrigger = is_first ? (uint16_t)r->held : 0,
     };
-    if (first)
+    if (is_first)
         r->held = 0;
-    x->chosen = true;
+    x->is_chosen = true;
     x->given++;
     x->open++;
     x->wants_more = x->given < r->config.burst_count;
@@ -373,7 +373,7 @@ struct trigger_decision reference_frame(struct reference *r, const struct trigge
     return decision;
 }
 
-void reference_result(struct reference *r, uint64_t id, bool done)
+void reference_result(struct reference *r, uint64_t id, bool is_done)
 {
     if (id < 1 || id > r->count)
         return;
@@ -381,6 +381,6 @@ void reference_result(struct reference *r, uint64_t id, bool done)
     if (x->open == 0)
         return;
     x->open--;
-    x->done += done;
+    x->done += is_done;
     conclude(x);
 }

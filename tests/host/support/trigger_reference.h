@@ -13,7 +13,7 @@
 struct reference_trigger {
     enum wire_trigger_source source;
     uint64_t edge, target;
-    bool chosen;                /**< a frame was chosen for it */
+    bool is_chosen;             /**< a frame was chosen for it */
     bool wants_more;            /**< of its burst */
     unsigned given, open, done; /**< frames chosen; neither done nor failed; done */
     enum wire_outcome outcome;  /**< NONE = not known yet */
@@ -23,7 +23,7 @@ struct reference {
     struct trigger_config config;
     struct reference_trigger trigger[REFERENCE_TRIGGERS]; /**< trigger[i] has id i + 1 */
     uint64_t count, popped;
-    bool up;
+    bool is_up;
     uint64_t floor_target, last_waiting_target;
     uint64_t reach; /**< of the frames that answered */
     uint64_t burst_deadline;
@@ -37,13 +37,13 @@ struct reference {
 
 void reference_init(struct reference *r);
 void reference_configure(struct reference *r, const struct trigger_config *config, uint64_t now);
-void reference_camera(struct reference *r, bool up, uint64_t now);
+void reference_camera(struct reference *r, bool is_up, uint64_t now);
 int64_t reference_software(struct reference *r, uint64_t now);
 uint64_t reference_edge(struct reference *r, uint64_t edge, uint32_t sequence, uint64_t now);
 uint64_t reference_next_deadline(const struct reference *r);
 void reference_tick(struct reference *r, uint64_t now);
 struct trigger_decision reference_frame(struct reference *r, const struct trigger_frame *frame,
                                         uint64_t now);
-void reference_result(struct reference *r, uint64_t id, bool done);
+void reference_result(struct reference *r, uint64_t id, bool is_done);
 
 #endif

@@ -16,9 +16,9 @@
 #include "hal/os/clock.h"
 
 #define PATIENCE_MS 60000
-#define RECORDS_MAX 500 // until something that is waited for
+#define RECORDS_MAX 500 /**< until something that is waited for */
 
-// An emulated machine may take a second for a few frames; that is no stall.
+/** An emulated machine may take a second for a few frames; that is no stall. */
 #define SETTINGS                                                                                   \
     "stall_timeout_ms = 8000\nreopen_interval_ms = 200\n"                                          \
     "[jpeg]\nframe_bytes_max = " USB_BENCH_BYTES_MAX                                               \
@@ -61,7 +61,7 @@ enum pinhole_record_kind usb_bench_take(void)
     return kind;
 }
 
-// The camera's picture, byte for byte.
+/** The camera's picture, byte for byte. */
 static void check_jpeg(void)
 {
     static uint8_t sent[USB_CAMERA_JPEG_MAX];
@@ -160,7 +160,7 @@ int usb_bench_clean_up(void **state)
     return 0;
 }
 
-// Whether the camera is there now. Fills b->id: a machine may have others.
+/** Whether the camera is there now. Fills b->id: a machine may have others. */
 static bool look_for_camera(void)
 {
     static struct hal_camera_info info[8];

@@ -23,7 +23,7 @@ static struct camera_contract contract = {
     .id = "",
     .wish = {.width = 640, .height = 480, .framerate = 100},
     .size = {{1280, 720}, {1640, 1232}, {1456, 1088}, {1920, 1080}, {64, 64}, {322, 242}},
-    .listed = true,
+    .is_listed = true,
     .is_free_running = true,
 };
 

@@ -103,7 +103,7 @@ static void expect_near(unsigned value, unsigned wanted)
         fail_msg("sample is %u, should be about %u", value, wanted);
 }
 
-// Y, U and V of a frame at even (x, y).
+/** Y, U and V of a frame at even (x, y). */
 static void sample(const struct hal_frame *f, uint32_t x, uint32_t y, unsigned out[3])
 {
     const struct hal_plane *p = f->plane;
@@ -161,7 +161,8 @@ static void samples_are_passed_on_in_every_format(void **state)
     }
 }
 
-// What libjpeg itself decodes: upsampling and averaging chroma must cancel out, luma is untouched.
+/** What libjpeg itself decodes: upsampling and averaging chroma must cancel out, luma is
+ * untouched. */
 static void luma_equals_the_decoders(void **state)
 {
     (void)state;
@@ -231,7 +232,7 @@ static void a_small_photograph_stands_in_the_middle_of_grey(void **state)
     }
 }
 
-// The frame must be one and the same window of the photograph in luma and chroma.
+/** The frame must be one and the same window of the photograph in luma and chroma. */
 static void a_large_photograph_is_panned_through(void **state)
 {
     (void)state;
@@ -272,7 +273,7 @@ static void a_large_photograph_is_panned_through(void **state)
     }
 }
 
-// Runs with stderr in a file and returns what was logged.
+/** Runs with stderr in a file and returns what was logged. */
 static char *logged(int *result, const struct hal_camera_config *wish)
 {
     static char text[8192];

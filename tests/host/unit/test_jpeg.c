@@ -19,7 +19,7 @@
 #include "app/jpeg/private.h"
 #include "tests/host/support/picture.h"
 
-static struct jpeg_encoder encoder; // static, as in the node
+static struct jpeg_encoder encoder; /**< static, as in the node */
 static const struct jpeg_scan_variant *variant;
 
 /** A sink of blocks that refuses after a given number of them. */
@@ -59,7 +59,7 @@ static int encode(const struct hal_frame *frame, const struct jpeg_options *opti
 
 // ---- the reference ----
 
-// Like a decoder that repeats chroma: the input that "the same planes" are to plain libjpeg.
+/** Like a decoder that repeats chroma: the input that "the same planes" are to plain libjpeg. */
 static void row_444(const struct hal_frame *f, uint32_t y, uint8_t *out)
 {
     const struct hal_plane *p = f->plane;
@@ -119,7 +119,7 @@ static uint32_t encode_plainly(const struct hal_frame *f, const struct jpeg_opti
     return (uint32_t)bytes;
 }
 
-// Equal bytes decode equally with any decoder.
+/** Equal bytes decode equally with any decoder. */
 static void check_same(const struct hal_frame *f, const struct jpeg_options *options)
 {
     uint8_t *plain = NULL;
@@ -209,8 +209,8 @@ static void test_every_scene(void **state)
         }
 }
 
-// Each block has the greatest value that one of the 64 coefficients can take, of either sign: where
-// 16 bits could be too few.
+/** Each block has the greatest value that one of the 64 coefficients can take, of either sign:
+ * where 16 bits could be too few. */
 static void test_greatest_coefficients(void **state)
 {
     (void)state;
@@ -237,8 +237,8 @@ static void test_greatest_coefficients(void **state)
     picture_free(&p);
 }
 
-// A fresh picture must not depend on what the encoder did before: formats, sizes, subsampling and
-// restart markers in turn, in both directions.
+/** A fresh picture must not depend on what the encoder did before: formats, sizes, subsampling and
+ * restart markers in turn, in both directions. */
 static void test_changing_layouts(void **state)
 {
     (void)state;

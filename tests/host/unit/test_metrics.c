@@ -78,7 +78,7 @@ static void test_every_gauge_is_its_own_sample(void **state)
     node.metrics.frame_bytes = 4.5;
     node.store.block_count = 12;
     node.store.blocks_free = 7;
-    node.trigger.engine.offset_known = true;
+    node.trigger.engine.is_offset_known = true;
     node.trigger.engine.offset_ns = -7 * (int64_t)NS_PER_S;
     node.trigger.strobe.plan.counters.late_max_ns = 8 * NS_PER_S;
     node.trigger.strobe.plan.counters.readback_max_ns = 9 * NS_PER_S;
@@ -155,7 +155,7 @@ static void test_largest_numbers_fit(void **state)
     memset(&node, 0xFF, sizeof node);
     // 0xFF in a double is a NaN, which is short. Every gauge that is stored gets its longest text.
     node.metrics.quality = node.metrics.frame_bytes = -1.23456789e-100;
-    node.trigger.engine.offset_known = true;
+    node.trigger.engine.is_offset_known = true;
     print();
     assert_non_null(strstr(text, "pinhole_trigger_publish_delay_seconds_count"));
     assert_true(strlen(text) < SERVER_REPLY_BYTES - WIRE_HEADER_BYTES);

@@ -63,8 +63,8 @@ static uint32_t whole_size(struct sizes *sizes, unsigned quality)
     return sizes_at(sizes, quality)[SLICES - 1];
 }
 
-// The highest quality in the range that fits, 0 if none. Size nearly always rises with quality; the
-// few steps where it does not are looked at one by one.
+/** The highest quality in the range that fits, 0 if none. Size nearly always rises with quality;
+ * the few steps where it does not are looked at one by one. */
 static unsigned best_quality(struct sizes *sizes, const struct rate_config *config)
 {
     uint32_t cap = config->frame_bytes_max;
@@ -89,9 +89,9 @@ struct run {
     struct rate_config config;
     struct rate rate;
     uint64_t encodes_first_second;
-    uint32_t bytes[FRAMES];  // 0: failed
-    uint8_t quality[FRAMES]; // 0: failed
-    double use[FRAMES];      // share of the cap, of frames where the cap binds
+    uint32_t bytes[FRAMES];  /**< 0: failed */
+    uint8_t quality[FRAMES]; /**< 0: failed */
+    double use[FRAMES];      /**< share of the cap, of frames where the cap binds */
     unsigned binding, within_5, attempts_max;
 };
 
@@ -100,7 +100,7 @@ static struct run runs[RUNS_MAX];
 /** What one encode attempt came to. */
 enum outcome { COMPLETE, AGAIN, FAILED };
 
-// As app/node does it, with the sizes known beforehand.
+/** As app/node does it, with the sizes known beforehand. */
 static enum outcome attempt(struct run *run, struct sizes *sizes, unsigned *quality)
 {
     const uint32_t *after = sizes_at(sizes, *quality);
@@ -229,8 +229,8 @@ static void test_caps_from_tight_to_loose(void **state)
     }
 }
 
-// A window counts for the lower bound when quality never met an end of its range there, and for
-// the upper one when it never lay at the floor: at an end there is nothing left to steer with.
+/** A window counts for the lower bound when quality never met an end of its range there, and for
+ * the upper one when it never lay at the floor: at an end there is nothing left to steer with. */
 static void check_windows(const struct run *run)
 {
     double share = (double)run->config.bits_per_second / 8 / FRAMERATE;
@@ -279,7 +279,7 @@ static void test_bit_rates(void **state)
         assert_true(runs[3].bytes[f] <= 30000);
 }
 
-// The encoder's own cap, end to end: what the simulation above assumes about it holds.
+/** The encoder's own cap, end to end: what the simulation above assumes about it holds. */
 static void test_with_the_encoders_cap(void **state)
 {
     (void)state;
@@ -321,7 +321,7 @@ static void test_with_the_encoders_cap(void **state)
     hard_sequence_close(&sequence);
 }
 
-// Frames of a given size at quality 50, by the model's own law with another gamma.
+/** Frames of a given size at quality 50, by the model's own law with another gamma. */
 static uint32_t still_size(double bytes_at_50, unsigned quality)
 {
     double scale = quality < 50 ? 5000.0 / quality : 200.0 - 2.0 * quality;

@@ -15,7 +15,7 @@ static struct strobe s;
 static void configure(enum strobe_reference reference, uint64_t delay_ns, uint64_t width_ns)
 {
     strobe_init(&s);
-    const struct strobe_config config = {.on = true,
+    const struct strobe_config config = {.is_on = true,
                                          .reference = reference,
                                          .delay_ns = delay_ns,
                                          .width_ns = width_ns,
@@ -150,7 +150,7 @@ static void a_new_configuration_ends_the_pulse(void **state)
     assert_int_equal(strobe_configure(&s, &config, MS(110)), 0);
     assert_false(strobe_wants(&s, MS(110)));
     strobe_wrote(&s, false, MS(110));
-    config.on = false;
+    config.is_on = false;
     assert_int_equal(strobe_configure(&s, &config, MS(120)), 0);
     strobe_trigger(&s, MS(130), MS(130), MS(130));
     assert_true(strobe_next_deadline(&s) == NS_NEVER);

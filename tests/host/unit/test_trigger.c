@@ -18,7 +18,7 @@ static uint32_t line_sequence;
 
 static struct trigger_config plain(void)
 {
-    return (struct trigger_config){.on = true,
+    return (struct trigger_config){.is_on = true,
                                    .source = WIRE_SOURCE_LINE,
                                    .rule = TRIGGER_FIRST_AFTER,
                                    .divider = 1,
@@ -77,7 +77,7 @@ static void off_means_that_frames_are_free(void **state)
 {
     (void)state;
     struct trigger_config config = plain();
-    config.on = false;
+    config.is_on = false;
     begin(&config);
     assert_int_equal(edge_at(5), 0);
     assert_int_equal(trigger_software(&t, MS(6)), -EAGAIN);

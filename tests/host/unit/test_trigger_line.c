@@ -38,7 +38,7 @@ static int begin(void **state)
     strcpy(config.trigger_line, "GPIO17");
     assert_int_equal(loop_init(&loop), 0);
     trigger_init(&engine);
-    const struct trigger_config plain = {.on = true,
+    const struct trigger_config plain = {.is_on = true,
                                          .source = WIRE_SOURCE_LINE,
                                          .divider = 1,
                                          .burst_count = 1,

@@ -26,7 +26,7 @@ struct schedule {
     uint32_t sequence;
     uint64_t period, exposure, next_start; /**< the sensor */
     uint64_t grid;
-    bool forgets; /**< a node that hardly ever reports results or pops outcomes */
+    bool is_forgetful; /**< a node that hardly ever reports results or pops outcomes */
     struct {
         uint64_t id;
         uint32_t sensor_sequence;
@@ -115,11 +115,11 @@ static void offer(const struct trigger_frame *frame)
     s.open[s.opened++].sensor_sequence = frame->sensor_sequence;
 }
 
-static void report(unsigned index, bool done)
+static void report(unsigned index, bool is_done)
 {
     uint64_t id = s.open[index].id;
-    reference_result(&reference, id, done);
-    if (done) {
+    reference_result(&reference, id, is_done);
+    if (is_done) {
         trigger_frame_done(&s.engine, id);
         s.delivered[id - 1]++;
     } else {
@@ -198,7 +198,7 @@ static void op_tick(void)
 
 static void op_result(void)
 {
-    if (s.forgets && !one_in(10))
+    if (s.is_forgetful && !one_in(10))
         return;
     if (s.opened > 0 && !one_in(64)) {
         report((unsigned)below(one_in(2) ? 1 : s.opened), !one_in(6));
@@ -243,7 +243,7 @@ static void configure(const struct trigger_config *config)
 static void op_configure(void)
 {
     struct trigger_config config = {
-        .on = !one_in(12),
+        .is_on = !one_in(12),
         .source = (enum wire_trigger_source)(1 + below(3)),
         .rule = (enum trigger_rule)below(3),
         .divider = 1,
@@ -266,14 +266,14 @@ static void op_configure(void)
     configure(&config);
 }
 
-static void op_camera(bool up)
+static void op_camera(bool is_up)
 {
-    if (up)
+    if (is_up)
         trigger_camera_up(&s.engine, s.now);
     else
         trigger_camera_down(&s.engine, s.now);
-    reference_camera(&reference, up, s.now);
-    if (!up)
+    reference_camera(&reference, is_up, s.now);
+    if (!is_up)
         s.holding = 0;
 }
 
@@ -301,7 +301,7 @@ static void op_reopen_line(void)
 
 static void step(unsigned edge_weight)
 {
-    if (!reference.up && one_in(5))
+    if (!reference.is_up && one_in(5))
         op_camera(true);
     uint64_t dice = below(100 + edge_weight);
     if (dice >= 100)
@@ -318,7 +318,7 @@ static void step(unsigned edge_weight)
         s.engine.config.rule == TRIGGER_EXTERNAL ? op_external_pair() : op_storm();
     else if (dice < 91)
         op_software();
-    else if (dice < 96 && !(s.forgets && s.step % 64))
+    else if (dice < 96 && !(s.is_forgetful && s.step % 64))
         op_pop();
     else if (dice < 97)
         op_configure();
@@ -360,7 +360,7 @@ static void run_schedule(uint64_t seed)
     s.sequence = one_in(4) ? UINT32_MAX - (uint32_t)below(40) : 0;
     s.period = 4 * (NS_PER_MS / 4 + below(12 * NS_PER_MS));
     s.grid = one_in(3) ? s.period / 4 : 1;
-    s.forgets = one_in(10);
+    s.is_forgetful = one_in(10);
     s.exposure = span(s.period);
     s.next_start = s.now;
     trigger_init(&s.engine);
@@ -368,7 +368,7 @@ static void run_schedule(uint64_t seed)
     s.engine.line_sequence = reference.last_sequence = s.sequence;
     op_camera(true);
     op_configure();
-    unsigned steps = one_in(200) || (s.forgets && one_in(4)) ? 600 : 15 + (unsigned)below(60);
+    unsigned steps = one_in(200) || (s.is_forgetful && one_in(4)) ? 600 : 15 + (unsigned)below(60);
     unsigned edge_weight = (unsigned)below(60);
     for (s.step = 0; s.step < steps; s.step++)
         step(edge_weight);
