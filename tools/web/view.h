@@ -1,14 +1,30 @@
 // SPDX-License-Identifier: MIT
-// What the gateway knows of its node: the link, the newest frame, how fast frames come, what
-// happened lately. Guarded by the gateway's lock (tools/web/gateway.h).
+// What the gateway knows of its node: the link, the newest frame, the frame rate, the latest
+// events, the clock. Guarded by the gateway's lock (tools/web/gateway.h).
+//
+// The node's clock is learnt from the frames. A frame says when its first byte left the node, and
+// it cannot arrive before that. So the least distance between leaving and arriving is the offset of
+// the two clocks plus the fastest transfer of a frame. When the node is on this host, the clocks
+// are one and the offset is exactly 0. Otherwise WEB_CLOCK_MARGIN_NS covers that fastest transfer
+// where a guarantee is given.
 #ifndef PINHOLE_TOOLS_WEB_VIEW_H
 #define PINHOLE_TOOLS_WEB_VIEW_H
 
+#include "hal/os/clock.h"
 #include "net/client/pinhole.h"
-#include "tools/web/clock.h"
 #include "tools/web/frame.h"
 
 #include <stdbool.h>
+
+#define WEB_CLOCK_SAMPLES   64u
+#define WEB_CLOCK_MARGIN_NS INT64_C(30000000) /**< 300 kB at 100 Mbit/s */
+
+struct web_clock {
+    bool may_be_same; /**< the node's address is one of this host */
+    uint64_t boot_id;
+    int64_t samples[WEB_CLOCK_SAMPLES];
+    unsigned count; /**< samples ever taken of this boot */
+};
 
 #define WEB_EVENTS_KEPT   64u
 #define WEB_TRIGGERS_KEPT 32u
@@ -62,5 +78,14 @@ struct web_frame *web_view_add_frame(struct web_view *view, struct web_frame *fr
 void web_view_add_event(struct web_view *view, const struct pinhole_event *event);
 /** How fast frames arrive now; 0 when they do not. */
 struct web_rate web_view_rate(const struct web_view *view, uint64_t now_ns);
+
+/** Does this address of a node (NULL: the default's) lead to this host? */
+bool web_clock_is_local(const char *address);
+/** Takes one frame into account; a new boot_id starts anew. */
+void web_clock_add(struct web_clock *clock, const struct pinhole_frame *frame);
+/** Adds to the node's time to get this host's. */
+int64_t web_clock_offset_ns(const struct web_clock *clock);
+/** How much later than estimated a frame must be to be surely later: 0 or WEB_CLOCK_MARGIN_NS. */
+int64_t web_clock_margin_ns(const struct web_clock *clock);
 
 #endif
