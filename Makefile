@@ -93,7 +93,7 @@ LIB_SUPPORT := $(BUILD)/libsupport.a
 LIB_CLIENT := $(BUILD)/libpinhole.a
 LIB_COMMON := $(BUILD)/libcommon.a
 LIB_SHARED := $(BUILD)/libpinhole.so.1
-BACKEND := $(if $(LIBCAMERA),$(BUILD)/obj/hal/libcamera/camera.o)
+BACKEND := $(if $(LIBCAMERA),$(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard hal/libcamera/*.cpp)))
 PLUGIN := $(if $(LIBCAMERA),$(BUILD)/pinhole-libcamera.so)
 PROGRAMS := $(if $(wildcard app/main.c),$(BUILD)/pinhole) $(if $(CTL_C),$(BUILD)/pinholectl) \
   $(if $(WEB_C),$(BUILD)/pinhole-web) $(if $(filter %-rec.c,$(REC_C)),$(BUILD)/pinhole-rec)
@@ -238,8 +238,8 @@ ifneq ($(LIBCAMERA),)
 $(filter %/test_camera_libcamera %/test_usb_camera %/test_usb_camera_outage,$(TESTS)): $(BUILD)/tests/%: \
   $(BUILD)/obj/tests/host/%.o $(BACKEND) $(TEST_PARTS)
 	$(call link,$(CXX),$(TEST_LIBS) $(LIBCAMERA_LIBS))
-FAULTY := $(BUILD)/obj/hal/libcamera/camera_faulty.o
-$(FAULTY): hal/libcamera/camera.cpp $(BUILD)/flags
+FAULTY := $(BACKEND:%.o=%_faulty.o)
+$(BUILD)/obj/%_faulty.o: %.cpp $(BUILD)/flags
 	$(call compile,$(CXX) $(CPPFLAGS) -DPINHOLE_FAULT_HOOKS $(CXXFLAGS))
 RECOVERY := $(BUILD)/tests/kernel/test_camera_libcamera_recovery
 $(RECOVERY): LDFLAGS += $(foreach name,malloc calloc realloc _Znwm _Znwj,-Wl$(COMMA)--wrap=$(name))

@@ -1,475 +1,270 @@
 // SPDX-License-Identifier: MIT
-// The camera contract on libcamera: with the .hpp parts it includes, the only C++ of the project.
-// libcamera's own threads run on_completed() and on_disconnected(), everything else runs on the
-// loop's thread. No exception leaves an entry, and threads that libcamera starts have all signals
-// blocked.
-#include <libcamera/libcamera.h>
-#if __has_include(<libcamera/orientation.h>)
-#include <libcamera/orientation.h>
-#define HAS_ORIENTATION 1
-#else
-#define HAS_ORIENTATION 0
-#endif
+// The camera contract on libcamera: the entries, and the life of a session. No exception leaves an
+// entry. Threads that libcamera starts have all signals blocked.
+#include "hal/libcamera/backend.hpp"
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <cerrno>
-#include <cmath>
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
+#include <exception>
 #include <new>
-#include <ostream>
-#include <streambuf>
-#include <string>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
-#include <vector>
 
 extern "C" {
-#include "hal/camera.h"
-#include "hal/os/clock.h"
+#include "hal/feature.h"
 #include "hal/os/log.h"
 }
 #include "hal/libcamera/claim.h"
-#include "hal/libcamera/dma_memory.h"
-#include "hal/libcamera/faults.h"
-#include "hal/libcamera/features.h"
-#include "hal/libcamera/frame_ticks.h"
 #include "hal/libcamera/load.h"
-#include "hal/libcamera/pick.h"
-#include "hal/libcamera/ring.h"
 
-using namespace libcamera;
+namespace pinhole
+{
 
-#include "hal/libcamera/describe.hpp"
-
-#include "hal/libcamera/buffers.hpp"
-#include "hal/libcamera/controls.hpp"
-#include "hal/libcamera/log.hpp"
-// These two stand on those four.
-#include "hal/libcamera/state.hpp"
-
-#include "hal/libcamera/open.hpp"
+int fail(failure *why, int error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(why->text, sizeof why->text, format, arguments);
+    va_end(arguments);
+    return error;
+}
 
 namespace
 {
 
-// --- configure ----------------------------------------------------------------------------------
+constexpr double DEFAULT_FRAMERATE = 30;
+constexpr unsigned DEFAULT_BUFFERS = 4;
 
-// The wished format if the camera has it, else the first it has in order of preference.
-const format_row *choose_format(const std::vector<PixelFormat> &offered, hal_pixel_format wanted)
+// --- open and close -----------------------------------------------------------------------------
+
+int take_camera(session *session, const std::shared_ptr<Camera> &camera)
 {
-    const format_row *chosen = nullptr;
-    for (const format_row &row : format_rows())
-        if (contains(offered, row.pixel) && (chosen == nullptr || row.hal == wanted))
-            chosen = &row;
-    return chosen;
+    int owner = 0;
+    const char *id = camera->id().c_str();
+    session->claim_fd = camera_claim(id, &owner);
+    if (session->claim_fd == -EBUSY && owner > 0)
+        return fail(session->why, -EBUSY,
+                    "camera %s is taken by process %d: only one program can have it", id, owner);
+    if (session->claim_fd < 0)
+        return fail(session->why, session->claim_fd, "camera %s cannot be claimed: %s", id,
+                    strerror(-session->claim_fd));
+    int result = camera->acquire();
+    if (result == -EBUSY)
+        return fail(session->why, -EBUSY,
+                    "camera %s is taken by another program that uses libcamera", id);
+    if (result < 0)
+        return fail(session->why, result == -ENODEV ? -ENODEV : -EIO,
+                    "camera %s cannot be taken: %s", id, strerror(-result));
+    session->camera = camera;
+    return 0;
 }
 
-int choose_configuration(const hal_camera_config &want)
+int open_camera(library *library, session *session, const char *spec)
 {
-    b.config = default_configuration(*b.camera);
-    if (!b.config)
-        return fail(-EINVAL, "camera %s offers no video stream", b.info.id);
-    StreamConfiguration &stream = b.config->at(0);
-    const format_row *chosen = choose_format(stream.formats().pixelformats(), want.format);
+    std::shared_ptr<Camera> camera;
+    if (library_is_stale(*library))
+        library_stop(library);
+    int result = library_start(library, session->why);
+    if (result == 0)
+        result = library_pick(library, spec, &camera, session->why);
+    if (result == 0)
+        result = take_camera(session, camera);
+    if (result < 0)
+        return result;
+    result = frames_open(session);
+    if (result < 0)
+        return fail(session->why, -EIO, "camera %s: no descriptors: %s", camera->id().c_str(),
+                    strerror(-result));
+    camera_describe(*camera, &session->info);
+    (void)snprintf(library->choice.spec, sizeof library->choice.spec, "%s", spec);
+    (void)snprintf(library->choice.id, sizeof library->choice.id, "%s", camera->id().c_str());
+    return 0;
+}
+
+void close_camera(session *session)
+{
+    frames_close(session);
+    buffers_free(&session->buffers);
+    session->config.reset();
+    if (session->camera)
+        (void)session->camera->release();
+    session->camera.reset();
+    libcamera_features_clear(&session->features);
+    if (session->claim_fd >= 0)
+        (void)::close(session->claim_fd);
+    session->claim_fd = -1;
+}
+
+// --- configure ----------------------------------------------------------------------------------
+
+int choose_configuration(session *session, const hal_camera_config &want)
+{
+    const char *id = session->info.id;
+    session->config = camera_configuration(*session->camera);
+    if (!session->config)
+        return fail(session->why, -EINVAL, "camera %s offers no video stream", id);
+    StreamConfiguration &stream = session->config->at(0);
+    const format_row *chosen = format_choose(stream.formats().pixelformats(), want.format);
     if (chosen == nullptr)
-        return fail(-EINVAL, "camera %s offers none of YUV420, NV12, YUYV, MJPEG and GREY",
-                    b.info.id);
+        return fail(session->why, -EINVAL,
+                    "camera %s offers none of YUV420, NV12, YUYV, MJPEG and GREY", id);
     stream.pixelFormat = chosen->pixel;
     if (want.width > 0 && want.height > 0)
         stream.size = Size(want.width, want.height);
     stream.bufferCount = want.buffers > 0 ? want.buffers : DEFAULT_BUFFERS;
     if (chosen->hal != HAL_PIXEL_MJPEG)
         stream.colorSpace = ColorSpace::Sycc;
-    set_orientation(b.config.get(), want.hflip, want.vflip);
-    if (b.config->validate() == CameraConfiguration::Invalid || b.config->size() != 1 ||
-        format_row_of(stream.pixelFormat) == nullptr)
-        return fail(-EINVAL, "camera %s has nothing near %ux%u %s", b.info.id, want.width,
+    orientation_set(session->config.get(), want.hflip, want.vflip);
+    if (session->config->validate() == CameraConfiguration::Invalid ||
+        session->config->size() != 1 || format_find(stream.pixelFormat) == nullptr)
+        return fail(session->why, -EINVAL, "camera %s has nothing near %ux%u %s", id, want.width,
                     want.height, hal_pixel_format_name(chosen->hal));
     const Size size = stream.size;
     if (size.width % 2 != 0 || size.height % 2 != 0 || size.width > HAL_CAMERA_DIMENSION_MAX ||
         size.height > HAL_CAMERA_DIMENSION_MAX)
-        return fail(-EINVAL, "camera %s makes only %ux%u of %ux%u", b.info.id, size.width,
+        return fail(session->why, -EINVAL, "camera %s makes only %ux%u of %ux%u", id, size.width,
                     size.height, want.width, want.height);
     return 0;
 }
 
-int apply_configuration()
+int apply_configuration(session *session)
 {
-    const StreamConfiguration &stream = b.config->at(0);
-    int result = b.camera->configure(b.config.get());
+    static bool said_colour; // once per process is enough
+    const StreamConfiguration &stream = session->config->at(0);
+    int result = session->camera->configure(session->config.get());
     if (result == -EBUSY)
-        return fail(-EIO, "camera %s is used by another program, one without libcamera", b.info.id);
+        return fail(session->why, -EIO,
+                    "camera %s is used by another program, one without libcamera",
+                    session->info.id);
     if (result < 0)
-        return fail(result == -ENODEV ? -ENODEV : -EIO, "camera %s refuses %s: %s", b.info.id,
-                    stream.toString().c_str(), strerror(-result));
+        return fail(session->why, result == -ENODEV ? -ENODEV : -EIO, "camera %s refuses %s: %s",
+                    session->info.id, stream.toString().c_str(), strerror(-result));
     const auto &colour = stream.colorSpace;
     bool is_full = !colour || colour->range == ColorSpace::Range::Full;
-    if (stream.pixelFormat != formats::MJPEG && !is_full && !b.colour_said) {
+    if (stream.pixelFormat != formats::MJPEG && !is_full && !said_colour) {
         log_info("camera %s: colours are %s, not full-range sYCC: contrast may look flat",
-                 b.info.id, ColorSpace::toString(colour).c_str());
-        b.colour_said = true;
-    }
-    return 0;
-}
-
-int make_slots()
-{
-    const StreamConfiguration &stream = b.config->at(0);
-    b.allocator = std::make_unique<FrameBufferAllocator>(b.camera);
-    int result = allocate_buffers(stream, !b.ticking, b.allocator.get(), &b.own_buffers);
-    const buffer_list &buffers =
-        b.own_buffers.empty() ? b.allocator->buffers(stream.stream()) : b.own_buffers;
-    if (result < 0 || buffers.size() < 2)
-        return fail(-ENOMEM, "camera %s: no buffers of %u bytes: %s", b.info.id, stream.frameSize,
-                    strerror(result < 0 ? -result : ENOMEM));
-    for (const auto &buffer : buffers) {
-        if (b.slot_count == HAL_CAMERA_BUFFERS_MAX)
-            break;
-        slot &slot = b.slots[b.slot_count];
-        slot.buffer = buffer.get();
-        slot.request = b.camera->createRequest(b.slot_count++);
-        if (!slot.request || slot.request->addBuffer(stream.stream(), slot.buffer) < 0)
-            return fail(-EIO, "camera %s: libcamera makes no request", b.info.id);
-        result = view_open(&slot.view, *slot.buffer, stream);
-        if (result < 0)
-            return fail(-EIO, "camera %s: buffers of %s cannot be mapped: %s", b.info.id,
-                        stream.toString().c_str(), strerror(-result));
+                 session->info.id, ColorSpace::toString(colour).c_str());
+        said_colour = true;
     }
     return 0;
 }
 
 // A camera that does not tell its frame durations gets the wish as its nominal rate.
-double choose_framerate(double wanted)
+double choose_framerate(libcamera_features *features, double wanted)
 {
     double rate = wanted > 0 ? wanted : DEFAULT_FRAMERATE;
-    libcamera_feature *feature = libcamera_features_find(&b.features, "AcquisitionFrameRate");
+    libcamera_feature *feature = libcamera_features_find(features, "AcquisitionFrameRate");
     if (feature == nullptr)
         return rate;
-    rate = std::clamp(rate, feature->hal.min, feature->hal.max);
-    (void)libcamera_features_set(&b.features, static_cast<unsigned>(feature - b.features.feature),
+    rate = hal_feature_clamp(&feature->hal, rate);
+    (void)libcamera_features_set(features, static_cast<unsigned>(feature - features->feature),
                                  rate);
     return rate;
 }
 
-int configure_camera(const hal_camera_config &want, hal_camera_config *got)
+int configure_camera(session *session, const hal_camera_config &want, hal_camera_config *got)
 {
     if (want.width > HAL_CAMERA_DIMENSION_MAX || want.height > HAL_CAMERA_DIMENSION_MAX)
-        return fail(-EINVAL, "no picture is larger than %d", HAL_CAMERA_DIMENSION_MAX);
-    const libcamera_features before = b.features;
-    free_buffers();
-    int result = choose_configuration(want);
+        return fail(session->why, -EINVAL, "no picture is larger than %d",
+                    HAL_CAMERA_DIMENSION_MAX);
+    const libcamera_features before = session->features;
+    buffers_free(&session->buffers);
+    int result = choose_configuration(session, want);
     if (result == 0)
-        result = apply_configuration();
-    if (result == 0)
-        result = make_slots();
+        result = apply_configuration(session);
     if (result < 0)
         return result;
-    const StreamConfiguration &stream = b.config->at(0);
-    bind_features(*b.camera, &b.features);
-    libcamera_features_keep(&b.features, &before);
-    b.got = hal_camera_config{};
-    b.got.width = stream.size.width;
-    b.got.height = stream.size.height;
-    b.got.format = format_row_of(stream.pixelFormat)->hal;
-    b.got.framerate = choose_framerate(want.framerate);
-    b.got.buffers = b.slot_count;
-    b.got.memory_bytes = want.memory_bytes;
-    get_orientation(*b.config, &b.got);
-    *got = b.got;
+    const StreamConfiguration &stream = session->config->at(0);
+    result = buffers_make(&session->buffers, session->camera, stream, !session->stream.is_ticking,
+                          session->why);
+    if (result < 0)
+        return result;
+    controls_bind(*session->camera, &session->features);
+    libcamera_features_keep(&session->features, &before);
+    *got = hal_camera_config{};
+    got->width = stream.size.width;
+    got->height = stream.size.height;
+    got->format = format_find(stream.pixelFormat)->hal;
+    got->framerate = choose_framerate(&session->features, want.framerate);
+    got->buffers = session->buffers.slot_count;
+    got->memory_bytes = want.memory_bytes;
+    orientation_get(*session->config, got);
+    session->got = *got;
     return 0;
 }
 
-int entry_configure(const struct hal_camera_config *want, struct hal_camera_config *got) noexcept
+int enumerate_cameras(library *library, const session &session, hal_camera_info *out, int max)
 {
-    if (!b.camera || b.running.load())
-        return fail(-EINVAL, "configure: the camera is %s", b.camera ? "streaming" : "not open");
-    int result = guarded_slow("configure", [=] { return configure_camera(*want, got); });
+    int result = library_start(library, session.why);
     if (result < 0)
-        (void)guarded_slow("configure", [] { return free_buffers(), 0; });
-    return result;
-}
-
-// --- frames -------------------------------------------------------------------------------------
-
-// Runs on libcamera's thread: copies what is needed and wakes the loop. No heap, no lock.
-void complete(Request *request)
-{
-    if (!b.running.load(std::memory_order_acquire))
-        return;
-    libcamera_completion done = {};
-    done.arrived_ns = clock_now_ns();
-    done.slot = static_cast<uint32_t>(request->cookie());
-    done.cancelled =
-        request->status() == Request::RequestCancelled || libcamera_fault(FAULT_CANCEL);
-    read_metadata(request->metadata(), &done);
-    const slot &slot = b.slots[done.slot];
-    const FrameMetadata &frame = slot.buffer->metadata();
-    // Behind a camera without hardware this is not filled in by every version.
-    if (!b.ticking) {
-        done.sequence = frame.sequence;
-        done.bytes = frame.planes().size() > 0 ? frame.planes()[0].bytesused : 0;
-        if (done.timestamp_ns == 0)
-            done.timestamp_ns = frame.timestamp;
-    }
-    done.torn = frame.status == FrameMetadata::FrameError || libcamera_fault(FAULT_TORN);
-    if (libcamera_fault(FAULT_BOOTTIME))
-        done.timestamp_ns += 86400 * NS_PER_S;
-    if (libcamera_fault(FAULT_SILENCE))
-        return;
-    if (libcamera_ring_push(&b.ring, &done))
-        (void)eventfd_write(b.event_fd, 1);
-    if (libcamera_fault(FAULT_UNPLUG))
-        on_disconnected();
-}
-
-void on_completed(Request *request) noexcept
-{
-    (void)guarded("completion", [=] { return complete(request), 0; });
-}
-
-int queue_slot(slot *slot)
-{
-    slot->request->reuse(Request::ReuseBuffers);
-    if (b.features.changed)
-        send_features(&b.features, &slot->request->controls());
-    // libcamera 0.4 takes a frame for cancelled when its virtual pipeline left this as it was.
-    const_cast<FrameMetadata &>(slot->buffer->metadata()).status = FrameMetadata::FrameSuccess;
-    int result = b.camera->queueRequest(slot->request.get());
-    if (result == 0)
-        slot->state = SLOT_QUEUED;
-    return result;
-}
-
-// What libcamera refuses shows at the next acquire().
-void queue_or_break(slot *slot) noexcept
-{
-    int result = guarded("queue", [=] { return queue_slot(slot); });
-    if (result == 0)
-        return;
-    b.broken = fail(result == -ENODEV ? -ENODEV : -EIO, "camera %s takes no more requests: %s",
-                    b.info.id, strerror(-result));
-    (void)eventfd_write(b.event_fd, 1);
-}
-
-slot *find_slot(slot_state state)
-{
-    for (unsigned i = 0; i < b.slot_count; i++)
-        if (b.slots[i].state == state)
-            return &b.slots[i];
-    return nullptr;
-}
-
-void queue_ticks()
-{
-    slot *slot;
-    while (b.broken == 0 && (slot = find_slot(SLOT_FREE)) != nullptr &&
-           frame_ticks_take(&b.ticks, &slot->tick))
-        queue_or_break(slot);
-}
-
-void tick()
-{
-    frame_ticks_look(&b.ticks);
-    queue_ticks();
-    // Everything is borrowed: a sensor would lose these frames. What is only late is kept.
-    if (find_slot(SLOT_FREE) == nullptr && find_slot(SLOT_QUEUED) == nullptr)
-        frame_ticks_drop(&b.ticks);
-}
-
-int start_camera()
-{
-    ControlList controls(b.camera->controls());
-    libcamera_features_resend(&b.features);
-    send_features(&b.features, &controls);
-    b.clock = CLOCK_NOT_CHECKED;
-    b.clock_offset_ns = 0;
-    b.running.store(true);
-    int result = libcamera_fault(FAULT_START) ? -EIO : b.camera->start(&controls);
-    if (result < 0)
-        return fail(b.unplugged.load() || result == -ENODEV ? -ENODEV : -EIO,
-                    "camera %s does not start: %s", b.info.id, strerror(-result));
-    // Some pipelines take no controls here (uvcvideo up to 0.4): the first request has them too.
-    libcamera_features_resend(&b.features);
-    if (b.ticking)
-        return frame_ticks_start(&b.ticks, static_cast<uint64_t>(1e9 / b.got.framerate));
-    for (unsigned i = 0; i < b.slot_count && b.broken == 0; i++)
-        queue_or_break(&b.slots[i]);
-    return b.broken;
-}
-
-int entry_start() noexcept
-{
-    if (b.slot_count == 0 || b.running.load())
-        return fail(-EIO, "start: the camera is %s", b.running ? "streaming" : "not configured");
-    if (b.unplugged.load())
-        return fail(-ENODEV, "camera %s has been unplugged", b.info.id);
-    int result = guarded_slow("start", [] { return start_camera(); });
-    if (result < 0)
-        entry_stop();
-    return result;
-}
-
-// SensorTimestamp should be CLOCK_MONOTONIC; documents say BOOTTIME. The first frame after a start
-// tells: its age on the right clock is small and not negative.
-void check_clock(const libcamera_completion &done)
-{
-    constexpr int64_t early = 2'000'000, late = 2'000'000'000;
-    struct timespec boot;
-    (void)clock_gettime(CLOCK_BOOTTIME, &boot);
-    int64_t now = static_cast<int64_t>(clock_now_ns());
-    int64_t asleep = boot.tv_sec * int64_t{NS_PER_S} + boot.tv_nsec - now;
-    if (libcamera_fault(FAULT_BOOTTIME))
-        asleep += 86400 * int64_t{NS_PER_S};
-    int64_t age = static_cast<int64_t>(done.arrived_ns) - static_cast<int64_t>(done.timestamp_ns);
-    if (age >= -early && age < late) {
-        b.clock = CLOCK_IS_MONOTONIC;
-    } else if (age + asleep >= -early && age + asleep < late) {
-        b.clock = CLOCK_IS_BOOTTIME;
-        b.clock_offset_ns = -asleep;
-        log_info("camera %s: timestamps follow CLOCK_BOOTTIME, converted", b.info.id);
-    } else {
-        b.clock = CLOCK_IS_UNKNOWN;
-        log_warning("camera %s: timestamps follow no clock of this system (age %lld ns): the time "
-                    "of arrival stands in",
-                    b.info.id, static_cast<long long>(age));
-    }
-}
-
-uint32_t scaled(const libcamera_completion &done, libcamera_live live, double scale)
-{
-    double value = done.live[live] * scale;
-    return value > 0 && value < 4e9 ? static_cast<uint32_t>(value + 0.5) : 0;
-}
-
-void fill_frame(const libcamera_completion &done, const slot &slot, hal_frame *out)
-{
-    *out = hal_frame{};
-    out->buffer = done.slot;
-    out->format = b.got.format;
-    out->width = b.got.width;
-    out->height = b.got.height;
-    std::copy_n(slot.view.plane, slot.view.plane_count, out->plane);
-    out->bytes = b.got.format == HAL_PIXEL_MJPEG
-                     ? std::min(done.bytes, static_cast<uint32_t>(slot.view.map[0].bytes))
-                     : 0;
-    out->sensor_sequence = b.ticking ? slot.tick : done.sequence;
-    if (b.clock == CLOCK_NOT_CHECKED)
-        check_clock(done);
-    out->timestamp_ns = b.clock == CLOCK_IS_UNKNOWN
-                            ? done.arrived_ns
-                            : done.timestamp_ns + static_cast<uint64_t>(b.clock_offset_ns);
-    out->exposure_us = scaled(done, LIVE_EXPOSURE_US, 1);
-    out->gain_milli = scaled(done, LIVE_GAIN, 1000);
-    out->digital_gain_milli = scaled(done, LIVE_DIGITAL_GAIN, 1000);
-    out->frame_duration_us = scaled(done, LIVE_DURATION_US, 1);
-    out->colour_temperature_k = scaled(done, LIVE_TEMPERATURE_K, 1);
-    out->lux_milli = scaled(done, LIVE_LUX, 1000);
-    out->lens_position_milli = scaled(done, LIVE_LENS, 1000);
-    out->flags = (done.torn ? unsigned{HAL_FRAME_TORN} : 0) |
-                 (b.clock == CLOCK_IS_UNKNOWN ? unsigned{HAL_FRAME_NO_CLOCK} : 0);
-}
-
-// 1, 0 when there is none, -errno.
-int take_completion(hal_frame *out)
-{
-    libcamera_completion done;
-    while (b.broken == 0 && libcamera_ring_pop(&b.ring, &done)) {
-        slot &slot = b.slots[done.slot];
-        if (slot.state != SLOT_QUEUED)
-            continue;
-        if (done.cancelled) {
-            slot.state = SLOT_FREE;
-            b.broken =
-                fail(-EIO, "camera %s cancelled its requests: the stream stalled", b.info.id);
-            break;
-        }
-        slot.state = SLOT_BORROWED;
-        view_begin(slot.view);
-        fill_frame(done, slot, out);
-        slot.timestamp_ns = out->timestamp_ns;
-        libcamera_features_frame(&b.features, &done);
-        libcamera_handed_over(done.arrived_ns);
-        return 1;
-    }
-    return b.broken;
-}
-
-int entry_acquire(struct hal_frame *out) noexcept
-{
-    if (!b.running.load())
-        return 0;
-    if (b.unplugged.load())
-        return fail(-ENODEV, "camera %s has been unplugged", b.info.id);
-    if (libcamera_fault(FAULT_HALT))
-        (void)guarded("fault", [] { return b.camera->stop(); });
-    if (b.ticking)
-        tick();
-    int result = take_completion(out);
-    if (result != 0)
         return result;
-    // Empty: clear the readiness, then look once more for what came in between.
-    eventfd_t news;
-    (void)eventfd_read(b.event_fd, &news);
-    return take_completion(out);
+    int count = 0;
+    for (const std::shared_ptr<Camera> &camera : library_cameras(*library)) {
+        if (count < max && camera == session.camera)
+            out[count] = session.info; // a running camera is not asked
+        else if (count < max)
+            camera_describe(*camera, &out[count]);
+        count++;
+    }
+    return count;
 }
 
-void entry_release(const struct hal_frame *frame) noexcept
+// --- the entries --------------------------------------------------------------------------------
+
+struct backend {
+    library lib;
+    session open;
+    failure why;
+};
+
+// The contract's operations take no handle, so here is the one instance. Never destroyed: when the
+// program exits, libcamera's own statics may already be gone.
+backend &the()
 {
-    if (!b.running.load() || frame->buffer >= b.slot_count)
-        return;
-    slot &slot = b.slots[frame->buffer];
-    if (slot.state != SLOT_BORROWED || slot.timestamp_ns != frame->timestamp_ns)
-        return;
-    view_end(slot.view);
-    slot.state = SLOT_FREE;
-    if (b.broken != 0 || b.unplugged.load())
-        return;
-    if (b.ticking)
-        queue_ticks();
-    else
-        queue_or_break(&slot);
+    alignas(backend) static unsigned char storage[sizeof(backend)];
+    static backend *made = [] {
+        backend *b = new (storage) backend{};
+        b->open.claim_fd = b->open.stream.event_fd = b->open.stream.epoll_fd = -1;
+        b->open.stream.ticks.fd = -1;
+        b->open.why = &b->why;
+        return b;
+    }();
+    return *made;
 }
 
-int entry_fd() noexcept
+// Threads inherit the mask of the one that makes them.
+class signals_blocked
 {
-    return b.ticking ? b.epoll_fd : b.event_fd;
-}
+    sigset_t before;
 
-// --- features -----------------------------------------------------------------------------------
+  public:
+    signals_blocked()
+    {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+    }
+    ~signals_blocked()
+    {
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+};
 
-const struct hal_feature *entry_feature(unsigned index) noexcept
+template <typename F> int guarded(const char *what, F &&body) noexcept
 {
-    return index < b.features.count ? &b.features.feature[index].hal : nullptr;
-}
-
-int entry_feature_get(unsigned index, double *value) noexcept
-{
-    return libcamera_features_get(&b.features, index, value);
-}
-
-int entry_feature_set(unsigned index, double value) noexcept
-{
-    int result = libcamera_features_set(&b.features, index, value);
-    if (result < 0 || b.features.feature[index].row->part != PART_RATE)
-        return result;
-    b.got.framerate = value;
-    if (b.ticking && b.running.load())
-        result = frame_ticks_set_period(&b.ticks, static_cast<uint64_t>(1e9 / value));
-    return result;
-}
-
-const char *entry_model() noexcept
-{
-    return b.camera ? b.info.model : "";
+    signals_blocked blocked;
+    try {
+        return body();
+    } catch (const std::bad_alloc &) {
+        return fail(&the().why, -ENOMEM, "libcamera: out of memory in %s", what);
+    } catch (const std::exception &e) {
+        return fail(&the().why, -EIO, "libcamera: %s: %s", what, e.what());
+    } catch (...) {
+        return fail(&the().why, -EIO, "libcamera: %s: unknown exception", what);
+    }
 }
 
 const char *entry_version() noexcept
@@ -477,33 +272,133 @@ const char *entry_version() noexcept
     return CameraManager::version().c_str();
 }
 
+int entry_enumerate(struct hal_camera_info *out, int max) noexcept
+{
+    backend &b = the();
+    return guarded("enumerate", [&] { return enumerate_cameras(&b.lib, b.open, out, max); });
+}
+
+int entry_open(const char *spec) noexcept
+{
+    backend &b = the();
+    if (b.open.camera)
+        return fail(&b.why, -EBUSY, "camera %s is open already", b.open.info.id);
+    int result = guarded("open", [&] { return open_camera(&b.lib, &b.open, spec); });
+    if (result < 0)
+        (void)guarded("open", [&] { return close_camera(&b.open), 0; });
+    return result;
+}
+
+const char *entry_model() noexcept
+{
+    return the().open.camera ? the().open.info.model : "";
+}
+
+int entry_configure(const struct hal_camera_config *want, struct hal_camera_config *got) noexcept
+{
+    session *session = &the().open;
+    if (!session->camera || session->stream.is_running.load())
+        return fail(session->why, -EINVAL, "configure: the camera is %s",
+                    session->camera ? "streaming" : "not open");
+    int result = guarded("configure", [&] { return configure_camera(session, *want, got); });
+    if (result < 0)
+        (void)guarded("configure", [&] { return buffers_free(&session->buffers), 0; });
+    return result;
+}
+
+void entry_stop() noexcept
+{
+    (void)guarded("stop", [] { return frames_stop(&the().open), 0; });
+}
+
+int entry_start() noexcept
+{
+    session *session = &the().open;
+    if (session->buffers.slot_count == 0 || session->stream.is_running.load())
+        return fail(session->why, -EIO, "start: the camera is %s",
+                    session->stream.is_running ? "streaming" : "not configured");
+    if (session->stream.is_unplugged.load())
+        return fail(session->why, -ENODEV, "camera %s has been unplugged", session->info.id);
+    int result = guarded("start", [&] { return frames_start(session); });
+    if (result < 0)
+        entry_stop();
+    return result;
+}
+
+int entry_fd() noexcept
+{
+    return frames_fd(the().open.stream);
+}
+
+int entry_acquire(struct hal_frame *out) noexcept
+{
+    return frames_acquire(&the().open, out);
+}
+
+void entry_release(const struct hal_frame *frame) noexcept
+{
+    frames_release(&the().open, frame);
+}
+
+const struct hal_feature *entry_feature(unsigned index) noexcept
+{
+    const libcamera_features &features = the().open.features;
+    return index < features.count ? &features.feature[index].hal : nullptr;
+}
+
+int entry_feature_get(unsigned index, double *value) noexcept
+{
+    return libcamera_features_get(&the().open.features, index, value);
+}
+
+int entry_feature_set(unsigned index, double value) noexcept
+{
+    session *session = &the().open;
+    int result = libcamera_features_set(&session->features, index, value);
+    if (result < 0 || session->features.feature[index].row->part != PART_RATE)
+        return result;
+    return frames_set_rate(session, value);
+}
+
+void entry_close() noexcept
+{
+    entry_stop();
+    (void)guarded("close", [] {
+        close_camera(&the().open);
+        library_stop(&the().lib);
+        return 0;
+    });
+}
+
 const char *entry_last_error() noexcept
 {
-    return b.error;
+    return the().why.text;
 }
 
 } // namespace
 
+} // namespace pinhole
+
 extern "C" const struct hal_camera_ops hal_camera_libcamera = {
     .name = "libcamera",
-    .version = entry_version,
-    .enumerate = entry_enumerate,
-    .open = entry_open,
-    .model = entry_model,
-    .configure = entry_configure,
-    .start = entry_start,
-    .fd = entry_fd,
-    .acquire = entry_acquire,
-    .release = entry_release,
-    .feature = entry_feature,
-    .feature_get = entry_feature_get,
-    .feature_set = entry_feature_set,
-    .stop = entry_stop,
-    .close = entry_close,
-    .last_error = entry_last_error,
+    .version = pinhole::entry_version,
+    .enumerate = pinhole::entry_enumerate,
+    .open = pinhole::entry_open,
+    .model = pinhole::entry_model,
+    .configure = pinhole::entry_configure,
+    .start = pinhole::entry_start,
+    .fd = pinhole::entry_fd,
+    .acquire = pinhole::entry_acquire,
+    .release = pinhole::entry_release,
+    .feature = pinhole::entry_feature,
+    .feature_get = pinhole::entry_feature_get,
+    .feature_set = pinhole::entry_feature_set,
+    .stop = pinhole::entry_stop,
+    .close = pinhole::entry_close,
+    .last_error = pinhole::entry_last_error,
 };
 
-// For programs that link this file, as tests do: there is nothing to load.
+// For programs that link this backend, as tests do: there is nothing to load.
 const struct hal_camera_ops *camera_load_libcamera(void)
 {
     return &hal_camera_libcamera;

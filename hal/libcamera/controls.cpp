@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Between libcamera's controls and features: binds the rows of libcamera_features.def to what the
-// camera lists, turns changed features into control values, reads metadata. Part of
-// camera_libcamera.cpp, which includes libcamera before it; functions of their arguments.
-#ifndef PINHOLE_HAL_LIBCAMERA_CONTROLS_HPP
-#define PINHOLE_HAL_LIBCAMERA_CONTROLS_HPP
+#include "hal/libcamera/backend.hpp"
+
+#include <array>
+#include <cmath>
+
+namespace pinhole
+{
+
+namespace
+{
 
 // The automatic modes of libcamera 0.5 and later, and AfMode, AfTrigger, as its control ids give
 // them.
@@ -14,32 +19,32 @@ struct control_names {
     std::string newer, older; // older is empty for most
 };
 
-static control_names names_of(const libcamera_row &row)
+control_names names_of(const libcamera_row &row)
 {
     const std::string names = row.control;
     size_t bar = names.find('|');
     return {names.substr(0, bar), bar == std::string::npos ? "" : names.substr(bar + 1)};
 }
 
-/** The control of a row, or null. An older control stands for all the newer ones that took its
- * place: a camera that lists one of those still lists the older, but has nothing behind it for the
- * others (AeEnable on USB cameras: their exposure is automatic, their gain is not). */
-static const ControlInfo *find_row_control(const Camera &camera, const libcamera_row &row,
-                                           const ControlId **id)
+// The control of a row, or null. An older control covers all the newer ones that replaced it. A
+// camera that lists one of those still lists the older control, but without an effect on the others
+// (AeEnable on USB cameras: their exposure is automatic, their gain is not).
+const ControlInfo *find_row_control(const Camera &camera, const libcamera_row &row,
+                                    const ControlId **id)
 {
     const control_names names = names_of(row);
-    const ControlInfo *info = find_control(camera, names.newer, id);
+    const ControlInfo *info = control_find(camera, names.newer, id);
     if (info != nullptr || names.older.empty())
         return info;
     for (unsigned i = 0; i < libcamera_row_count; i++) {
         const control_names others = names_of(libcamera_rows[i]);
-        if (others.older == names.older && find_control(camera, others.newer, id) != nullptr)
+        if (others.older == names.older && control_find(camera, others.newer, id) != nullptr)
             return nullptr;
     }
-    return find_control(camera, names.older, id);
+    return control_find(camera, names.older, id);
 }
 
-static double crop_element(const Rectangle &crop, libcamera_part part)
+double crop_element(const Rectangle &crop, libcamera_part part)
 {
     switch (part) {
     case PART_CROP_X: return crop.x;
@@ -54,7 +59,7 @@ struct range {
 };
 
 // A rectangle's limits are its smallest and its largest one; the default is the largest.
-static range crop_range(const ControlInfo &info, libcamera_part part)
+range crop_range(const ControlInfo &info, libcamera_part part)
 {
     if (info.max().type() != ControlTypeRectangle || info.min().type() != ControlTypeRectangle)
         return {NAN, NAN, NAN};
@@ -67,14 +72,15 @@ static range crop_range(const ControlInfo &info, libcamera_part part)
     }
 }
 
-static range automatic_range(double most, bool is_off)
+range automatic_range(double most, bool is_off)
 {
     return {double{AUTO_OFF}, most, is_off ? double{AUTO_OFF} : double{AUTO_CONTINUOUS}};
 }
 
-static range range_of(const ControlInfo &info, const libcamera_row &row)
+range range_of(const ControlInfo &info, const libcamera_row &row)
 {
-    double min = number_of(info.min()), max = number_of(info.max()), value = number_of(info.def());
+    double min = control_number(info.min()), max = control_number(info.max()),
+           value = control_number(info.def());
     bool is_switch = info.max().type() == ControlTypeBool;
     switch (row.part) {
     case PART_RATE: return {1e6 / max, 1e6 / min, 1e6 / min};
@@ -93,39 +99,18 @@ static range range_of(const ControlInfo &info, const libcamera_row &row)
     }
 }
 
-static void bind_choices(libcamera_feature *feature, const ControlInfo &info)
+void bind_choices(libcamera_feature *feature, const ControlInfo &info)
 {
     int32_t values[LIBCAMERA_CHOICES_MAX];
     unsigned count = 0;
     for (const ControlValue &value : info.values())
         if (count < LIBCAMERA_CHOICES_MAX)
-            values[count++] = static_cast<int32_t>(number_of(value));
+            values[count++] = static_cast<int32_t>(control_number(value));
     libcamera_feature_choose(feature, values, count);
 }
 
-/** Fills `features` with what the camera lists now; ranges follow from the configuration. */
-static void bind_features(const Camera &camera, libcamera_features *features)
-{
-    libcamera_features_clear(features);
-    for (unsigned i = 0; i < libcamera_row_count; i++) {
-        const ControlId *id;
-        const ControlInfo *info = find_row_control(camera, libcamera_rows[i], &id);
-        if (info == nullptr)
-            continue;
-        range limits = range_of(*info, libcamera_rows[i]);
-        // A range that says nothing offers nothing to set.
-        if (!(limits.min <= limits.max) || !std::isfinite(limits.min) || !std::isfinite(limits.max))
-            continue;
-        libcamera_feature *feature =
-            libcamera_features_add(features, &libcamera_rows[i], id->id(), id->type(), limits.min,
-                                   limits.max, limits.value);
-        if (feature != nullptr && libcamera_rows[i].part == PART_CHOICE)
-            bind_choices(feature, *info);
-    }
-}
-
-static double sibling(const libcamera_features &features, const libcamera_feature &feature,
-                      libcamera_part part)
+double sibling(const libcamera_features &features, const libcamera_feature &feature,
+               libcamera_part part)
 {
     for (unsigned i = 0; i < features.count; i++) {
         double value = 0;
@@ -137,7 +122,7 @@ static double sibling(const libcamera_features &features, const libcamera_featur
     return 0;
 }
 
-static ControlValue number_value(int type, double value)
+ControlValue number_value(int type, double value)
 {
     switch (type) {
     case ControlTypeBool: return ControlValue(value != 0);
@@ -148,7 +133,7 @@ static ControlValue number_value(int type, double value)
     }
 }
 
-static ControlValue automatic_value(const libcamera_feature &feature)
+ControlValue automatic_value(const libcamera_feature &feature)
 {
     int mode = static_cast<int>(feature.value);
     if (feature.row->part == PART_AUTO_FOCUS)
@@ -160,7 +145,7 @@ static ControlValue automatic_value(const libcamera_feature &feature)
     return ControlValue(int32_t{mode == AUTO_OFF ? MODE_MANUAL : MODE_AUTOMATIC});
 }
 
-static ControlValue value_of(const libcamera_features &features, const libcamera_feature &f)
+ControlValue value_of(const libcamera_features &features, const libcamera_feature &f)
 {
     switch (f.row->part) {
     case PART_FIRST:
@@ -191,21 +176,6 @@ static ControlValue value_of(const libcamera_features &features, const libcamera
     }
 }
 
-/** Adds every feature that is marked as changed to a request's (or start's) controls. */
-static void send_features(libcamera_features *features, ControlList *controls)
-{
-    for (unsigned i = 0; i < features->count; i++) {
-        libcamera_feature &feature = features->feature[i];
-        if (!feature.changed)
-            continue;
-        controls->set(feature.control, value_of(*features, feature));
-        if (feature.row->part == PART_AUTO_FOCUS && static_cast<int>(feature.value) == AUTO_ONCE)
-            controls->set(controls::AfTrigger, static_cast<int32_t>(controls::AfTriggerStart));
-        feature.changed = false;
-    }
-    features->changed = false;
-}
-
 struct metadata_row {
     unsigned id;
     libcamera_live live;
@@ -213,7 +183,7 @@ struct metadata_row {
 };
 
 // Ids by name: AeLocked (to 0.4) and AeState (from 0.5) do not exist in every version.
-static unsigned control_id(const char *name)
+unsigned control_id(const char *name)
 {
     for (const auto &[id, control] : controls::controls)
         if (control->name() == name)
@@ -221,7 +191,7 @@ static unsigned control_id(const char *name)
     return 0;
 }
 
-static const auto &metadata_rows()
+const auto &metadata_rows()
 {
     static const std::array<metadata_row, 11> rows = {{
         {controls::ExposureTime.id(), LIVE_EXPOSURE_US, 0},
@@ -239,7 +209,7 @@ static const auto &metadata_rows()
     return rows;
 }
 
-static void note(libcamera_completion *completion, libcamera_live live, double value)
+void note(libcamera_completion *completion, libcamera_live live, double value)
 {
     if (!std::isfinite(value))
         return;
@@ -247,16 +217,51 @@ static void note(libcamera_completion *completion, libcamera_live live, double v
     completion->live_mask |= 1u << live;
 }
 
-/** Copies what the frame reports. Runs on libcamera's thread; allocates nothing. */
-static void read_metadata(const ControlList &metadata, libcamera_completion *completion)
+} // namespace
+
+void controls_bind(const Camera &camera, libcamera_features *features)
+{
+    libcamera_features_clear(features);
+    for (unsigned i = 0; i < libcamera_row_count; i++) {
+        const ControlId *id;
+        const ControlInfo *info = find_row_control(camera, libcamera_rows[i], &id);
+        if (info == nullptr)
+            continue;
+        range limits = range_of(*info, libcamera_rows[i]);
+        // A range that says nothing offers nothing to set.
+        if (!(limits.min <= limits.max) || !std::isfinite(limits.min) || !std::isfinite(limits.max))
+            continue;
+        libcamera_feature *feature =
+            libcamera_features_add(features, &libcamera_rows[i], id->id(), id->type(), limits.min,
+                                   limits.max, limits.value);
+        if (feature != nullptr && libcamera_rows[i].part == PART_CHOICE)
+            bind_choices(feature, *info);
+    }
+}
+
+void controls_send(libcamera_features *features, ControlList *controls)
+{
+    for (unsigned i = 0; i < features->count; i++) {
+        libcamera_feature &feature = features->feature[i];
+        if (!feature.is_changed)
+            continue;
+        controls->set(feature.control, value_of(*features, feature));
+        if (feature.row->part == PART_AUTO_FOCUS && static_cast<int>(feature.value) == AUTO_ONCE)
+            controls->set(controls::AfTrigger, static_cast<int32_t>(controls::AfTriggerStart));
+        feature.is_changed = false;
+    }
+    features->is_changed = false;
+}
+
+void controls_read(const ControlList &metadata, libcamera_completion *completion)
 {
     static const unsigned ae_state = control_id("AeState");
     constexpr int ae_converged = 2;
     for (const metadata_row &row : metadata_rows())
         if (row.id != 0 && metadata.contains(row.id))
-            note(completion, row.live, number_of(metadata.get(row.id), row.element));
+            note(completion, row.live, control_number(metadata.get(row.id), row.element));
     if (ae_state != 0 && metadata.contains(ae_state))
-        note(completion, LIVE_SETTLED, number_of(metadata.get(ae_state)) == ae_converged);
+        note(completion, LIVE_SETTLED, control_number(metadata.get(ae_state)) == ae_converged);
     if (const auto crop = metadata.get(controls::ScalerCrop)) {
         note(completion, LIVE_CROP_X, crop->x);
         note(completion, LIVE_CROP_Y, crop->y);
@@ -267,4 +272,4 @@ static void read_metadata(const ControlList &metadata, libcamera_completion *com
         static_cast<uint64_t>(metadata.get(controls::SensorTimestamp).value_or(0));
 }
 
-#endif
+} // namespace pinhole

@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: MIT
-// What a camera says about itself: formats, sizes, controls. Part of camera_libcamera.cpp, which
-// includes libcamera before it; functions of their arguments.
-#ifndef PINHOLE_HAL_LIBCAMERA_DESCRIBE_HPP
-#define PINHOLE_HAL_LIBCAMERA_DESCRIBE_HPP
+#include "hal/libcamera/backend.hpp"
 
-struct format_row {
-    PixelFormat pixel;
-    hal_pixel_format hal;
-    unsigned planes;
-};
+#if __has_include(<libcamera/orientation.h>)
+#include <libcamera/orientation.h>
+#define HAS_ORIENTATION 1
+#else
+#define HAS_ORIENTATION 0
+#endif
 
-// In order of preference: what costs least to encode comes first. A function, because libcamera's
-// own constants are initialised in no known order before main().
-static const auto &format_rows()
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+namespace pinhole
+{
+
+namespace
+{
+
+// What costs least to encode comes first. A function, because libcamera's own constants are
+// initialised in no known order before main().
+const auto &format_rows()
 {
     static const std::array<format_row, 5> rows = {{{formats::YUV420, HAL_PIXEL_YUV420, 3},
                                                     {formats::NV12, HAL_PIXEL_NV12, 2},
@@ -22,7 +31,63 @@ static const auto &format_rows()
     return rows;
 }
 
-static const format_row *format_row_of(PixelFormat pixel)
+bool contains(const std::vector<PixelFormat> &pixels, PixelFormat pixel)
+{
+    return std::find(pixels.begin(), pixels.end(), pixel) != pixels.end();
+}
+
+// Shortest and longest frame of the camera, in us; false when it does not say.
+bool frame_limits_us(const Camera &camera, double *shortest, double *longest)
+{
+    const ControlId *id;
+    const ControlInfo *info = control_find(camera, "FrameDurationLimits", &id);
+    *shortest = info != nullptr ? control_number(info->min()) : NAN;
+    *longest = info != nullptr ? control_number(info->max()) : NAN;
+    return *shortest > 0 && *longest >= *shortest;
+}
+
+bool is_offered(CameraConfiguration *config, const format_row &row, const Size &size)
+{
+    config->at(0).pixelFormat = row.pixel;
+    config->at(0).size = size;
+    return config->validate() != CameraConfiguration::Invalid && config->size() == 1 &&
+           config->at(0).size == size && config->at(0).pixelFormat == row.pixel &&
+           size.width % 2 == 0 && size.height % 2 == 0 && size.width <= HAL_CAMERA_DIMENSION_MAX &&
+           size.height <= HAL_CAMERA_DIMENSION_MAX;
+}
+
+// Sizes, the largest first, that validate() leaves alone: libcamera derives its lists from ranges.
+void list_modes(Camera &camera, hal_camera_info *info)
+{
+    double shortest_us, longest_us;
+    double framerate_max =
+        frame_limits_us(camera, &shortest_us, &longest_us) ? 1e6 / shortest_us : 0;
+    std::unique_ptr<CameraConfiguration> config = camera_configuration(camera);
+    if (!config)
+        return;
+    const StreamFormats offered = config->at(0).formats();
+    const std::vector<PixelFormat> pixels = offered.pixelformats();
+    std::vector<const format_row *> rows;
+    for (const format_row &row : format_rows())
+        if (contains(pixels, row.pixel))
+            rows.push_back(&row);
+    for (size_t i = 0; i < rows.size(); i++) {
+        size_t places = HAL_CAMERA_MODES_MAX - info->mode_count;
+        size_t until = info->mode_count + places / (rows.size() - i);
+        std::vector<Size> sizes = offered.sizes(rows[i]->pixel);
+        const Size largest = offered.range(rows[i]->pixel).max;
+        if (std::find(sizes.begin(), sizes.end(), largest) == sizes.end())
+            sizes.push_back(largest);
+        for (auto size = sizes.rbegin(); size != sizes.rend() && info->mode_count < until; ++size)
+            if (is_offered(config.get(), *rows[i], *size))
+                info->mode[info->mode_count++] = {rows[i]->hal, size->width, size->height,
+                                                  framerate_max};
+    }
+}
+
+} // namespace
+
+const format_row *format_find(PixelFormat pixel)
 {
     for (const format_row &row : format_rows())
         if (row.pixel == pixel)
@@ -30,20 +95,22 @@ static const format_row *format_row_of(PixelFormat pixel)
     return nullptr;
 }
 
-static bool contains(const std::vector<PixelFormat> &pixels, PixelFormat pixel)
+const format_row *format_choose(const std::vector<PixelFormat> &offered, hal_pixel_format wanted)
 {
-    return std::find(pixels.begin(), pixels.end(), pixel) != pixels.end();
+    const format_row *chosen = nullptr;
+    for (const format_row &row : format_rows())
+        if (contains(offered, row.pixel) && (chosen == nullptr || row.hal == wanted))
+            chosen = &row;
+    return chosen;
 }
 
-static std::string model_of(const Camera &camera)
+std::string camera_model(const Camera &camera)
 {
     const std::string model(camera.properties().get(properties::Model).value_or(std::string()));
     return model.empty() ? camera.id() : model; // no pipeline handler has to set one
 }
 
-/** A control of that name that the camera lists. Null when it lists none. */
-static const ControlInfo *find_control(const Camera &camera, const std::string &name,
-                                       const ControlId **id)
+const ControlInfo *control_find(const Camera &camera, const std::string &name, const ControlId **id)
 {
     for (const auto &[control, info] : camera.controls()) {
         if (control->name() != name)
@@ -54,8 +121,7 @@ static const ControlInfo *find_control(const Camera &camera, const std::string &
     return nullptr;
 }
 
-/** One element of a numeric value; NAN when there is none. */
-static double number_of(const ControlValue &value, unsigned element = 0)
+double control_number(const ControlValue &value, unsigned element)
 {
     if (value.isNone() || value.numElements() <= element)
         return NAN;
@@ -71,19 +137,8 @@ static double number_of(const ControlValue &value, unsigned element = 0)
     }
 }
 
-/** Shortest and longest frame that the camera makes, in us; false when it does not say. */
-static bool frame_limits_us(const Camera &camera, double *shortest, double *longest)
-{
-    const ControlId *id;
-    const ControlInfo *info = find_control(camera, "FrameDurationLimits", &id);
-    *shortest = info != nullptr ? number_of(info->min()) : NAN;
-    *longest = info != nullptr ? number_of(info->max()) : NAN;
-    return *shortest > 0 && *longest >= *shortest;
-}
-
-/** True when there is hardware behind the camera. What has none is filled by the CPU, as fast as it
- * gets buffers. A libcamera too old to tell has no such cameras. */
-static bool has_devices(const Camera &camera)
+// A libcamera too old to tell has only cameras with hardware.
+bool camera_has_devices(const Camera &camera)
 {
     for (const auto &[id, property] : properties::properties)
         if (property->name() == "SystemDevices")
@@ -92,7 +147,7 @@ static bool has_devices(const Camera &camera)
     return true;
 }
 
-static std::unique_ptr<CameraConfiguration> default_configuration(Camera &camera)
+std::unique_ptr<CameraConfiguration> camera_configuration(Camera &camera)
 {
     for (StreamRole role : {StreamRole::VideoRecording, StreamRole::Viewfinder}) {
         std::unique_ptr<CameraConfiguration> config = camera.generateConfiguration({role});
@@ -102,52 +157,12 @@ static std::unique_ptr<CameraConfiguration> default_configuration(Camera &camera
     return nullptr;
 }
 
-static bool is_offered(CameraConfiguration *config, const format_row &row, const Size &size)
-{
-    config->at(0).pixelFormat = row.pixel;
-    config->at(0).size = size;
-    return config->validate() != CameraConfiguration::Invalid && config->size() == 1 &&
-           config->at(0).size == size && config->at(0).pixelFormat == row.pixel &&
-           size.width % 2 == 0 && size.height % 2 == 0 && size.width <= HAL_CAMERA_DIMENSION_MAX &&
-           size.height <= HAL_CAMERA_DIMENSION_MAX;
-}
-
-/** Sizes, the largest first, that validate() leaves alone: libcamera derives its lists from ranges.
- */
-static void list_modes(Camera &camera, hal_camera_info *info)
-{
-    double shortest_us, longest_us;
-    double framerate_max =
-        frame_limits_us(camera, &shortest_us, &longest_us) ? 1e6 / shortest_us : 0;
-    std::unique_ptr<CameraConfiguration> config = default_configuration(camera);
-    if (!config)
-        return;
-    const StreamFormats offered = config->at(0).formats();
-    const std::vector<PixelFormat> pixels = offered.pixelformats();
-    unsigned left = 0;
-    for (const format_row &row : format_rows())
-        left += contains(pixels, row.pixel);
-    for (const format_row &row : format_rows()) {
-        if (!contains(pixels, row.pixel))
-            continue;
-        unsigned until = info->mode_count + (HAL_CAMERA_MODES_MAX - info->mode_count) / left--;
-        std::vector<Size> sizes = offered.sizes(row.pixel);
-        const Size largest = offered.range(row.pixel).max;
-        if (std::find(sizes.begin(), sizes.end(), largest) == sizes.end())
-            sizes.push_back(largest);
-        for (auto size = sizes.rbegin(); size != sizes.rend() && info->mode_count < until; ++size)
-            if (is_offered(config.get(), row, *size))
-                info->mode[info->mode_count++] = {row.hal, size->width, size->height,
-                                                  framerate_max};
-    }
-}
-
-static void describe_camera(Camera &camera, hal_camera_info *info)
+void camera_describe(Camera &camera, hal_camera_info *info)
 {
     static const char *const locations[] = {"front", "back", "external"};
     *info = {};
     (void)snprintf(info->id, sizeof info->id, "%s", camera.id().c_str());
-    (void)snprintf(info->model, sizeof info->model, "%s", model_of(camera).c_str());
+    (void)snprintf(info->model, sizeof info->model, "%s", camera_model(camera).c_str());
     int32_t location = camera.properties().get(properties::Location).value_or(-1);
     if (location >= 0 && static_cast<size_t>(location) < ARRAY_SIZE(locations))
         (void)snprintf(info->location, sizeof info->location, "%s", locations[location]);
@@ -156,7 +171,7 @@ static void describe_camera(Camera &camera, hal_camera_info *info)
     list_modes(camera, info);
 }
 
-static void set_orientation(CameraConfiguration *config, bool hflip, bool vflip)
+void orientation_set(CameraConfiguration *config, bool hflip, bool vflip)
 {
 #if HAS_ORIENTATION
     config->orientation = hflip && vflip ? Orientation::Rotate180
@@ -172,7 +187,7 @@ static void set_orientation(CameraConfiguration *config, bool hflip, bool vflip)
 #endif
 }
 
-static void get_orientation(const CameraConfiguration &config, hal_camera_config *got)
+void orientation_get(const CameraConfiguration &config, hal_camera_config *got)
 {
 #if HAS_ORIENTATION
     Orientation is = config.orientation;
@@ -184,4 +199,4 @@ static void get_orientation(const CameraConfiguration &config, hal_camera_config
 #endif
 }
 
-#endif
+} // namespace pinhole

@@ -83,8 +83,8 @@ int dma_map_open(struct dma_map *map, int fd, size_t bytes)
     if (data == MAP_FAILED)
         return -errno;
     *map = (struct dma_map){.fd = fd, .data = data, .bytes = bytes};
-    map->coherent = sync_read(fd, DMA_BUF_SYNC_START) < 0;
-    if (!map->coherent)
+    map->is_coherent = sync_read(fd, DMA_BUF_SYNC_START) < 0;
+    if (!map->is_coherent)
         (void)sync_read(fd, DMA_BUF_SYNC_END);
     return 0;
 }
@@ -98,12 +98,12 @@ void dma_map_close(struct dma_map *map)
 
 void dma_map_begin(const struct dma_map *map)
 {
-    if (!map->coherent)
+    if (!map->is_coherent)
         (void)sync_read(map->fd, DMA_BUF_SYNC_START);
 }
 
 void dma_map_end(const struct dma_map *map)
 {
-    if (!map->coherent)
+    if (!map->is_coherent)
         (void)sync_read(map->fd, DMA_BUF_SYNC_END);
 }

@@ -15,7 +15,7 @@ struct dma_map {
     int fd; /**< the caller's; not closed here */
     uint8_t *data;
     size_t bytes;
-    bool coherent; /**< false: a dmabuf that wants DMA_BUF_IOCTL_SYNC around reads */
+    bool is_coherent; /**< false: a dmabuf that wants DMA_BUF_IOCTL_SYNC around reads */
 };
 
 /** A dmabuf of `bytes` (rounded up to pages) from the kernel's heaps: CPU-cached ones of the

@@ -108,17 +108,17 @@ int libcamera_features_get(const struct libcamera_features *features, unsigned i
     const struct libcamera_feature *f = &features->feature[index];
     // A wish shows at once, though the sensor follows some frames later; what nobody wished for,
     // or an automatic mode owns, shows as the camera last reported it.
-    bool reported = is_live(features, f) && (!f->wanted || is_owned(features, f));
-    *value = reported ? features->live[f->row->live] : f->value;
+    bool is_reported = is_live(features, f) && (!f->is_wanted || is_owned(features, f));
+    *value = is_reported ? features->live[f->row->live] : f->value;
     return 0;
 }
 
 static void want(struct libcamera_features *features, struct libcamera_feature *f, double value)
 {
     f->value = value;
-    f->wanted = true;
-    f->changed = true;
-    features->changed = true;
+    f->is_wanted = true;
+    f->is_changed = true;
+    features->is_changed = true;
 }
 
 /** Leaving an automatic mode keeps what it had chosen, entering it gives up what was set. Where one
@@ -139,8 +139,8 @@ static void want_automatic(struct libcamera_features *features, struct libcamera
         if (owned->owner < 0 || features->feature[owned->owner].control != f->control)
             continue;
         if (mode > AUTO_OFF) {
-            owned->wanted = false;
-            owned->changed = false;
+            owned->is_wanted = false;
+            owned->is_changed = false;
         } else if (is_live(features, owned)) {
             want(features, owned, features->live[owned->row->live]);
         }
@@ -183,9 +183,9 @@ static void settle(struct libcamera_features *features, struct libcamera_feature
     f->settling++;
     bool says_so =
         f->row->part == PART_AUTO_EXPOSURE && (features->live_mask >> LIVE_SETTLED & 1) != 0;
-    bool settled = says_so ? f->settling > STEADY_FRAMES && features->live[LIVE_SETTLED] > 0
-                           : f->steady >= STEADY_FRAMES;
-    if (settled || f->settling >= SETTLING_FRAMES)
+    bool has_settled = says_so ? f->settling > STEADY_FRAMES && features->live[LIVE_SETTLED] > 0
+                               : f->steady >= STEADY_FRAMES;
+    if (has_settled || f->settling >= SETTLING_FRAMES)
         want_automatic(features, f, AUTO_OFF);
 }
 
@@ -196,7 +196,7 @@ void libcamera_features_frame(struct libcamera_features *features,
     memcpy(features->live, completion->live, sizeof features->live);
     for (unsigned i = 0; i < features->count; i++) {
         struct libcamera_feature *f = &features->feature[i];
-        if (is_automatic(f) && (int)f->value == AUTO_ONCE && !f->changed)
+        if (is_automatic(f) && (int)f->value == AUTO_ONCE && !f->is_changed)
             settle(features, f);
     }
 }
@@ -207,7 +207,7 @@ void libcamera_features_keep(struct libcamera_features *features,
     for (unsigned i = 0; i < before->count; i++) {
         const struct libcamera_feature *old = &before->feature[i];
         struct libcamera_feature *f = libcamera_features_find(features, old->row->name);
-        if (f == NULL || !old->wanted)
+        if (f == NULL || !old->is_wanted)
             continue;
         double value = hal_feature_clamp(&f->hal, old->value);
         if (hal_feature_allows(&f->hal, value))
@@ -219,7 +219,7 @@ void libcamera_features_resend(struct libcamera_features *features)
 {
     for (unsigned i = 0; i < features->count; i++) {
         struct libcamera_feature *f = &features->feature[i];
-        f->changed = f->wanted;
-        features->changed = features->changed || f->wanted;
+        f->is_changed = f->is_wanted;
+        features->is_changed = features->is_changed || f->is_wanted;
     }
 }

@@ -58,8 +58,8 @@ struct libcamera_feature {
     int type;          /**< libcamera's ControlType of it */
     bool is_switch;    /**< an automatic mode behind a boolean control */
     double value;      /**< wanted, or the camera's default */
-    bool wanted;       /**< somebody set it: sent at each start */
-    bool changed;      /**< not sent yet */
+    bool is_wanted;    /**< somebody set it: sent at each start */
+    bool is_changed;   /**< not sent yet */
     int owner;         /**< index of the automatic mode, or -1 */
     unsigned settling; /**< frames since Once was asked for */
     unsigned steady;   /**< of them the last so many with the same result */
@@ -71,7 +71,7 @@ struct libcamera_feature {
 
 struct libcamera_features {
     unsigned count;
-    bool changed; /**< at least one feature is */
+    bool is_changed; /**< at least one feature is */
     uint32_t live_mask;
     double live[LIVE_VALUES];
     struct libcamera_feature feature[HAL_CAMERA_FEATURES_MAX];

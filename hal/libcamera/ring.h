@@ -32,8 +32,8 @@ enum libcamera_live {
 
 struct libcamera_completion {
     uint32_t slot;
-    bool cancelled;
-    bool torn;
+    bool is_cancelled;
+    bool is_torn;
     uint32_t sequence;
     uint32_t bytes;
     uint32_t live_mask; /**< bit i: live[i] was reported */

@@ -125,11 +125,11 @@ static void an_automatic_mode_owns_its_value(void **state)
     unsigned automatic = add("ExposureAuto", 7, 0, 2, AUTO_CONTINUOUS);
     unsigned exposure = add("ExposureTime", 8, 10, 100000, 20000);
     assert_int_equal(libcamera_features_set(&features, exposure, 500), -EACCES);
-    assert_false(features.changed);
+    assert_false(features.is_changed);
     report(1u << LIVE_EXPOSURE_US, 4321, 0);
     assert_true(get(exposure) == 4321);
     assert_int_equal(libcamera_features_set(&features, automatic, AUTO_OFF), 0);
-    assert_true(features.feature[automatic].changed && features.feature[exposure].changed);
+    assert_true(features.feature[automatic].is_changed && features.feature[exposure].is_changed);
     assert_true(get(exposure) == 4321); // what automatic exposure had chosen stays
     assert_int_equal(libcamera_features_set(&features, exposure, 500), 0);
     assert_true(get(exposure) == 500); // at once, though the sensor still reports the old one
@@ -137,7 +137,7 @@ static void an_automatic_mode_owns_its_value(void **state)
     assert_int_equal(libcamera_features_set(&features, exposure, 0.0 / 0.0), -EINVAL);
     assert_int_equal(libcamera_features_set(&features, 99, 5), -EINVAL);
     assert_int_equal(libcamera_features_set(&features, automatic, AUTO_CONTINUOUS), 0);
-    assert_false(features.feature[exposure].wanted);
+    assert_false(features.feature[exposure].is_wanted);
     assert_true(get(exposure) == 4321);
 }
 
@@ -149,17 +149,17 @@ static void once_ends_when_it_has_settled(void **state)
     unsigned exposure = add("ExposureTime", 8, 10, 100000, 20000);
     uint32_t both = 1u << LIVE_EXPOSURE_US | 1u << LIVE_SETTLED;
     assert_int_equal(libcamera_features_set(&features, automatic, AUTO_ONCE), 0);
-    features.feature[automatic].changed = false; // sent
+    features.feature[automatic].is_changed = false; // sent
     for (int i = 0; i < 50; i++)
         report(both, 100 + i, 0);
     assert_true(get(automatic) == AUTO_ONCE);
     report(both, 900, 1);
     assert_true(get(automatic) == AUTO_OFF);
-    assert_true(features.feature[exposure].changed);
+    assert_true(features.feature[exposure].is_changed);
     assert_true(get(exposure) == 900);
     // A camera that does not say when it has converged has done so when it stands still.
     assert_int_equal(libcamera_features_set(&features, automatic, AUTO_ONCE), 0);
-    features.feature[automatic].changed = false;
+    features.feature[automatic].is_changed = false;
     report(1u << LIVE_EXPOSURE_US, 50, 0);
     int frames = 0;
     while (get(automatic) == AUTO_ONCE && frames++ < 1000)
@@ -167,7 +167,7 @@ static void once_ends_when_it_has_settled(void **state)
     assert_in_range(frames, 5, 30);
     // One that says nothing at all gets it back in the end.
     assert_int_equal(libcamera_features_set(&features, automatic, AUTO_ONCE), 0);
-    features.feature[automatic].changed = false;
+    features.feature[automatic].is_changed = false;
     for (frames = 0; get(automatic) == AUTO_ONCE && frames < 1000; frames++)
         report(0, 0, 0);
     assert_in_range(frames, 30, 300);
@@ -201,11 +201,11 @@ static void wishes_survive_a_new_configuration(void **state)
     libcamera_features_keep(&features, &before);
     assert_true(get(rate) == 60);
     assert_true(get(brightness) == 0.25);
-    assert_true(features.feature[rate].changed);
-    features.feature[rate].changed = features.changed = false;
+    assert_true(features.feature[rate].is_changed);
+    features.feature[rate].is_changed = features.is_changed = false;
     libcamera_features_resend(&features);
-    assert_true(features.changed && features.feature[rate].changed);
-    assert_false(features.feature[brightness].changed);
+    assert_true(features.is_changed && features.feature[rate].is_changed);
+    assert_false(features.feature[brightness].is_changed);
 }
 
 static void choices_are_what_the_camera_lists(void **state)
@@ -308,7 +308,7 @@ static void shared_memory_is_mapped_whole(void **state)
     struct dma_map map;
     assert_int_equal(dma_map_open(&map, fd, 10001), -EINVAL);
     assert_int_equal(dma_map_open(&map, fd, 10000), 0);
-    assert_true(map.coherent);
+    assert_true(map.is_coherent);
     dma_map_begin(&map);
     assert_int_equal(map.data[9999], 'Z');
     dma_map_end(&map);
