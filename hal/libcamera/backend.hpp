@@ -30,7 +30,7 @@ using namespace libcamera;
 
 /** The sentence about the last failure. */
 struct failure {
-    char text[384];
+    char text[384]{};
 };
 
 /** Writes the sentence, cut to fit. Returns `error`. */
@@ -82,9 +82,9 @@ void controls_read(const ControlList &metadata, libcamera_completion *completion
 
 /** The mapped memory of one buffer. */
 struct buffer_view {
-    unsigned plane_count, map_count;
-    hal_plane plane[HAL_CAMERA_PLANES_MAX];
-    dma_map map[HAL_CAMERA_PLANES_MAX];
+    unsigned plane_count = 0, map_count = 0;
+    hal_plane plane[HAL_CAMERA_PLANES_MAX]{};
+    dma_map map[HAL_CAMERA_PLANES_MAX]{};
 };
 
 /** Before the first and after the last read of a frame. */
@@ -97,10 +97,10 @@ enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_BORROWED };
 /** One buffer, the request that carries it, and the frame in it. */
 struct slot {
     std::unique_ptr<Request> request;
-    FrameBuffer *buffer;
-    slot_state state;
-    uint32_t tick;
-    uint64_t timestamp_ns; /**< of the borrowed frame: identifies it at release() */
+    FrameBuffer *buffer = nullptr;
+    slot_state state = SLOT_FREE;
+    uint32_t tick = 0;
+    uint64_t timestamp_ns = 0; /**< of the borrowed frame: identifies it at release() */
     buffer_view view;
 };
 
@@ -108,7 +108,7 @@ struct slot {
 struct buffer_pool {
     std::unique_ptr<FrameBufferAllocator> allocator;
     std::vector<std::unique_ptr<FrameBuffer>> own;
-    unsigned slot_count;
+    unsigned slot_count = 0;
     slot slots[HAL_CAMERA_BUFFERS_MAX];
 };
 
@@ -127,27 +127,27 @@ enum clock_kind { CLOCK_NOT_CHECKED, CLOCK_IS_MONOTONIC, CLOCK_IS_BOOTTIME, CLOC
 
 /** The way of the frames. The handlers touch `ring`, `event_fd` and the two flags only. */
 struct frame_stream {
-    libcamera_ring ring;
-    int event_fd, epoll_fd;
-    bool is_ticking; /**< no hardware and no clock: frames are paced here */
-    frame_ticks ticks;
-    clock_kind clock;
-    int64_t clock_offset_ns;
-    int broken; /**< -errno that acquire() reports until stop() */
-    std::atomic<bool> is_running, is_unplugged;
+    libcamera_ring ring{};
+    int event_fd = -1, epoll_fd = -1;
+    bool is_ticking = false; /**< no hardware and no clock: frames are paced here */
+    frame_ticks ticks{.fd = -1, .period_ns = 0, .pending = 0, .next = 0};
+    clock_kind clock = CLOCK_NOT_CHECKED;
+    int64_t clock_offset_ns = 0;
+    int broken = 0; /**< -errno that acquire() reports until stop() */
+    std::atomic<bool> is_running = false, is_unplugged = false;
 };
 
 /** The open camera. */
 struct session {
     std::shared_ptr<Camera> camera; /**< null while closed */
-    int claim_fd;
-    hal_camera_info info;
+    int claim_fd = -1;
+    hal_camera_info info{};
     std::unique_ptr<CameraConfiguration> config;
-    hal_camera_config got;
+    hal_camera_config got{};
     buffer_pool buffers;
-    libcamera_features features;
+    libcamera_features features{};
     frame_stream stream;
-    failure *why; /**< of the backend, which outlives the session */
+    failure *why = nullptr; /**< of the backend, which outlives the session */
 };
 
 /** Makes the descriptors and connects the handlers. 0 or -errno; then frames_close() is due. */
@@ -169,8 +169,8 @@ void frames_release(session *session, const hal_frame *frame);
 /** libcamera's camera manager, and the last choice from its list. */
 struct library {
     std::unique_ptr<CameraManager> manager; /**< null until library_start() */
-    uint64_t since_ns;
-    camera_choice choice;
+    uint64_t since_ns = 0;
+    camera_choice choice{};
 };
 
 /** Starts libcamera unless it runs, and sends its log into ours. 0 or -EIO with a sentence. */

@@ -224,14 +224,8 @@ struct backend {
 // program exits, libcamera's own statics may already be gone.
 backend &the()
 {
-    alignas(backend) static unsigned char storage[sizeof(backend)];
-    static backend *made = [] {
-        backend *b = new (storage) backend{};
-        b->open.claim_fd = b->open.stream.event_fd = b->open.stream.epoll_fd = -1;
-        b->open.stream.ticks.fd = -1;
-        b->open.why = &b->why;
-        return b;
-    }();
+    static backend *const made = new backend;
+    made->open.why = &made->why;
     return *made;
 }
 

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <ostream>
 #include <streambuf>
 
@@ -57,9 +56,8 @@ void take_log()
     static bool is_taken;
     if (is_taken || getenv("LIBCAMERA_LOG_FILE") != nullptr)
         return;
-    alignas(log_lines) static unsigned char lines[sizeof(log_lines)];
-    alignas(std::ostream) static unsigned char stream[sizeof(std::ostream)];
-    logSetStream(new (stream) std::ostream(new (lines) log_lines));
+    static std::ostream *const stream = new std::ostream(new log_lines);
+    logSetStream(stream);
     is_taken = true;
 }
 

@@ -64,12 +64,20 @@ parsable() {
 }
 flags=(--extra-arg-before=-std=c11 --extra-arg=-I. --extra-arg=-D_GNU_SOURCE=
     "--extra-arg=-DPINHOLE_VERSION=\"lint\"")
-tidy() {
-    parsable "${c_files[@]}" |
-        xargs -P "$(nproc)" -n 4 clang-tidy-19 --quiet "${flags[@]}" >"$scratch/tidy" 2>&1 && return 0
+tidy() { # clang-tidy's options...; files on the standard input
+    xargs -P "$(nproc)" -n 4 clang-tidy-19 --quiet "$@" >"$scratch/tidy" 2>&1 && return 0
     # The analyzer's way to a finding is long; `clang-tidy-19 FILE -- -I. -D_GNU_SOURCE` shows it.
     grep -a ': error: \|: warning: ' "$scratch/tidy" || cat "$scratch/tidy"
     return 1
+}
+tidy_c() { parsable "${c_files[@]}" | tidy "${flags[@]}"; }
+# Where libcamera's headers are installed; as in the build they are system headers.
+tidy_cpp() {
+    local headers
+    headers=$(pkg-config --cflags libcamera 2>/dev/null) || return 0
+    read -ra headers <<<"${headers//-I/-isystem}"
+    printf '%s\n' hal/libcamera/*.cpp |
+        tidy --extra-arg-before=-std=gnu++20 --extra-arg=-I. "${headers[@]/#/--extra-arg=}"
 }
 tidy_self() {
     printf '#include <string.h>\nint f(char *a);\nint f(char *a)\n{\n    char *b = 0;\n    return memcmp(a, "x", 1) + *b;\n}\n' \
@@ -146,7 +154,8 @@ check pointers pointers "${parsable_files[@]}"
 check pointers-self pointers_self
 check cppcheck cpp_check "${c_files[@]}"
 check cppcheck-self cpp_check_self
-check clang-tidy tidy
+check clang-tidy tidy_c
+check tidy-c++ tidy_cpp
 check tidy-self tidy_self
 
 echo "$passed passed, $failed failed"
