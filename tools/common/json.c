@@ -13,6 +13,8 @@
 /** What a double keeps of a decimal number. */
 enum { REAL_DIGITS = 15 };
 
+#define NS_PER_S UINT64_C(1000000000)
+
 void json_put(json_t **object, const char *name, json_t *value)
 {
     if (*object == NULL) {
@@ -74,6 +76,15 @@ void json_put_i64(json_t **object, const char *name, int64_t value)
     json_put(object, name, json_integer(value));
 }
 
+void json_put_time(json_t **object, const char *name, uint64_t ns)
+{
+    char member[48];
+    snprintf(member, sizeof member, "%s_s", name);
+    json_put_u64(object, member, ns / NS_PER_S);
+    snprintf(member, sizeof member, "%s_frac_ns", name);
+    json_put_u64(object, member, ns % NS_PER_S);
+}
+
 void json_put_real(json_t **object, const char *name, double value)
 {
     json_put(object, name, isfinite(value) ? json_real(round(value * 1e3) / 1e3) : json_null());
@@ -132,6 +143,8 @@ void json_put_frame(json_t **object, const struct pinhole_frame *frame)
     json_put_u64(object, "flags", frame->flags);
     json_put_u64(object, "timestamp_ns", frame->timestamp_ns);
     json_put_u64(object, "realtime_ns", frame->realtime_ns);
+    json_put_time(object, "monotonic", frame->timestamp_ns);
+    json_put_time(object, "realtime", frame->realtime_ns);
     json_put_u64(object, "exposure_us", frame->exposure_us);
     json_put_u64(object, "gain_milli", frame->gain_milli);
     json_put_u64(object, "acquired_us", frame->acquired_us);
@@ -144,6 +157,7 @@ void json_put_frame(json_t **object, const struct pinhole_frame *frame)
     json_put_u64(object, "trigger_id", frame->trigger_id);
     json_put_text(object, "source", pinhole_source_name(frame->trigger_source));
     json_put_u64(object, "edge_ns", frame->edge_ns);
+    json_put_time(object, "edge", frame->edge_ns);
     json_put_i64(object, "exposure_delta_ns", frame->exposure_delta_ns);
     json_put_i64(object, "burst_index", frame->burst_index);
 }

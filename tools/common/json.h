@@ -20,6 +20,9 @@ void json_put_text(json_t **object, const char *name, const char *text);
 void json_put_u64(json_t **object, const char *name, uint64_t value);
 /** An exact integer. */
 void json_put_i64(json_t **object, const char *name, int64_t value);
+/** A time as whole seconds NAME_s and the rest NAME_frac_ns. Readers that keep 53 bits of a number
+ * (JavaScript, jq 1.6, pandas where a line lacks the member) keep both exactly. */
+void json_put_time(json_t **object, const char *name, uint64_t ns);
 /** A number with three decimals. What is not finite becomes null. */
 void json_put_real(json_t **object, const char *name, double value);
 /** true or false. */

@@ -14,6 +14,8 @@ static void print_json_event(const struct pinhole_event *e)
     json_put_u64(&line, "sequence", e->sequence);
     json_put_u64(&line, "monotonic_ns", e->monotonic_ns);
     json_put_u64(&line, "realtime_ns", e->realtime_ns);
+    json_put_time(&line, "monotonic", e->monotonic_ns);
+    json_put_time(&line, "realtime", e->realtime_ns);
     if (e->kind == PINHOLE_EVENT_GAP || e->kind == PINHOLE_EVENT_TRIGGER) {
         json_put_u64(&line, "first", e->first);
         json_put_u64(&line, "last", e->last);
@@ -22,6 +24,7 @@ static void print_json_event(const struct pinhole_event *e)
         json_put_text(&line, "source", pinhole_source_name(e->trigger_source));
         json_put_text(&line, "outcome", pinhole_outcome_name(e->outcome));
         json_put_u64(&line, "edge_ns", e->edge_ns);
+        json_put_time(&line, "edge", e->edge_ns);
     }
     if (e->kind == PINHOLE_EVENT_CAMERA)
         json_put_text(&line, "camera_state", pinhole_camera_state_name(e->camera_state));

@@ -50,6 +50,8 @@ static json_t *describe_frame(const struct web_frame *frame, uint64_t now_ns)
     json_put_u64(&object, "quality", meta->quality);
     json_put_u64(&object, "realtime_ns", meta->realtime_ns);
     json_put_u64(&object, "timestamp_ns", meta->timestamp_ns);
+    json_put_time(&object, "realtime", meta->realtime_ns);
+    json_put_time(&object, "monotonic", meta->timestamp_ns);
     json_put_real(&object, "age_s", (double)(now_ns - meta->received_ns) / 1e9);
     json_put_u64(&object, "exposure_us", meta->exposure_us);
     json_put_real(&object, "gain", meta->gain_milli / 1e3);
@@ -91,6 +93,7 @@ static json_t *describe_event(const struct web_event *event, uint64_t number)
     json_put_text(&object, "kind", pinhole_event_name(event->meta.kind));
     json_put_u64(&object, "sequence", event->meta.sequence);
     json_put_u64(&object, "realtime_ns", event->meta.realtime_ns);
+    json_put_time(&object, "realtime", event->meta.realtime_ns);
     if (event->meta.kind == PINHOLE_EVENT_GAP || event->meta.kind == PINHOLE_EVENT_TRIGGER) {
         json_put_u64(&object, "first", event->meta.first);
         json_put_u64(&object, "last", event->meta.last);

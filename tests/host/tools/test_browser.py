@@ -103,6 +103,16 @@ class Desktop(Page):
         self.assertEqual(self.browser.run(UNNAMED), [], "controls without a name for a reader")
         self.assertEqual(self.browser.complaints(), [])
 
+    def test_a_script_reads_times_without_loss(self) -> None:
+        text, seconds, fraction = self.browser.execute_async_script(
+            "const done = arguments[0];"
+            "fetch('state?brief=1').then((answer) => answer.text()).then((text) => {"
+            "  const frame = JSON.parse(text).frame;"
+            "  done([text, String(frame.realtime_s), String(frame.realtime_frac_ns)]);"
+            "});")
+        exact = json.loads(text)["frame"]["realtime_ns"]
+        self.assertEqual(int(seconds) * 10**9 + int(fraction), exact)
+
     def test_exposure_time_is_set_by_its_control(self) -> None:
         self.browser.type("#feature-ExposureTime", "1234")
         self.browser.wait("the node has it", lambda: self.gateway.feature("ExposureTime") == 1234)

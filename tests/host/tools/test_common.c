@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the tools share: text from outside, and JSON.
+#include "tools/common/jpeg_shape.h"
 #include "tools/common/json.h"
 #include "tools/common/text.h"
 
@@ -89,12 +90,72 @@ static void numbers_are_numbers_where_json_has_them(void **state)
                       "\"f\":null,\"g\":\"18446744073709551615\",\"h\":\"true\"}\n");
 }
 
+static void a_time_is_in_two_parts_of_less_than_53_bits(void **state)
+{
+    (void)state;
+    json_t *line = json_object();
+    json_put_time(&line, "a", 1795762671095747449);
+    json_put_time(&line, "b", UINT64_MAX);
+    assert_line(line, "{\"a_s\":1795762671,\"a_frac_ns\":95747449,\"b_s\":18446744073,"
+                      "\"b_frac_ns\":709551615}\n");
+}
+
 static void broken_text_is_mended(void **state)
 {
     (void)state;
     json_t *line = json_object();
     json_put_text(&line, "t", "\"q\\\xFF\xC3( \xC3\xA9\x1B");
     assert_line(line, "{\"t\":\"\\\"q\\\\\\uFFFD\\uFFFD( \\u00E9\\u001B\"}\n");
+}
+
+/** An APP0, a fill byte, a baseline frame header of 4:2:0, and what follows. */
+static const uint8_t picture[] = {0xFF, 0xD8, 0xFF, 0xE0, 0,    4, 1,    2,    0xFF, 0xFF, 0xC0,
+                                  0,    17,   8,    2,    0xD0, 5, 0,    3,    1,    0x22, 0,
+                                  2,    0x11, 1,    3,    0x11, 1, 0xFF, 0xDA, 0,    2};
+
+static void a_shape_is_read_from_the_frame_header(void **state)
+{
+    (void)state;
+    struct jpeg_shape shape, other;
+    uint8_t changed[sizeof picture];
+    assert_true(jpeg_shape_read(&shape, picture, sizeof picture));
+    assert_int_equal(shape.width, 1280);
+    assert_int_equal(shape.height, 720);
+    assert_int_equal(shape.components, 3);
+    assert_int_equal(shape.sampling[0], 0x22);
+    assert_int_equal(shape.sampling[2], 0x11);
+    memcpy(changed, picture, sizeof picture);
+    changed[20] = 0x21; // 4:2:2
+    assert_true(jpeg_shape_read(&other, changed, sizeof changed));
+    assert_false(jpeg_shape_equals(&shape, &other));
+    changed[20] = 0x22;
+    changed[3] = 0xE1; // other metadata is no other shape
+    assert_true(jpeg_shape_read(&other, changed, sizeof changed));
+    assert_true(jpeg_shape_equals(&shape, &other));
+}
+
+static void a_shape_of_a_broken_picture_is_none(void **state)
+{
+    (void)state;
+    struct jpeg_shape shape;
+    for (size_t bytes = 0; bytes < 28; bytes++) {
+        uint8_t *exact = malloc(bytes + 1); // so that a sanitizer sees each byte too many
+        memcpy(exact, picture, bytes);
+        assert_false(jpeg_shape_read(&shape, exact, bytes));
+        assert_int_equal(shape.components, 0);
+        free(exact);
+    }
+    uint8_t broken[sizeof picture];
+    for (size_t at = 0; at < 14; at++) {
+        memcpy(broken, picture, sizeof picture);
+        broken[at] ^= 0xFF;
+        (void)jpeg_shape_read(&shape, broken, sizeof broken);
+    }
+    memcpy(broken, picture, sizeof picture);
+    broken[18] = 5;
+    assert_false(jpeg_shape_read(&shape, broken, sizeof broken));
+    broken[18] = 0;
+    assert_false(jpeg_shape_read(&shape, broken, sizeof broken));
 }
 
 static unsigned allocations_left;
@@ -135,7 +196,10 @@ int main(void)
         cmocka_unit_test(text_that_drives_a_terminal_is_harmless),
         cmocka_unit_test(members_keep_their_order_and_integers_their_digits),
         cmocka_unit_test(numbers_are_numbers_where_json_has_them),
+        cmocka_unit_test(a_time_is_in_two_parts_of_less_than_53_bits),
         cmocka_unit_test(broken_text_is_mended),
+        cmocka_unit_test(a_shape_is_read_from_the_frame_header),
+        cmocka_unit_test(a_shape_of_a_broken_picture_is_none),
         cmocka_unit_test(memory_that_runs_out_anywhere_is_seen_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,21 @@ class Knowledge(WithNode):
         self.assertNotIn("features", later)
         self.assertGreater(later["rate"]["frames_per_second"], 0)
 
+    def test_times_of_the_state_survive_a_reader_of_doubles(self) -> None:
+        body = self.gateway.get("/state?brief=1").body
+        frame = json.loads(body)["frame"]
+        for whole, parts in (("realtime_ns", "realtime"), ("timestamp_ns", "monotonic")):
+            self.assertEqual(frame[whole],
+                             frame[f"{parts}_s"] * 10**9 + frame[f"{parts}_frac_ns"])
+            self.assertLess(max(frame[f"{parts}_s"], frame[f"{parts}_frac_ns"]), 2**53)
+        if shutil.which("jq") is None:
+            self.skipTest("jq is not installed")
+        shown = subprocess.run(
+            ["jq", "-r", r'.frame | "\(.realtime_s) \(.realtime_frac_ns) \(.monotonic_frac_ns)"'],
+            input=body, capture_output=True, check=True).stdout.decode()
+        self.assertEqual(shown.split(), [str(frame[name]) for name in
+                                         ("realtime_s", "realtime_frac_ns", "monotonic_frac_ns")])
+
     def test_metrics_are_in_strict_format(self) -> None:
         answer = self.gateway.get("/metrics")
         self.assertTrue(answer.headers["content-type"].startswith("text/plain; version=0.0.4"))
