@@ -185,12 +185,12 @@ static size_t put(uint8_t *out, const void *in, const struct message *m)
 /** Reads the fields that lie within the part that was sent; the others are 0. */
 static int get(const uint8_t *in, size_t bytes, void *out, const struct message *m)
 {
+    memset(out, 0, m->struct_bytes);
     if (bytes < 2)
         return -EBADMSG;
     const size_t sent = (size_t)load_le(in, 2);
     if (sent < 2 || sent > bytes)
         return -EBADMSG;
-    memset(out, 0, m->struct_bytes);
     for (size_t i = 0; i < m->count; i++) {
         const struct field *f = &m->fields[i];
         if ((size_t)f->offset + f->size <= sent)

@@ -158,7 +158,7 @@ size_t wire_put_error(uint8_t *out, const struct wire_error *error);
 
 /** Each reads the fixed part of a payload of `bytes` bytes. Returns the offset of the variable part
  * (the sender's fixed_bytes), or -EBADMSG when the payload is shorter than it says or fixed_bytes
- * is below 2. Fields that the sender does not know are 0. */
+ * is below 2. Fields that the sender does not know are 0; after -EBADMSG all of them are. */
 int wire_get_hello(const uint8_t *in, size_t bytes, struct wire_hello *hello);
 int wire_get_subscribe(const uint8_t *in, size_t bytes, struct wire_subscribe *subscribe);
 int wire_get_frame(const uint8_t *in, size_t bytes, struct wire_frame *frame);

@@ -9,7 +9,7 @@ build="gcc g++ libc6-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev 
 build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi-client-dev"
 test="binutils curl libcmocka-dev libjpeg-turbo-progs procps python3"
 test_wants="chromium chromium-driver ffmpeg jq libavformat-dev mpv python3-numpy python3-opencv python3-pil
-  python3-prometheus-client python3-selenium"
+  python3-prometheus-client python3-selenium valgrind"
 lint="clang-format-19 clang-tidy-19 cppcheck libcmocka-dev mypy pyflakes3 python3 shellcheck"
 fuzz="clang libclang-rt-dev libcmocka-dev"
 mirror="ca-certificates mmdebstrap"

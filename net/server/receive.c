@@ -43,10 +43,15 @@ static void subscribe(struct server_conn *conn, const struct wire_header *header
     const struct server *server = conn->server;
     const struct store *store = server->store;
     struct wire_subscribe wish;
-    if (wire_get_subscribe(payload, header->length, &wish) < 0 || wish.policy > WIRE_POLICY_EVERY) {
+    if (wire_get_subscribe(payload, header->length, &wish) < 0) {
         server_conn_error(conn, WIRE_ERROR_MALFORMED, header->tag, true,
-                          "SUBSCRIBE: policy %u or length %u is not one of this protocol",
-                          wish.policy, header->length);
+                          "SUBSCRIBE: %u bytes are not as long as their fixed_bytes says",
+                          header->length);
+        return;
+    }
+    if (wish.policy > WIRE_POLICY_EVERY) {
+        server_conn_error(conn, WIRE_ERROR_MALFORMED, header->tag, true,
+                          "SUBSCRIBE: policy %u is not one of this protocol", wish.policy);
         return;
     }
     bool is_other_boot = wish.boot_id != 0 && wish.boot_id != server->config.boot_id;

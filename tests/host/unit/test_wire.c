@@ -445,9 +445,25 @@ static void test_names(void **state)
     assert_string_equal(wire_outcome_name(UINT32_MAX), "?");
 }
 
+/** A caller that prints what it could not read must not print what was on its stack. */
+static void test_refused_payloads_leave_zeros(void **state)
+{
+    (void)state;
+    static const uint8_t too_short[1] = {9}, says_too_much[4] = {200, 0, 7, 7};
+    static const struct wire_subscribe zeros;
+    struct wire_subscribe subscribe;
+    memset(&subscribe, 0xa5, sizeof subscribe);
+    assert_int_equal(wire_get_subscribe(too_short, sizeof too_short, &subscribe), -EBADMSG);
+    assert_memory_equal(&subscribe, &zeros, sizeof zeros);
+    memset(&subscribe, 0xa5, sizeof subscribe);
+    assert_int_equal(wire_get_subscribe(says_too_much, sizeof says_too_much, &subscribe), -EBADMSG);
+    assert_memory_equal(&subscribe, &zeros, sizeof zeros);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refused_payloads_leave_zeros),
         cmocka_unit_test(test_spec_tables_and_field_lists_agree),
         cmocka_unit_test(test_every_field_at_its_offset),
         cmocka_unit_test(test_older_and_newer_senders),
