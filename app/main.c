@@ -101,14 +101,15 @@ static const struct hal_camera_ops *choose_automatically(const char **id)
     return hal_camera_find("fake", id);
 }
 
+#define NO_BACKEND "camera.camera = %s: there is no such backend in this build (see --version)"
+
 static const struct hal_camera_ops *choose_camera(const struct config *config, const char **id)
 {
     if (strcmp(config->camera, "auto") == 0)
         return choose_automatically(id);
     const struct hal_camera_ops *camera = hal_camera_find(config->camera, id);
     if (camera == NULL)
-        log_error("camera.camera = %s: there is no such backend in this build (see --version)",
-                  config->camera);
+        log_error(NO_BACKEND, config->camera);
     return camera;
 }
 
@@ -133,6 +134,19 @@ static void open_standard_descriptors(void)
     while (fd >= 0 && fd <= STDERR_FILENO);
     if (fd >= 0)
         close(fd);
+}
+
+/** What options_parse() cannot know: the backend. The camera itself may come later. */
+static int check_config(const struct config *config, const struct options *options)
+{
+    const char *id;
+    if (strcmp(config->camera, "auto") != 0 && hal_camera_find(config->camera, &id) == NULL) {
+        fprintf(stderr, "pinhole: " NO_BACKEND "\n", config->camera);
+        return EXIT_USAGE;
+    }
+    printf("pinhole: the settings of %s are good\n",
+           options->config_path != NULL ? options->config_path : "the defaults");
+    return 0;
 }
 
 static int run(struct config *config, const struct options *options)
@@ -161,6 +175,7 @@ int main(int argc, char *argv[])
     }
     switch (options.action) {
     case OPTIONS_PRINT_CONFIG: return config_print(STDOUT_FILENO, &config) < 0;
+    case OPTIONS_CHECK_CONFIG: return check_config(&config, &options);
     case OPTIONS_LIST_CAMERAS: return list_cameras();
     case OPTIONS_MEMORY: return node_print_memory(STDOUT_FILENO, &config) < 0;
     case OPTIONS_VERSION: return print_version();

@@ -25,6 +25,9 @@ static const struct {
     {"print-config", NULL,
      "Print a commented config file and exit: the defaults, changed by --config and options", 0,
      FIRST_ACTION + OPTIONS_PRINT_CONFIG},
+    {"check-config", NULL,
+     "Check the settings as a start would and exit: 0, or 2 with what is wrong and where", 0,
+     FIRST_ACTION + OPTIONS_CHECK_CONFIG},
     {"list-cameras", NULL, "List the cameras and exit", 0, FIRST_ACTION + OPTIONS_LIST_CAMERAS},
     {"memory", NULL, "Print the table of memory pools and exit", 0, FIRST_ACTION + OPTIONS_MEMORY},
     {"version", NULL, "Print version and backends and exit", 0, FIRST_ACTION + OPTIONS_VERSION},
@@ -172,7 +175,8 @@ int options_parse(int argc, char *argv[], struct config *config, struct options 
     if (result == 0)
         result = config_check(config, error);
     struct sysinfo machine;
-    if (result == 0 && options->action == OPTIONS_RUN && sysinfo(&machine) == 0)
+    bool will_run = options->action == OPTIONS_RUN || options->action == OPTIONS_CHECK_CONFIG;
+    if (result == 0 && will_run && sysinfo(&machine) == 0)
         result = config_check_memory(config, (uint64_t)machine.totalram * machine.mem_unit, error);
     return result;
 }

@@ -57,6 +57,22 @@ def test_command_line_faults_name_the_option():
         assert status == USAGE and name in error, (arguments, status, error)
 
 
+def test_check_config_judges_as_a_start_would():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "pinhole.ini")
+        for text, status, named in (("[jpeg]\nquality = 80\n", 0, f"{path} are good"),
+                                    ("[jpeg]\n\nqualty = 80\n", USAGE, f"{path}:3: "),
+                                    ("[camera]\nwidth = 640\n", USAGE, "camera.width"),
+                                    ("[camera]\ncamera = webcam\n", USAGE, "webcam")):
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text)
+            got, out, error = run("--config", path, "--check-config")
+            assert got == status, (text, got, out, error)
+            assert named in (error if got else out), (text, out, error)
+            assert bool(error) == bool(got), error
+    assert run("--config", path, "--check-config")[0] == USAGE  # it is gone now
+
+
 def test_settings_that_do_not_fit_each_other():
     refused(USAGE, "store.memory", "server.clients_max 32",
             config="[store]\nmemory = 16M\n[server]\nclients_max = 32\n")
