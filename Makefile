@@ -38,8 +38,9 @@ JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2
 SUBMAKE = $(MAKE) --no-print-directory $(JOBS)
 
 # A missing library is a missing backend, said by `pinhole --version`. Each is the version found.
-PKG := $(shell command -v pkg-config 2>/dev/null)
-find_library = $(if $(and $(PKG),$(if $(filter $(1),$(WITHOUT)),,yes)),$(shell pkg-config --modversion $(2) 2>/dev/null))
+PKG_CONFIG ?= pkg-config
+PKG := $(shell command -v $(PKG_CONFIG) 2>/dev/null)
+find_library = $(if $(and $(PKG),$(if $(filter $(1),$(WITHOUT)),,yes)),$(shell $(PKG_CONFIG) --modversion $(2) 2>/dev/null))
 LIBCAMERA := $(if $(wildcard hal/libcamera/camera.cpp),$(if $(shell command -v $(CXX)),$(call find_library,libcamera,libcamera)))
 GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
 GPIOD := $(if $(wildcard hal/gpio/gpiod$(GPIOD).c),$(GPIOD))
@@ -63,11 +64,11 @@ CPPFLAGS := -I. -DPINHOLE_VERSION='"$(VERSION)"' $(if $(LIBCAMERA),-DHAVE_LIBCAM
 CFLAGS := -std=c11 -D_GNU_SOURCE= -g $(OPT) $(WARN) $(WARN_C) $(HARDEN) -MMD -MP
 # libcamera's headers come as system headers: our warnings are not for them.
 CXXFLAGS := -std=gnu++20 -g $(OPT) $(WARN) $(HARDEN) -MMD -MP \
-  $(if $(LIBCAMERA),$(patsubst -I%,-isystem %,$(shell pkg-config --cflags libcamera)))
+  $(if $(LIBCAMERA),$(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libcamera)))
 LDFLAGS := -Wl,--as-needed $(if $(CHECKS),$(CHECKS),-Wl$(COMMA)-z$(COMMA)relro -Wl$(COMMA)-z$(COMMA)now)
 
 NODE_LIBS := -ljpeg -linih $(if $(GPIOD),-lgpiod) -lpthread -lm
-LIBCAMERA_LIBS := $(if $(LIBCAMERA),$(shell pkg-config --libs libcamera))
+LIBCAMERA_LIBS := $(if $(LIBCAMERA),$(shell $(PKG_CONFIG) --libs libcamera))
 CLIENT_LIBS := $(if $(TURBOJPEG),-lturbojpeg) $(if $(AVAHI),-lavahi-client -lavahi-common) \
   -lpthread -lm
 
@@ -102,11 +103,11 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz install clean \
-  check-arm check-libcamera check-vm
+  deb check-arm check-libcamera check-vm check-deb
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
-ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell pkg-config --exists libjpeg libmicrohttpd inih jansson && echo ok)),)
+ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell $(PKG_CONFIG) --exists libjpeg libmicrohttpd inih jansson && echo ok)),)
 $(error Libraries are missing; `tools/setup.sh run` installs them, as `make run` and `make test` do)
 endif
 programs: $(PROGRAMS) $(PLUGIN) $(LIB_CLIENT) $(LIB_SHARED)
@@ -149,9 +150,14 @@ fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one
 check-arm: ## the C tests and a node on 64-bit and 32-bit ARM, emulated
 check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
 check-vm: ## triggers on simulated GPIO lines, a USB camera: the kernel's drivers, in a virtual machine
-check-arm check-libcamera check-vm:
+check-deb: ## build, install, use, upgrade and purge the packages on Debian 12 and 13, three machines
+check-arm check-libcamera check-vm check-deb:
 	@tools/setup.sh $@
 	@tools/dev/$@.sh
+
+deb: ## Debian packages for this machine, in build/packages
+	@tools/setup.sh deb
+	@tools/dev/deb.sh
 
 clean: ## remove everything built
 	rm -rf build $(BUILD)
@@ -260,6 +266,7 @@ install: programs ## into PREFIX: programs, backend, library, header, pkg-config
 	install -m 644 $(LIB_CLIENT) $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
 	$(if $(PLUGIN),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pinhole $(PLUGIN))
+	install -D board/boot/pinhole-boot.sh $(DESTDIR)$(PREFIX)/lib/pinhole/pinhole-boot
 	$(if $(DESTDIR),,-ldconfig)
 	sed $(foreach name,VERSION PREFIX LIBDIR CLIENT_LIBS,-e 's|@$(name)@|$(strip $($(name)))|') \
 	  -e '/^#/d' net/client/pinhole.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/pinhole.pc
