@@ -13,6 +13,7 @@ test_wants="chromium chromium-driver ffmpeg jq libavformat-dev mpv python3-numpy
 lint="clang-format-19 clang-tidy-19 cppcheck libcmocka-dev mypy pyflakes3 python3 shellcheck"
 fuzz="clang libclang-rt-dev libcmocka-dev"
 mirror="ca-certificates mmdebstrap"
+packaging="debhelper dh-python dpkg-dev libavcodec-dev libavformat-dev libavutil-dev"
 vm="cpio e2fsprogs kmod qemu-system-x86 xz-utils"
 
 purpose=${1:-run}
@@ -22,6 +23,8 @@ test | bench) needs="$build $test" wants="$build_wants $test_wants" ;;
 lint) needs="$build $lint" wants=$build_wants ;;
 size) needs="$build binutils" wants=$build_wants ;;
 fuzz) needs="$build $fuzz" wants="" ;;
+deb) needs="$build $build_wants $packaging" wants="" ;;
+check-deb) needs="make iproute2 qemu-user-static $mirror" wants="" ;;
 check-arm) needs="make $mirror" wants="" ;;
 check-libcamera) needs="$build $mirror" wants="" ;;
 check-vm) needs="$build $mirror $vm" wants="" ;;

@@ -1,20 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Makes a Debian root filesystem from the package mirror, once, and prints its directory:
-#   tools/dev/rootfs.sh SUITE "package package ..."        SUITE: bookworm, trixie, testing
+#   tools/dev/rootfs.sh [--configured] SUITE "package package ..." [MACHINE]
+#                                     SUITE: bookworm, trixie, testing   MACHINE: default the host's
 # The packages are unpacked, not configured (no maintainer script runs): enough to boot a test
-# script, to chroot and to compile. Cached below ${XDG_CACHE_HOME:-~/.cache}/pinhole/rootfs by
+# script, to chroot and to compile. With --configured they are installed with apt, as on a real
+# machine; another MACHINE then needs its emulator registered (tools/dev/emulated.sh). Cached below ${XDG_CACHE_HOME:-~/.cache}/pinhole/rootfs by
 # suite, package list and this script; treat the printed tree as read-only. A package of another
 # architecture is named with it (libc6-dev:arm64); apt knows that architecture in the tree alone.
 #   MIRROR=URL    default: the one of the host's apt sources, else http://deb.debian.org/debian
 set -euo pipefail
 
-suite=${1:?usage: tools/dev/rootfs.sh SUITE \"packages\"}
+variant=extract
+if [ "${1:-}" = --configured ]; then
+    variant=apt
+    shift
+fi
+suite=${1:?usage: tools/dev/rootfs.sh [--configured] SUITE \"packages\" [MACHINE]}
+machine=${3:-$(dpkg --print-architecture)}
 # A shell and the usual commands come with every tree.
 base="base-files base-passwd bash coreutils dash diffutils findutils grep gzip hostname libc-bin mawk mount procps sed tar util-linux"
 # shellcheck disable=SC2086 # a list of words
 packages=$(printf "%s\n" $base ${2:-} | sort -u | paste -sd, -)
-architectures=$({ dpkg --print-architecture && grep -o ':[^,]*' <<<"$packages" | tr -d :; } |
+architectures=$({ echo "$machine" && grep -o ':[^,]*' <<<"$packages" | tr -d :; } |
     awk '!seen[$0]++' | paste -sd, - || true)
 
 host_mirror() {
@@ -28,8 +36,8 @@ mirror=${mirror:-http://deb.debian.org/debian}
 mirror=${mirror%/}
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pinhole/rootfs
-key=$(printf '%s\n' "$suite" "$packages" | cat - "$0" | sha256sum | cut -c1-16)
-tree=$cache/$suite-$key
+key=$(printf '%s\n' "$suite" "$packages" "$variant" "$machine" | cat - "$0" | sha256sum | cut -c1-16)
+tree=$cache/$suite-$machine-$key
 mkdir -p "$cache"
 
 # One at a time for each tree; whoever waited finds it made.
@@ -41,7 +49,7 @@ if [ ! -e "$tree.made" ]; then
     log=$tree.log
     # Debian testing's Release file lapses a week after it was made, and mirrors may be older.
     # Before Debian 13 the /bin, /lib links were made by a maintainer script.
-    if ! mmdebstrap --quiet --variant=extract --include="$packages" \
+    if ! mmdebstrap --quiet --variant="$variant" --include="$packages" \
         --architectures="$architectures" \
         --hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr \
         --aptopt='Acquire::Check-Valid-Until "false"' \
@@ -53,6 +61,11 @@ if [ ! -e "$tree.made" ]; then
         echo "rootfs: mmdebstrap could not make $suite from $mirror" >&2
         rm -rf "$tree"
         exit 1
+    fi
+    if [ "$variant" = apt ]; then
+        : >"$tree.made"
+        printf '%s\n' "$tree"
+        exit
     fi
     # What the maintainer scripts would have done and everything needs.
     cp "$tree/usr/share/base-passwd/passwd.master" "$tree/etc/passwd"
