@@ -38,7 +38,7 @@ struct ctl_command {
 };
 
 extern const struct ctl_command ctl_list, ctl_watch, ctl_grab, ctl_get, ctl_set, ctl_features,
-    ctl_trigger, ctl_stats, ctl_ping;
+    ctl_trigger, ctl_stats, ctl_ping, ctl_doctor;
 
 /** Output was lost because memory ran out: the program ends with CTL_REFUSED. */
 extern bool ctl_has_lost_output;

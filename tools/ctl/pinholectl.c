@@ -6,7 +6,7 @@
 
 static const struct ctl_command *const commands[] = {
     &ctl_list,     &ctl_watch,   &ctl_grab,  &ctl_get,  &ctl_set,
-    &ctl_features, &ctl_trigger, &ctl_stats, &ctl_ping,
+    &ctl_features, &ctl_trigger, &ctl_stats, &ctl_ping, &ctl_doctor,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

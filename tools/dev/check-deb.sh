@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.." || exit
 
 targets=${*:-$(echo {bookworm,trixie}:{amd64,arm64,armhf})}
 native=$(dpkg --print-architecture)
-port_node=7447 port_page=8080
+port_page=8080
 
 # --- in a root filesystem -----------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ start() {
     pinhole >/tmp/node.log 2>&1 &
     pinhole-web >/tmp/page.log 2>&1 &
     local tries=0
-    until curl -s -o /dev/null "http://127.0.0.1:$port_page/healthz"; do
+    until pinholectl ping -c 1 && curl -sf -o /dev/null "http://127.0.0.1:$port_page/healthz"; do
         [ $((tries += 1)) -lt 300 ] || {
             cat /tmp/node.log /tmp/page.log
             return 1

@@ -5,9 +5,10 @@
 #                                     SUITE: bookworm, trixie, testing   MACHINE: default the host's
 # The packages are unpacked, not configured (no maintainer script runs): enough to boot a test
 # script, to chroot and to compile. With --configured they are installed with apt, as on a real
-# machine; another MACHINE then needs its emulator registered (tools/dev/emulated.sh). Cached below ${XDG_CACHE_HOME:-~/.cache}/pinhole/rootfs by
-# suite, package list and this script; treat the printed tree as read-only. A package of another
-# architecture is named with it (libc6-dev:arm64); apt knows that architecture in the tree alone.
+# machine; another MACHINE then needs its emulator registered (tools/dev/emulated.sh).
+# Cached below ${XDG_CACHE_HOME:-~/.cache}/pinhole/rootfs by suite, machine, package list and this
+# script; treat the printed tree as read-only. A package of another architecture is named with it
+# (libc6-dev:arm64); apt knows that architecture in the tree alone.
 #   MIRROR=URL    default: the one of the host's apt sources, else http://deb.debian.org/debian
 set -euo pipefail
 
@@ -56,7 +57,7 @@ if [ ! -e "$tree.made" ]; then
         --aptopt='Acquire::Retries "3"' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
-        "$suite" "$tree" "deb $mirror $suite main" >"$log" 2>&1; then
+        "$suite" "$tree" "deb $mirror $suite main non-free-firmware" >"$log" 2>&1; then
         cat "$log" >&2
         echo "rootfs: mmdebstrap could not make $suite from $mirror" >&2
         rm -rf "$tree"

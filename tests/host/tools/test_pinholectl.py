@@ -20,7 +20,7 @@ from pathlib import Path
 
 BUILD = Path(os.environ.get("BUILD", "build/release")).resolve()
 EXAMPLE = Path("tools/python/read_frames.py").resolve()
-COMMANDS = "list watch grab get set features trigger stats ping".split()
+COMMANDS = "list watch grab get set features trigger stats ping doctor".split()
 PATIENCE_S = 60
 
 
