@@ -24,7 +24,7 @@ void doctor_say(struct doctor *doctor, enum doctor_state state, const char *chec
         doctor->worst = state;
     if (advice == NULL)
         advice = "";
-    if (doctor->ctl->json) {
+    if (doctor->ctl->wants_json) {
         json_t *line = json_object();
         json_put_text(&line, "check", check);
         json_put_text(&line, "state", words[state]);
