@@ -6,13 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_NAME "pinhole-%06d.jpg"
+/** No two boots of any node share a boot id, so a new run never meets the names of another. */
+#define DEFAULT_NAME "pinhole-%b-%06d.jpg"
 
 /** Reads "%", digits and a letter. Returns the letter, 0 if it is not one of ours. */
 static char read_field(const char **at, int *width)
@@ -22,7 +24,7 @@ static char read_field(const char **at, int *width)
     while (isdigit((unsigned char)*c) && *width < 10)
         *width = *width * 10 + (*c++ - '0');
     *at = *c != '\0' ? c + 1 : c;
-    return *c != '\0' && strchr("dqtT%", *c) != NULL ? *c : '\0';
+    return *c != '\0' && strchr("dqtbT%", *c) != NULL ? *c : '\0';
 }
 
 static int append_time(char *out, size_t room, uint64_t realtime_ns)
@@ -49,6 +51,7 @@ int ctl_file_name(const char *pattern, const struct pinhole_frame *frame, char *
             case 'd': length = snprintf(end, room, "%0*" PRIu64, width, frame->frame_id); break;
             case 'q': length = snprintf(end, room, "%0*" PRIu64, width, frame->sequence); break;
             case 't': length = snprintf(end, room, "%0*" PRIu64, width, frame->trigger_id); break;
+            case 'b': length = snprintf(end, room, "%016" PRIx64, frame->boot_id); break;
             case 'T': length = append_time(end, room, frame->realtime_ns); break;
             case '%': length = snprintf(end, room, "%%"); break;
             default: return -EINVAL;
@@ -118,7 +121,52 @@ static int write_through(const char *path, const void *bytes, size_t count)
     return error;
 }
 
-int ctl_file_save(const char *path, const void *bytes, size_t count)
+/** Renames unless the new name is taken. 0 or -errno; -EEXIST: it is taken. */
+static int rename_to_free(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    // The file system cannot do that, as NFS: the name is reserved first.
+    int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    return rename(from, to) < 0 ? -errno : 0;
+}
+
+/** Renames to the first free name, which `path` becomes. */
+static int rename_to_other(const char *from, char *path)
+{
+    char other[CTL_PATH_MAX];
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    const char *suffix = strrchr(name, '.');
+    if (suffix == NULL || suffix == name)
+        suffix = name + strlen(name);
+    int error = rename_to_free(from, path);
+    for (unsigned n = 2; error == -EEXIST && n < UINT_MAX; n++) {
+        int length =
+            snprintf(other, sizeof other, "%.*s~%u%s", (int)(suffix - path), path, n, suffix);
+        if (length < 0 || (size_t)length >= sizeof other)
+            return -ENAMETOOLONG;
+        error = rename_to_free(from, other);
+        if (error == 0)
+            memcpy(path, other, (size_t)length + 1);
+    }
+    return error;
+}
+
+static int give_name(const char *temporary, char *path, enum ctl_file_clash clash)
+{
+    switch (clash) {
+    case CTL_FILE_REFUSE: return rename_to_free(temporary, path);
+    case CTL_FILE_TAKE_OTHER: return rename_to_other(temporary, path);
+    default: return rename(temporary, path) < 0 ? -errno : 0;
+    }
+}
+
+int ctl_file_save(char *path, enum ctl_file_clash clash, const void *bytes, size_t count)
 {
     struct stat status;
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
@@ -134,8 +182,8 @@ int ctl_file_save(const char *path, const void *bytes, size_t count)
     int error = ctl_file_write(fd, bytes, count);
     if (close(fd) < 0 && error == 0)
         error = -errno;
-    if (error == 0 && rename(temporary, path) < 0)
-        error = -errno;
+    if (error == 0)
+        error = give_name(temporary, path, clash);
     if (error < 0)
         unlink(temporary);
     return error;

@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+from typing import Callable
 
 HELLO, SUBSCRIBE, FRAME, EVENT, FEATURES, GET, SET, TRIGGER, STATS, PING, ERROR = range(1, 12)
 REPLY = 1
@@ -36,10 +37,13 @@ class FakeNode:
 
     def __init__(self, name: bytes = b"fake", features: bytes = b"", stats: bytes = b"",
                  jpeg: bytes = JPEG, frames_per_second: float = 20.0, refusal: bytes = b"no",
-                 clock_offset_ns: int = 0, boot_id: int = 7) -> None:
+                 clock_offset_ns: int = 0, boot_id: int = 7,
+                 get: bytes = b"",
+                 realtime_ns: Callable[[int], int] = lambda count: time.time_ns()) -> None:
         self.name, self.features, self.stats, self.jpeg = name, features, stats, jpeg
         self.period_s, self.refusal, self.boot_id = 1 / frames_per_second, refusal, boot_id
-        self.clock_offset_ns = clock_offset_ns
+        self.get = get
+        self.clock_offset_ns, self.realtime_ns = clock_offset_ns, realtime_ns
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.ended = False
@@ -83,9 +87,9 @@ class FakeNode:
                         return
                     buffered += chunk
                 kind, length, tag = buffered[5], *struct.unpack_from("<II", buffered, 8)
-                buffered = buffered[16 + length:]
+                asked, buffered = buffered[16:16 + length], buffered[16 + length:]
                 with lock:
-                    client.sendall(self._answer(kind, tag))
+                    client.sendall(self._answer(kind, asked, tag))
                 if kind == SUBSCRIBE:
                     threading.Thread(target=self._stream, args=(client, lock), daemon=True).start()
         except OSError:
@@ -96,9 +100,9 @@ class FakeNode:
                             self.now_ns(), time.time_ns(), 0, 5000)
         return fixed + b"DeviceUserID=" + self.name + b"\nDeviceModelName=M\nDeviceFirmwareVersion=0\n"
 
-    def _answer(self, kind: int, tag: int) -> bytes:
-        replies = {SUBSCRIBE: b"", FEATURES: self.features, GET: b"", STATS: self.stats, PING: b"",
-                   TRIGGER: struct.pack("<Q", 1)}
+    def _answer(self, kind: int, asked: bytes, tag: int) -> bytes:
+        replies = {SUBSCRIBE: b"", FEATURES: self.features, STATS: self.stats, PING: b"",
+                   GET: asked.strip() + b"=" + self.get + b"\n", TRIGGER: struct.pack("<Q", 1)}
         if kind in replies:
             return message(kind, replies[kind], tag, REPLY)
         return message(ERROR, struct.pack("<HHI", 8, 9, 0) + self.refusal, tag, REPLY)
@@ -111,7 +115,7 @@ class FakeNode:
                 taken_ns = self.now_ns()
                 frame = struct.pack(
                     "<HBBIQQQIHHQQ7I4IIQQqBBhI", 136, 1, 80, 0, self.boot_id, count, count, count,
-                    32, 16, taken_ns, time.time_ns(), 1000, 1000, 1000, 0, 0, 0, 0,
+                    32, 16, taken_ns, self.realtime_ns(count), 1000, 1000, 1000, 0, 0, 0, 0,
                     0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0)
                 with lock:
                     client.sendall(message(FRAME, frame + self.jpeg))

@@ -18,6 +18,9 @@ import time
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from fake_node import FakeNode  # noqa: E402
+
 BUILD = Path(os.environ.get("BUILD", "build/release")).resolve()
 EXAMPLE = Path("tools/python/read_frames.py").resolve()
 COMMANDS = "list watch grab get set features trigger stats ping doctor".split()
@@ -185,15 +188,60 @@ class Test(unittest.TestCase):
 
     def test_grab_elsewhere(self):
         name, = ctl("grab", "-o", self.folder).split()
-        self.assertRegex(Path(name).name, r"^pinhole-\d{6,}\.jpg$")
+        self.assertRegex(Path(name).name, r"^pinhole-[0-9a-f]{16}-\d{6,}\.jpg$")
         self.assertTrue(is_jpeg(ctl("grab", "-o", "-", text=False)))
         ctl("grab", "-o", "/nonexistent/x.jpg", code=1)
         self.assertIn("/nonexistent/x.jpg", ctl.stderr)
         first = objects(ctl("grab", "--json", "-o", f"{self.folder}/x"))[0]["sequence"]
-        again, = objects(ctl("grab", "--json", "-o", f"{self.folder}/x", "--from", str(first)))
+        again, = objects(ctl("grab", "--json", "--replace", "-o", f"{self.folder}/x", "--from",
+                             str(first)))
         self.assertEqual(again["sequence"], first)
         for pattern in ("%s", "%", "%5", "%n", "%100d"):
             ctl("grab", "-o", pattern, code=2)
+
+    def test_grab_keeps_the_pictures_of_other_boots_and_nodes(self):
+        seen = set()
+        node = Node()
+        try:
+            for _ in range(2):
+                names = ctl("grab", "-p", "every", "-f", "1", "-c", "3", "-o", f"{self.folder}/",
+                            node=node.address).split()
+                self.assertEqual(len(set(names) - seen), 3)
+                seen |= set(names)
+                node.stop()
+                node = Node(node.port)  # its frames are numbered from 1 again
+            other = ctl("grab", "-p", "every", "-c", "3", "-f", "1", "-o", f"{self.folder}/",
+                        node=node.address).split()
+            self.assertEqual(len(seen | set(other)), 9)
+        finally:
+            node.stop()
+        self.assertEqual(len(self.files()), 9)
+
+    def test_grab_replaces_nothing_that_it_has_not_written(self):
+        mine = self.folder / "mine.jpg"
+        mine.write_text("precious")
+        ctl("grab", "-o", mine, code=1)
+        self.assertIn(f"'{mine}' exists; --replace", ctl.stderr)
+        self.assertEqual(mine.read_text(), "precious")
+        ctl("grab", "-c", "3", "--replace", "-o", mine)
+        self.assertTrue(is_jpeg(mine.read_bytes()))
+        # With a field in the name the picture gets another one, and that is said.
+        (self.folder / "7-0.jpg").write_text("precious")
+        for _ in range(2):
+            names = ctl("grab", "-c", "2", "-o", f"{self.folder}/7-%t.jpg").split()
+            self.assertEqual(ctl.stderr.count("7-0.jpg' exists; the picture is in"), 2)
+        self.assertEqual([Path(name).name for name in names], ["7-0~4.jpg", "7-0~5.jpg"])
+        self.assertEqual((self.folder / "7-0.jpg").read_text(), "precious")
+        self.assertEqual(self.files(),
+                         ["7-0.jpg", *(f"7-0~{n}.jpg" for n in range(2, 6)), "mine.jpg"])
+
+    def test_grab_at_an_interval(self):
+        grabbed = objects(ctl("grab", "--json", "-c", "4", "--interval", "0.25", "--wait", "5", "-o",
+                              f"{self.folder}/%d.jpg"))
+        times = [g["timestamp_ns"] for g in grabbed]
+        self.assertTrue(all(b - a >= 250_000_000 for a, b in zip(times, times[1:])), times)
+        ctl("grab", "--interval", "5000", code=2)
+        self.assertIn("--interval takes at most 4294 seconds", ctl.stderr)
 
     def test_grab_makes_the_folder(self):
         for _ in range(2):  # made, then found
@@ -295,8 +343,36 @@ class Test(unittest.TestCase):
         sums = [o for o in objects(ctl("watch", "--json", "-s", "0.5")) if "fps" in o]
         self.assertGreater(sums[-1]["frames"], 0)
 
+    def test_names_by_a_clock_that_steps(self):
+        # The third picture was taken an hour before the second by the node's clock.
+        step_ns = 3600 * 10**9
+        start_ns = 1_800_000_000 * 10**9
+        with FakeNode(realtime_ns=lambda n: start_ns + n * 10**6 - step_ns * (n > 2)) as node:
+            names = ctl("grab", "-p", "every", "-c", "4", "-o", f"{self.folder}/%T.jpg",
+                        node=node.address).split()
+        self.assertEqual(len(set(names)), 4)
+        self.assertEqual(ctl.stderr.count("clock is not synchronised"), 1)
+        self.assertEqual(re.findall(r"set back by (\S+) s before frame (\d+)", ctl.stderr),
+                         [("3599.999", "3")])
+
+    def test_nothing_of_the_node_drives_the_terminal(self):
+        bad = b"\x1b[2Jforged\r\x7f\xc2\x9b\x9b"
+        row = b"Name\tv" + bad + b"\tString\t\t\t\t\trw\t\thelp" + bad + b"\n"
+        stats = b"# HELP m " + bad + b"\nm 1\n"
+        with FakeNode(name=b"n" + bad, features=row, stats=stats, refusal=b"no" + bad,
+                      get=b"\x1b[2J\xc2\x9b\x9b") as node:
+            for arguments, code in ((["list"], 0), (["features"], 0), (["get"], 0), (["get", "Name"], 0),
+                                    (["stats"], 0), (["stats", "--json"], 0), (["list", "--json"], 0),
+                                    (["features", "--json"], 0), (["set", "Name=1"], 1),
+                                    (["get", "--json", "Name"], 0)):
+                shown = ctl(*arguments, node=node.address, code=code) + ctl.stderr
+                if "--json" in arguments:
+                    shown = shown.replace("\x7f", "")  # JSON keeps it; a terminal ignores it
+                self.assertRegex(shown, r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$", arguments)
+                self.assertNotEqual(shown, "")
+
     def test_interrupts(self):
-        for arguments in (["watch"], ["grab", "-c", "0", "-o", f"{self.folder}/x"]):
+        for arguments in (["watch"], ["grab", "-c", "0", "--replace", "-o", f"{self.folder}/x"]):
             for number in (signal.SIGINT, signal.SIGTERM):
                 with start(*arguments, stdout=subprocess.PIPE) as process:
                     self.assertTrue(process.stdout.readline())
