@@ -19,7 +19,7 @@ struct metrics_histogram {
 /** Counters and values that no other module has. metrics.def says what each means. */
 struct metrics {
     uint64_t frames_acquired, frames_captured, frames_torn;
-    uint64_t dropped_sensor, dropped_busy, dropped_paced, dropped_untriggered;
+    uint64_t dropped_sensor, dropped_busy, dropped_paced, dropped_untriggered, dropped_bit_rate;
     uint64_t dropped_size, dropped_invalid, dropped_error;
     uint64_t encodes, jpeg_bytes;
     uint64_t camera_restarts, camera_reopens, camera_reconfigured;

@@ -55,6 +55,25 @@ static void enqueue(struct node_encode *encode, const struct queued_frame *sourc
         node_encode_refuse(encode, &lost);
 }
 
+/** The counter of the reason for which the frame is left out, NULL when it is to be encoded. Frames
+ * that answer a trigger are never left out. */
+static uint64_t *why_left_out(struct node_encode *encode, const struct queued_frame *source)
+{
+    uint64_t timestamp_ns = source->frame.timestamp_ns;
+    switch (source->decision.verdict) {
+    case TRIGGER_DROP: return &encode->metrics->dropped_untriggered;
+    case TRIGGER_FREE:
+        if (!pacer_is_due(&encode->pacer, timestamp_ns, encode->got->framerate,
+                          encode->config->framerate))
+            return &encode->metrics->dropped_paced;
+        return rate_is_exceeded(&encode->rate, timestamp_ns) ? &encode->metrics->dropped_bit_rate
+                                                             : NULL;
+    case TRIGGER_HOLD:
+    case TRIGGER_ANSWER: break;
+    }
+    return NULL;
+}
+
 void node_frame_take(struct node_encode *encode, const struct hal_frame *frame, uint64_t now_ns)
 {
     char text[160];
@@ -70,18 +89,11 @@ void node_frame_take(struct node_encode *encode, const struct hal_frame *frame, 
     };
     strobe_frame(&encode->trigger->strobe.plan, offered.start_ns);
     trigger_frame(&encode->trigger->engine, &offered, now_ns, &source.decision);
-    switch (source.decision.verdict) {
-    case TRIGGER_FREE:
-        if (pacer_is_due(&encode->pacer, frame->timestamp_ns, encode->got->framerate,
-                         encode->config->framerate)) {
-            enqueue(encode, &source);
-            return;
-        }
-        encode->metrics->dropped_paced++;
-        break;
-    case TRIGGER_HOLD:
-    case TRIGGER_ANSWER: enqueue(encode, &source); return;
-    case TRIGGER_DROP: encode->metrics->dropped_untriggered++; break;
+    uint64_t *dropped = why_left_out(encode, &source);
+    if (dropped == NULL) {
+        enqueue(encode, &source);
+        return;
     }
+    ++*dropped;
     encode->camera->release(frame);
 }

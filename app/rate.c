@@ -38,6 +38,8 @@
     2.5 /**< a frame on its way to more than this many shares is started                           \
              over */
 #define RATE_INTERVAL_MAX_S 5.0
+#define RATE_OWED_MAX_S     1.0 /**< what may be owed before frames are left out, in time ... */
+#define RATE_OWED_FRAMES    4.0 /**< ... but at least so many frames' shares */
 
 #define WATCH_FROM    0.1  /**< of the rows: earlier estimates are guesses */
 #define WATCH_SLACK   0.45 /**< doubt in the estimate at the top of the picture; 0 at its bottom */
@@ -89,7 +91,7 @@ void rate_init(struct rate *r, const struct rate_config *config)
 void rate_configure(struct rate *r, const struct rate_config *config)
 {
     if (config->bits_per_second != r->config.bits_per_second)
-        r->debt_bytes = 0;
+        r->debt_bytes = r->owed_bytes = 0;
     if (config->framerate > 0)
         r->interval_s = 1.0 / config->framerate;
     r->config = *config;
@@ -125,9 +127,18 @@ static void account_time(struct rate *r, uint64_t now_ns)
     if (elapsed > 0)
         r->interval_s = r->interval_s > 0 ? 0.875 * r->interval_s + 0.125 * elapsed : elapsed;
     double share = byte_rate(r) * r->interval_s;
+    r->owed_bytes = fmax(r->owed_bytes - byte_rate(r) * elapsed, 0);
     r->debt_bytes -= byte_rate(r) * elapsed;
     r->debt_bytes = fmax(r->debt_bytes, -RATE_CREDIT_MAX * share);
     r->debt_bytes = fmin(r->debt_bytes, RATE_DEBT_MAX * share);
+}
+
+bool rate_is_exceeded(const struct rate *r, uint64_t timestamp_ns)
+{
+    double elapsed =
+        r->last_ns && timestamp_ns > r->last_ns ? (double)(timestamp_ns - r->last_ns) / 1e9 : 0;
+    double owed_s = fmax(RATE_OWED_MAX_S, RATE_OWED_FRAMES * r->interval_s);
+    return byte_rate(r) > 0 && r->owed_bytes - byte_rate(r) * elapsed > byte_rate(r) * owed_s;
 }
 
 /** The size that the next frame should have; 0 for no aim. Called after account_time(): the debt
@@ -383,6 +394,7 @@ void rate_done(struct rate *r, uint32_t bytes)
     if (!r->attempts)
         return;
     r->debt_bytes += bytes;
+    r->owed_bytes += bytes;
     if (r->limit_bytes > 0) {
         double log_bytes = log_size(bytes);
         if (r->samples) {

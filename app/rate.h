@@ -27,8 +27,9 @@
 struct rate_config {
     uint8_t quality_min, quality_max; /**< 1 <= min <= max <= 100 */
     uint32_t frame_bytes_max;         /**< the cap of one frame; 0 for none */
-    uint64_t bits_per_second;         /**< target over any 5 s, as far as the quality range allows;
-                                           0 for none: quality_max unless the cap binds */
+    uint64_t bits_per_second;         /**< target over any 5 s; where the quality range ends,
+                                           rate_is_exceeded() asks to leave frames out. 0 for none:
+                                           quality_max unless the cap binds */
     double framerate;                 /**< nominal frames per second; 0 when frames are irregular */
 };
 
@@ -56,6 +57,7 @@ struct rate {
     uint64_t last_ns;
     double interval_s;
     double debt_bytes; /**< sent beyond the target so far (negative: credit) */
+    double owed_bytes; /**< the same, but what the quality's floor made is not forgotten; >= 0 */
     /** the frame under way */
     double limit_bytes; /**< what rate_watch() guards: the cap, or a multiple of the bit rate's
                              share */
@@ -76,6 +78,11 @@ void rate_configure(struct rate *rate, const struct rate_config *config);
 
 /** Forgets the scene (size, format or camera changed); limits and bit rate debt stay. */
 void rate_reset_scene(struct rate *rate);
+
+/** Whether the bit rate binds though the quality is at its floor: a frame captured at timestamp_ns
+ * should be left out. What is sent stays below the bit rate plus one second of it (four frame
+ * intervals, where these are longer) and one frame, over any time. */
+bool rate_is_exceeded(const struct rate *rate, uint64_t timestamp_ns);
 
 /** A new frame, captured at timestamp_ns. Returns the quality for its first encode. */
 unsigned rate_begin(struct rate *rate, uint64_t timestamp_ns);

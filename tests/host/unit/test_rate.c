@@ -418,6 +418,48 @@ static void test_frame_that_cannot_fit(void **state)
     assert_true(rate_begin(&rate, 4 * FRAME_NS) > 30);
 }
 
+/** Frames of a camera whose size at quality 80 is `bytes`, and hardly depends on quality below 20.
+ * Returns how many were left out to keep within the bit rate. */
+static unsigned play_sizes(struct rate *rate, uint32_t bytes, unsigned count, uint64_t *sent_bytes)
+{
+    unsigned left_out = 0;
+    *sent_bytes = 0;
+    for (unsigned i = 1; i <= count; i++) {
+        if (rate_is_exceeded(rate, i * FRAME_NS)) {
+            left_out++;
+            continue;
+        }
+        unsigned quality = rate_begin(rate, i * FRAME_NS);
+        uint32_t size = bytes / 80 * (quality > 20 ? quality : 20) * (90 + i * 7 % 20) / 100;
+        *sent_bytes += size;
+        rate_done(rate, size);
+    }
+    return left_out;
+}
+
+static void test_the_bit_rate_bounds_also_at_the_floor(void **state)
+{
+    (void)state;
+    const struct rate_config config = {
+        .quality_min = 20, .quality_max = 90, .bits_per_second = 6000000, .framerate = FRAMERATE};
+    const double seconds = 60, bytes_per_s = 6000000 / 8.0;
+    struct rate rate;
+    uint64_t sent;
+    rate_init(&rate, &config);
+    // 160 KB at quality 80, 40 KB at the floor: 9.6 Mbit/s there at 30 frames/s.
+    unsigned left_out = play_sizes(&rate, 160000, (unsigned)seconds * FRAMERATE, &sent);
+    assert_true(left_out > 0);
+    assert_true((double)sent <= bytes_per_s * (seconds + 1) + 40000 * 1.1);
+    assert_true((double)sent >= bytes_per_s * seconds * 0.97);
+    // Where the quality has room, no frame is left out.
+    rate_init(&rate, &config);
+    assert_int_equal(play_sizes(&rate, 60000, (unsigned)seconds * FRAMERATE, &sent), 0);
+    // Without a bit rate none is, whatever the sizes.
+    const struct rate_config unbound = {.quality_min = 20, .quality_max = 90};
+    rate_init(&rate, &unbound);
+    assert_int_equal(play_sizes(&rate, 1600000, 100, &sent), 0);
+}
+
 static void test_limits_change_under_way(void **state)
 {
     (void)state;
@@ -445,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_cut_is_answered_in_one_frame),
         cmocka_unit_test(test_no_limit_means_best_quality),
         cmocka_unit_test(test_frame_that_cannot_fit),
+        cmocka_unit_test(test_the_bit_rate_bounds_also_at_the_floor),
         cmocka_unit_test(test_limits_change_under_way),
     };
     jpeg_encoder_init(&encoder, NULL);
