@@ -133,9 +133,30 @@ static void list_binding(const struct node_camera *camera, const struct binding 
               key->help);
 }
 
-static void list_camera(const struct node_camera *camera, unsigned index,
-                        const struct hal_feature *feature, struct reply *out)
+/** The camera's feature with the range that it has under these settings. The frame rate wins over
+ * the exposure: that ends with the frame period, unless the sensor is triggered itself. */
+static struct hal_feature limit_feature(const struct node_camera *camera,
+                                        const struct config *config,
+                                        const struct hal_feature *feature)
 {
+    struct hal_feature limited = *feature;
+    bool has_rate =
+        config->trigger_mode == CONFIG_TRIGGER_OFF || config->trigger_rule != CONFIG_RULE_EXTERNAL;
+    if (!has_rate || strcmp(feature->name, "ExposureTime") != 0)
+        return limited;
+    bool is_new_rate = config->framerate < camera->config->framerate ||
+                       config->framerate > camera->config->framerate;
+    double rate = is_new_rate ? config->framerate : camera->got.framerate;
+    if (rate > 0 && 1e6 / rate < limited.max)
+        limited.max = 1e6 / rate;
+    return limited;
+}
+
+static void list_camera(const struct node_camera *camera, unsigned index,
+                        const struct hal_feature *any, struct reply *out)
+{
+    const struct hal_feature limited = limit_feature(camera, camera->config, any);
+    const struct hal_feature *feature = &limited;
     static const char *const types[] = {"Integer", "Float", "Boolean", "Enum"};
     double number = 0;
     char value[VALUE_BYTES] = "", range[64] = "\t", increment[24] = "";
@@ -273,8 +294,11 @@ static int parse_camera(const struct hal_feature *feature, struct features_chang
         return features_refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
     }
     if (!hal_feature_allows(feature, change->value)) {
-        snprintf(why, sizeof why, "%.32s is outside %.10g to %.10g %s", change->text, feature->min,
-                 feature->max, feature->unit);
+        snprintf(why, sizeof why, "%.32s is outside %.10g to %.10g %s%s", change->text,
+                 feature->min, feature->max, feature->unit,
+                 strcmp(feature->name, "ExposureTime") == 0
+                     ? "; AcquisitionFrameRate sets the end of the range"
+                     : "");
         return features_refuse(out, WIRE_ERROR_BAD_VALUE, change->name, why);
     }
     return 0;
@@ -318,7 +342,8 @@ static int check_change(const struct node_camera *camera, struct features_change
     if (feature != NULL) {
         change->target = FEATURES_TARGET_CAMERA;
         change->is_mode = hal_feature_is_mode(feature);
-        return parse_camera(feature, change, out);
+        struct hal_feature limited = limit_feature(camera, &wish->config, feature);
+        return parse_camera(&limited, change, out);
     }
     if (strncmp(change->name, "Device", 6) == 0)
         return features_refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
@@ -350,8 +375,11 @@ int features_parse(const struct node_camera *camera, char *text, struct features
     wish->config = *camera->config;
     wish->apply = wish->count = 0;
     int status = split(text, wish, out);
-    for (unsigned i = 0; status == 0 && i < wish->count; i++)
-        status = check_change(camera, &wish->change[i], wish, out);
+    // The node's own features first, because the camera's ranges depend on them.
+    for (int pass = 0; pass < 2; pass++)
+        for (unsigned i = 0; status == 0 && i < wish->count; i++)
+            if ((find_binding(wish->change[i].name) != NULL) == (pass == 0))
+                status = check_change(camera, &wish->change[i], wish, out);
     if (status < 0)
         return status;
     if (config_check(&wish->config, &error) < 0) {

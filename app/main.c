@@ -113,14 +113,12 @@ static const struct hal_camera_ops *choose_camera(const struct config *config, c
     return camera;
 }
 
-/** SIGTERM and SIGINT are read from a descriptor; blocked early, so that threads of libraries
- * inherit that. */
+/** The loop reads the node's signals from a descriptor. They are blocked early, so that threads of
+ * libraries inherit that. */
 static void block_signals(void)
 {
     sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
+    node_signals(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }

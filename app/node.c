@@ -62,6 +62,16 @@ static void on_watchdog_timer(void *user, uint64_t now_ns)
     loop_timer_set(&node->loop, node->process.watchdog_timer, now_ns + node->process.watchdog_ns);
 }
 
+/** Closes the camera, sends what subscribers have not got yet for a while, and ends. */
+static void drain(struct node *node, unsigned signal_number, uint64_t now_ns)
+{
+    log_info("signal %u, draining", signal_number);
+    node_camera_close(&node->camera, now_ns);
+    loop_timer_set(&node->loop, node->camera.timer, NS_NEVER);
+    node->process.drain_until_ns = now_ns + DRAIN_NS;
+    loop_timer_set(&node->loop, node->process.second_timer, node->process.drain_until_ns);
+}
+
 static void on_signal(void *user, uint32_t events, uint64_t now_ns)
 {
     (void)events;
@@ -69,19 +79,29 @@ static void on_signal(void *user, uint32_t events, uint64_t now_ns)
     struct signalfd_siginfo info;
     if (read(node->process.signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
         return;
-    log_info("signal %u, draining", info.ssi_signo);
-    node_camera_close(&node->camera, now_ns);
-    loop_timer_set(&node->loop, node->camera.timer, NS_NEVER);
-    node->process.drain_until_ns = now_ns + DRAIN_NS;
-    loop_timer_set(&node->loop, node->process.second_timer, node->process.drain_until_ns);
+    switch (info.ssi_signo) {
+    case SIGCONT:
+        log_warning("the process was stopped and goes on");
+        supervisor_expect_silence(&node->camera.supervisor, now_ns);
+        break;
+    case SIGUSR1:
+    case SIGUSR2: log_info("signal %u does nothing", info.ssi_signo); break;
+    default: drain(node, info.ssi_signo, now_ns); break;
+    }
+}
+
+void node_signals(sigset_t *set)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT};
+    sigemptyset(set);
+    for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
+        sigaddset(set, signals[i]);
 }
 
 static int watch_signals(struct node *node)
 {
     sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
+    node_signals(&set);
     node->process.signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (node->process.signal_fd < 0 ||
         loop_fd_add(&node->loop, node->process.signal_fd, EPOLLIN, on_signal, node) == 0)

@@ -156,6 +156,9 @@ uint64_t loop_turn(struct loop *loop, bool is_busy)
 {
     struct epoll_event events[LOOP_EVENTS_MAX];
     int count = wait_events(loop, events, is_busy);
+    // Interrupted, as a stopped process is when it goes on: descriptors still go before timers.
+    if (count < 0)
+        count = wait_events(loop, events, true);
     uint64_t now_ns = clock_now_ns();
     for (int i = 0; i < count; i++) {
         struct loop_fd_slot *s = find_slot(loop, events[i].data.u64);

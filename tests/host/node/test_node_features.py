@@ -89,6 +89,33 @@ def test_refusals_name_the_feature():
         assert client.get() == before
 
 
+def test_the_exposure_ends_with_the_frame_period():
+    def exposure_max(client):
+        lines = client.request(wire.FEATURES).text.splitlines()
+        (line,) = [line.split("\t") for line in lines if line.startswith("ExposureTime\t")]
+        return float(line[5])  # name, value, type, unit, min, max
+
+    with Node() as node, wire.Client(node.address) as client:
+        client.set(AcquisitionFrameRate=30)
+        assert abs(exposure_max(client) - 1e6 / 30) < 1, exposure_max(client)
+        expect_refusal(wire.BAD_VALUE, ["ExposureTime", "33333", "AcquisitionFrameRate"],
+                       client.set, ExposureAuto="Off", ExposureTime=500000)
+        # One SET may lower the rate and use the time, in either order.
+        answer = client.set(ExposureTime=400000, ExposureAuto="Off", AcquisitionFrameRate=2)
+        assert answer["ExposureTime"] == "400000", answer
+        assert abs(exposure_max(client) - 500000) < 1, exposure_max(client)
+        answer = client.set(AcquisitionFrameRate=4, ExposureTime=250000)
+        assert answer["ExposureTime"] == "250000", answer
+
+
+def test_the_order_of_the_lines_does_not_matter():
+    with Node() as node, wire.Client(node.address) as client:
+        client.set(GainAuto="Continuous")
+        assert client.set(Gain=2, GainAuto="Off")["Gain"] == "2"
+        client.set(GainAuto="Continuous")
+        assert client.set(GainAuto="Off", Gain=3)["Gain"] == "3"
+
+
 def test_set_is_all_or_nothing():
     with Node() as node, wire.Client(node.address) as client:
         client.subscribe(start=wire.FROM_NEXT)

@@ -3,7 +3,9 @@
 node goes on, or ends with a status when told to."""
 
 import os
+import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from pinhole_node import Node, run_cases  # noqa: E402
@@ -191,6 +193,21 @@ def test_drops_are_counted_and_seen_in_the_sensor_sequence():
         assert sum(jump - 1 for jump in jumps) >= 7 and max(jumps) >= 8, jumps
         assert [frame.frame_id for frame in frames] == list(range(1, 41))
         assert played.client.stats()['pinhole_frames_dropped_total{reason="sensor"}'] >= 7
+
+
+def test_a_stopped_process_is_no_stalled_camera():
+    with Node("--set", "camera.stall_timeout_ms=300") as node, wire.Client(node.address) as client:
+        client.subscribe()
+        client.next_frame()
+        for _ in range(2):
+            node.process.send_signal(signal.SIGSTOP)
+            time.sleep(0.8)
+            node.process.send_signal(signal.SIGCONT)
+            for _ in range(20):
+                client.next_frame()
+        stats = client.stats()
+        assert stats['pinhole_camera_restarts_total{how="restart"}'] == 0, node.log
+        node.wait_log("the process was stopped and goes on")
 
 
 def test_it_gives_up_with_a_status_of_its_own():

@@ -3,6 +3,7 @@
 
 import os
 import selectors
+import signal
 import socket
 import sys
 import threading
@@ -194,6 +195,43 @@ def test_sigterm_sends_the_last_frame_whole_and_exits_0():
         assert len(ends) == 1, ends  # all of them got the log to its end
         assert node.wait() == 0
         assert "draining" in node.log
+
+
+def test_every_signal_that_ends_it_drains():
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        with Node() as node, wire.Client(node.address) as client:
+            client.subscribe(wire.EVERY)
+            client.next_frame()
+            node.process.send_signal(signal.SIGUSR1)
+            node.wait_log(f"signal {signal.SIGUSR1.value} does nothing")
+            node.process.send_signal(signal.SIGUSR2)
+            node.wait_log(f"signal {signal.SIGUSR2.value} does nothing")
+            client.next_frame()
+            node.process.send_signal(number)
+            assert node.wait() == 0, (number, node.log)
+            assert f"signal {number.value}, draining" in node.log and "ended" in node.log
+
+
+def test_the_bit_rate_binds_free_running_frames_alone():
+    """At the quality's floor frames are left out and counted; a trigger still gets its frame."""
+    with Node("--set", "jpeg.quality=80", "--set", "jpeg.quality_min=80", "--set",
+              "jpeg.bit_rate=200000") as node, wire.Client(node.address) as client:
+        client.subscribe(wire.EVERY)
+        first = client.next_frame()
+        sent, last = len(first.data), first
+        while last.timestamp_ns - first.timestamp_ns < 5 * 10**9:
+            last = client.next_frame()
+            sent += len(last.data)
+        seconds = (last.timestamp_ns - first.timestamp_ns) / 1e9
+        # One second and one frame may be owed at the end, and the first frame counts.
+        assert sent <= 200000 / 8 * (seconds + 1) + 3 * len(last.data), (sent, seconds)
+        left_out = client.stats()['pinhole_frames_dropped_total{reason="bit_rate"}']
+        assert left_out > 100, left_out
+        client.set(TriggerMode="On", TriggerSource="Software")
+        for _ in range(10):
+            number = client.trigger()
+            frame = client.until(lambda r: r.type == wire.FRAME and r.trigger_id)
+            assert frame.trigger_id == number
 
 
 def test_service_manager_hears_ready_alive_and_stopping():
