@@ -133,8 +133,9 @@ bench: ## CPU time and latency per frame, beside their references from the same 
 	+@$(SUBMAKE) programs bench-programs
 	@tools/dev/bench.sh
 
-lint: ## format, include rules, file sizes, clang-tidy, cppcheck, shellcheck, Python
+lint: ## rules of the house, format, circles, sentences, commits, clang-tidy, cppcheck, shellcheck, Python
 	@tools/setup.sh lint
+	+@$(SUBMAKE) programs
 	@tools/dev/lint.sh
 
 size: ## text, data, bss and stack of the node against app/size.budget

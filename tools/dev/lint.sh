@@ -139,12 +139,23 @@ python_self() {
 }
 
 rules() { python3 tools/dev/lint-rules.py; }
+circles() { python3 tools/dev/circles.py; }
+circles_self() { python3 tools/dev/circles.py --self-test; }
+sentences() { python3 tools/dev/sentences.py --longest 5; }
+sentences_self() { python3 tools/dev/sentences.py --self-test; }
+commits() { python3 tools/dev/commits.py; }
+commits_self() { python3 tools/dev/commits.py --self-test; }
 rules_self() { python3 tools/dev/lint-rules.py --self-test; }
 
 check format format
 check format-self format_self
 check rules rules
 check rules-self rules_self
+check circles circles
+check circles-self circles_self
+check sentences-self sentences_self
+check commits commits
+check commits-self commits_self
 check shellcheck shell
 check shell-self shell_self
 check python python

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Values back into text: single ones, ranges, and the whole as a commented file.
+// Values and ranges back into text.
 #include "app/config/config.h"
-#include "app/config/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,39 +84,4 @@ int config_format_range(const struct config_key *key, char *out, size_t bytes)
         return snprintf(out, bytes, "%g to %g%s%s", key->min, key->max, blank, key->unit);
     }
     return 0;
-}
-
-static void print_key(struct text *text, const struct config *config, const struct config_key *key)
-{
-    char range[CONFIG_RANGE_BYTES], line[CONFIG_RANGE_BYTES + 2 * CONFIG_STRING_BYTES];
-    config_format_range(key, range, sizeof range);
-    text_add(text, "\n# ");
-    text_wrap(text, "# ", key->help);
-    snprintf(line, sizeof line, "%s; default %s%s%s", range,
-             key->standard[0] != '\0' ? key->standard : "empty",
-             key->long_option != NULL ? "; option --" : "",
-             key->long_option != NULL ? key->long_option : "");
-    text_add(text, "# ");
-    text_wrap(text, "# ", line);
-
-    char value[CONFIG_STRING_BYTES + 1];
-    config_format(config, key, value, sizeof value);
-    text_add(text, "%s =%s%s\n", key->key, value[0] != '\0' ? " " : "", value);
-}
-
-int config_print(int fd, const struct config *config)
-{
-    struct text text;
-    text_begin(&text, fd);
-    text_add(&text, "# Pinhole's settings. Lines that begin with # or ; are comments.\n");
-    const char *section = "";
-    for (unsigned i = 0; i < CONFIG_KEYS; i++) {
-        const struct config_key *key = &config_keys[i];
-        if (strcmp(section, key->section) != 0) {
-            section = key->section;
-            text_add(&text, "\n[%s]", section);
-        }
-        print_key(&text, config, key);
-    }
-    return text_end(&text);
 }
