@@ -72,7 +72,7 @@ static void on_listener_event(void *user, uint32_t events, uint64_t now_ns)
         }
         char peer[64];
         format_peer(&address, fd, peer, sizeof peer);
-        server_conn_open(listener->server, fd, peer, now_ns);
+        server_conn_open(listener->server, fd, peer, &address, now_ns);
     }
 }
 

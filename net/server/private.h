@@ -23,10 +23,11 @@ void server_conn_error(struct server_conn *conn, enum wire_error_code code, uint
 /** Puts HELLO into the reply buffer. */
 void server_conn_hello(struct server_conn *conn, uint64_t now_ns);
 
-/** Takes over a connected socket and greets the peer. NULL when there is no place (the socket is
- * closed then) or the peer is gone already. */
+/** Takes over a connected socket and greets the peer. `address` is the peer's; NULL: the node has
+ * dialled it. NULL when there is no place (the socket is closed then) or the peer is gone already.
+ */
 struct server_conn *server_conn_open(struct server *server, int fd, const char *peer,
-                                     uint64_t now_ns);
+                                     const struct sockaddr_storage *address, uint64_t now_ns);
 /** Deadlines of a connection: call each tick. */
 void server_conn_tick(struct server_conn *conn, uint64_t now_ns);
 /** Ends a connection at once and frees its slot. `why` is logged (rate-limited). */

@@ -202,6 +202,7 @@ void server_conn_process(struct server_conn *conn, uint64_t now_ns)
             return;
         }
         conn->has_spoken = true;
+        conn->heard_ns = now_ns;
         answer(conn, &header, conn->received + WIRE_HEADER_BYTES, now_ns);
         if (conn->state == SERVER_CONN_CLOSING)
             conn->server->stats.dropped_malformed++;

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/server/place.h"
 #include "net/server/private.h"
 #include "net/tcp.h"
 
@@ -47,47 +48,72 @@ static void tune_socket(int fd)
     net_tcp_tune(fd, &wish);
 }
 
-static struct server_conn *find_free_conn(struct server *server)
+/** Sends ERROR FULL to a connection that gets no place or loses it. Best effort, without a buffer.
+ */
+static void say_full(int fd, const char *sentence)
 {
-    for (unsigned i = 0; i < server->config.clients_max; i++)
-        if (server->conns[i].state == SERVER_CONN_FREE)
-            return &server->conns[i];
-    return NULL;
-}
-
-/** A last word to a connection for which there is no place. Best effort: it gets no buffer. */
-static void refuse(struct server *server, int fd, const char *peer, uint64_t now_ns)
-{
-    static const char sentence[] = "the node serves as many clients as it is configured for";
-    uint8_t message[WIRE_HEADER_BYTES + WIRE_ERROR_FIXED + sizeof sentence];
+    uint8_t message[WIRE_HEADER_BYTES + WIRE_ERROR_FIXED + 128];
     struct wire_error error = {.code = WIRE_ERROR_FULL, .flags = WIRE_ERROR_CLOSING};
     size_t fixed = wire_put_error(message + WIRE_HEADER_BYTES, &error);
-    memcpy(message + WIRE_HEADER_BYTES + fixed, sentence, sizeof sentence - 1);
-    struct wire_header header = {.version = WIRE_VERSION,
-                                 .type = WIRE_TYPE_ERROR,
-                                 .length = (uint32_t)(fixed + sizeof sentence - 1)};
+    size_t text_bytes = strnlen(sentence, 128);
+    memcpy(message + WIRE_HEADER_BYTES + fixed, sentence, text_bytes);
+    struct wire_header header = {
+        .version = WIRE_VERSION, .type = WIRE_TYPE_ERROR, .length = (uint32_t)(fixed + text_bytes)};
     wire_put_header(message, &header);
     send(fd, message, WIRE_HEADER_BYTES + header.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void refuse(struct server *server, int fd, const char *peer, enum server_place why,
+                   uint64_t now_ns)
+{
+    char sentence[128] = "the node serves as many clients as it is configured for";
+    if (why == SERVER_PLACE_ADDRESS_FULL)
+        snprintf(sentence, sizeof sentence, "the node takes at most %u connections of one address",
+                 server_places_per_address(server));
+    say_full(fd, sentence);
     close(fd);
     server->stats.refused++;
-    server_log_conn(server, now_ns, peer, "refused, clients_max is reached");
+    server_log_conn(server, now_ns, peer,
+                    why == SERVER_PLACE_FULL
+                        ? "refused, clients_max is reached"
+                        : "refused, its address has as many connections as it may");
+}
+
+/** Finds the newcomer's place; NULL: it was refused and closed. */
+static struct server_conn *make_place(struct server *server, int fd, const char *peer,
+                                      const struct server_origin *origin, uint64_t now_ns)
+{
+    struct server_conn *conn;
+    const enum server_place found = server_place_find(server, origin, now_ns, &conn);
+    if (found != SERVER_PLACE_FOUND) {
+        refuse(server, fd, peer, found, now_ns);
+        return NULL;
+    }
+    if (conn->state == SERVER_CONN_FREE)
+        return conn;
+    if (conn->state == SERVER_CONN_OPEN) {
+        say_full(conn->fd, "another client needed the place of this idle connection");
+        server->stats.replaced++;
+    }
+    server_conn_drop(conn, now_ns, "dropped while idle, another client needed its place");
+    return conn;
 }
 
 struct server_conn *server_conn_open(struct server *server, int fd, const char *peer,
-                                     uint64_t now_ns)
+                                     const struct sockaddr_storage *address, uint64_t now_ns)
 {
-    struct server_conn *conn = find_free_conn(server);
-    if (conn == NULL) {
-        refuse(server, fd, peer, now_ns);
+    const struct server_origin origin = server_origin_of(address);
+    struct server_conn *conn = make_place(server, fd, peer, &origin, now_ns);
+    if (conn == NULL)
         return NULL;
-    }
     // Large buffers inside are written before they are read: clear the rest only.
     memset(conn, 0, offsetof(struct server_conn, received));
     conn->received_bytes = conn->reply_bytes = conn->reply_sent = 0;
     memset(&conn->policy, 0, sizeof *conn - offsetof(struct server_conn, policy));
     conn->server = server;
     conn->fd = fd;
-    conn->accepted_ns = conn->progress_ns = conn->credit_at_ns = now_ns;
+    conn->origin = origin;
+    conn->accepted_ns = conn->heard_ns = conn->progress_ns = conn->credit_at_ns = now_ns;
     snprintf(conn->peer, sizeof conn->peer, "%s", peer);
     conn->token = loop_fd_add(server->loop, fd, EPOLLIN, on_conn_event, conn);
     if (conn->token == 0) {

@@ -41,7 +41,7 @@ struct server_config {
 
 /** Counters since start. */
 struct server_stats {
-    uint64_t accepted, refused, dropped_slow, dropped_malformed, dropped_timeout;
+    uint64_t accepted, refused, replaced, dropped_slow, dropped_malformed, dropped_timeout;
     uint64_t requests, records_sent, bytes_sent, frames_sent, frames_skipped, gaps;
     uint32_t clients, clients_used_max;
 };
@@ -52,6 +52,12 @@ struct server_listener {
     bool is_paused;
     char path[108]; /**< of a Unix socket, to unlink; "" for TCP */
     struct server *server;
+};
+
+/** Where a peer is, as far as places are concerned. */
+struct server_origin {
+    bool is_local;       /**< on this host: loopback, a Unix socket, the uplink */
+    uint8_t address[16]; /**< else its IPv6 network, or its IPv4 address mapped into IPv6 */
 };
 
 enum server_conn_state {
@@ -82,7 +88,9 @@ struct server_conn {
     bool is_input_paused;
     bool has_backlog; /**< more requests are buffered than one turn answers */
     char peer[64];
+    struct server_origin origin;
     uint64_t accepted_ns;
+    uint64_t heard_ns;    /**< the last valid message, before the first one: when it was accepted */
     uint64_t progress_ns; /**< when the peer last took a byte while there was something to take */
     int unsent_bytes;     /**< in the kernel at the last look (SIOCOUTQ) */
     uint64_t linger_until_ns;

@@ -67,7 +67,7 @@ static void on_connected(void *user, uint32_t events, uint64_t now_ns)
     int fd = uplink->fd;
     loop_fd_remove(server->loop, uplink->token);
     uplink->fd = -1;
-    uplink->conn = server_conn_open(server, fd, uplink->name, now_ns);
+    uplink->conn = server_conn_open(server, fd, uplink->name, NULL, now_ns);
     if (uplink->conn == NULL) {
         retry_later(server, now_ns);
         return;

@@ -157,13 +157,14 @@ def test_bad_bytes_end_their_connection_alone():
 
 def test_too_many_clients_are_told():
     with Node("--set", "server.clients_max=2") as node:
-        with wire.Client(node.address), wire.Client(node.address) as second:
+        with wire.Client(node.address) as first, wire.Client(node.address) as second:
+            first.subscribe()  # else they would be idle and give way
+            second.subscribe()
             try:
                 wire.Client(node.address)
                 raise AssertionError("a third client got in")
             except wire.Refused as refusal:
                 assert refusal.code == wire.FULL
-            second.subscribe()
             second.next_frame()
 
 

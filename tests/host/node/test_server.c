@@ -262,6 +262,8 @@ static void test_one_client_too_many_is_told_so(void **state)
     bench_open(&b, 8, &(struct server_config){.clients_max = 2}, NULL);
     bench_greet(&b, &c[0], 0);
     bench_greet(&b, &c[1], 0);
+    bench_subscribe(&c[0], &every); // else they would be idle and give way
+    bench_subscribe(&c[1], &every);
     bench_connect(&b, &c[2], 0);
     bench_expect_error(&c[2], WIRE_ERROR_FULL, 0, true);
     bench_expect_end(&c[2]);
