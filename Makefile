@@ -6,7 +6,7 @@ VERSION := 0.1.0
 #: V=1              show the commands
 #: SAN=1            build with AddressSanitizer and UBSan, in build/san
 #: BUILD=DIR        where everything built goes (default build/release)
-#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg avahi avformat
+#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg avahi avformat mosquitto
 #: CAMERA=SPEC      run: fake, replay:FOLDER, libcamera:ID (default: the first real one, else fake)
 #: PORT=8080        run: port of the web page
 #: NODE_PORT=7447   run: port of the node's own protocol
@@ -44,6 +44,7 @@ find_library = $(if $(and $(PKG),$(if $(filter $(1),$(WITHOUT)),,yes)),$(shell $
 LIBCAMERA := $(if $(wildcard hal/libcamera/camera.cpp),$(if $(shell command -v $(CXX)),$(call find_library,libcamera,libcamera)))
 GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
 GPIOD := $(if $(wildcard hal/gpio/gpiod$(GPIOD).c),$(GPIOD))
+MOSQUITTO := $(call find_library,mosquitto,libmosquitto)
 AVFORMAT := $(call find_library,avformat,libavformat libavcodec libavutil)
 TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
 AVAHI := $(call find_library,avahi,avahi-client)
@@ -81,6 +82,7 @@ APP_C := $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c))
 COMMON_C := $(wildcard tools/common/*.c)
 CTL_C := $(wildcard tools/ctl/*.c)
 WEB_C := $(wildcard tools/web/*.c)
+MQTT_C := $(wildcard tools/mqtt/*.c)
 REC_C := $(wildcard tools/rec/*.c)
 SUPPORT_C := $(wildcard tests/host/support/*.c)
 TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/*/test_*.c))
@@ -97,7 +99,8 @@ LIB_SHARED := $(BUILD)/libpinhole.so.1
 BACKEND := $(if $(LIBCAMERA),$(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard hal/libcamera/*.cpp)))
 PLUGIN := $(if $(LIBCAMERA),$(BUILD)/pinhole-libcamera.so)
 PROGRAMS := $(if $(wildcard app/main.c),$(BUILD)/pinhole) $(if $(CTL_C),$(BUILD)/pinholectl) \
-  $(if $(WEB_C),$(BUILD)/pinhole-web) $(if $(filter %-rec.c,$(REC_C)),$(BUILD)/pinhole-rec)
+  $(if $(WEB_C),$(BUILD)/pinhole-web) $(if $(filter %-rec.c,$(REC_C)),$(BUILD)/pinhole-rec) \
+  $(if $(MOSQUITTO),$(if $(MQTT_C),$(BUILD)/pinhole-mqtt))
 NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 
 .DELETE_ON_ERROR:
@@ -218,8 +221,14 @@ $(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_COMMON) $(LIB_CLIENT)
 $(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT)
 $(BUILD)/pinhole-rec: $(call obj,$(REC_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -ljansson $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
+$(BUILD)/pinhole-mqtt: $(call obj,$(MQTT_C)) $(LIB_COMMON) $(LIB_CLIENT)
+	$(call link,$(CC),$(CLIENT_LIBS) -lmosquitto -ljansson -ljpeg -linih -lmicrohttpd)
 # The page's files are embedded by .incbin, which no compiler reports as a dependency.
 $(call obj,$(WEB_C)): $(wildcard tools/web/page/*)
+
+# The parts without libmosquitto, for their unit test.
+$(BUILD)/libmqtt.a: $(call obj,$(addprefix tools/mqtt/,topic.c version.c window.c))
+$(BUILD)/tests/unit/test_mqtt: $(BUILD)/libmqtt.a
 
 TEST_PARTS := $(LIB_SUPPORT) $(LIB_NODE) $(LIB_CLIENT)
 TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) $(if $(TURBOJPEG),-lturbojpeg) -lcmocka

@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: MIT
+"""MQTT for tests: a client of 3.1.1 and 5 in a page, brokers on loopback, and the bridge."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+BUILD = os.environ.get("BUILD", "build/release")
+PROGRAM = f"{BUILD}/pinhole-mqtt"
+PATIENCE_S = 60.0
+
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = \
+    1, 2, 3, 4, 8, 9, 12, 13, 14
+
+
+def skip_unless(*programs):
+    """Ends the test as skipped when one of the programs is not installed."""
+    for program in programs:
+        if shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin") is None and \
+                not os.path.exists(program):
+            print(f"skipped: {program} is not there")
+            sys.exit(77)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_for(what, condition, seconds=PATIENCE_S):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds:.0f} s in vain: {what}")
+
+
+# --- the protocol -------------------------------------------------------------------------------
+
+def put_text(data):
+    data = data.encode() if isinstance(data, str) else data
+    return struct.pack(">H", len(data)) + data
+
+
+def put_length(value):
+    out = b""
+    while True:
+        value, digit = divmod(value, 128)
+        out += bytes([digit | (128 if value else 0)])
+        if not value:
+            return out
+
+
+def put_packet(kind, body, flags=0):
+    return bytes([kind << 4 | flags]) + put_length(len(body)) + body
+
+
+def take_length(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value, at
+
+
+def take_text(data, at):
+    size = struct.unpack_from(">H", data, at)[0]
+    return data[at + 2:at + 2 + size], at + 2 + size
+
+
+def take_properties(data, at):
+    """{identifier: value}; user properties as a dictionary under 38. Returns it and the end."""
+    size, at = take_length(data, at)
+    end, out = at + size, {38: {}}
+    while at < end:
+        kind, at = data[at], at + 1
+        if kind == 38:
+            name, at = take_text(data, at)
+            value, at = take_text(data, at)
+            out[38][name.decode()] = value.decode()
+        elif kind in (3, 8, 9, 18, 21, 22, 26, 28, 31):
+            out[kind], at = take_text(data, at)
+        elif kind in (2, 17, 24, 39):
+            out[kind], at = struct.unpack_from(">I", data, at)[0], at + 4
+        elif kind in (19, 33, 34, 35):
+            out[kind], at = struct.unpack_from(">H", data, at)[0], at + 2
+        elif kind == 11:
+            out[kind], at = take_length(data, at)
+        else:
+            out[kind], at = data[at], at + 1
+    return out, end
+
+
+class Message:
+    """A message that came. `properties` is {} under 3.1.1."""
+
+    def __init__(self, flags, body, version):
+        topic, at = take_text(body, 0)
+        self.topic, self.qos, self.retain = topic.decode(), flags >> 1 & 3, bool(flags & 1)
+        self.identifier, self.properties = 0, {}
+        if self.qos:
+            self.identifier, at = struct.unpack_from(">H", body, at)[0], at + 2
+        if version == 5:
+            self.properties, at = take_properties(body, at)
+        self.payload, self.received = body[at:], time.time()
+
+    @property
+    def json(self):
+        return json.loads(self.payload)
+
+
+class Closed(Exception):
+    """The broker closed the connection, or refused it."""
+
+
+class Link:
+    """One connection: whole packets in and out. Blocking."""
+
+    def __init__(self, port, client_id, version=4, clean=True, user=None, password=None,
+                 host="127.0.0.1"):
+        self.version, self.buffer = version, b""
+        self.socket = socket.create_connection((host, port), timeout=PATIENCE_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        flags = (2 if clean else 0) | (128 if user else 0) | (64 if password else 0)
+        body = put_text("MQTT") + bytes([version, flags]) + struct.pack(">H", 0)
+        if version == 5:  # a session that outlives the connection
+            body += b"\0" if clean else b"\x05\x11" + struct.pack(">I", 86400)
+        body += put_text(client_id) + (put_text(user) if user else b"")
+        body += put_text(password) if password else b""
+        self.send(CONNECT, body)
+        kind, _, body = self.receive()
+        if kind != CONNACK or body[1] != 0:
+            raise Closed(f"CONNACK {body!r}")
+
+    def send(self, kind, body, flags=0):
+        self.socket.sendall(put_packet(kind, body, flags))
+
+    def fill(self, size):
+        while len(self.buffer) < size:
+            chunk = self.socket.recv(262144)
+            if not chunk:
+                raise Closed("end of stream")
+            self.buffer += chunk
+
+    def receive(self):
+        self.fill(2)
+        while True:
+            try:
+                size, at = take_length(self.buffer, 1)
+                break
+            except IndexError:
+                self.fill(len(self.buffer) + 1)
+        self.fill(at + size)
+        first, body = self.buffer[0], self.buffer[at:at + size]
+        self.buffer = self.buffer[at + size:]
+        return first >> 4, first & 15, body
+
+    def close(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.socket.close()
+
+
+class Subscriber:
+    """Keeps what comes. With clean=False it is a session that connects again until it is closed."""
+
+    def __init__(self, port, *filters, version=4, clean=True, client_id=None, qos=1, keep=True,
+                 **login):
+        self.port, self.filters, self.version, self.clean = port, filters, version, clean
+        self.id = client_id or f"test-{os.getpid()}-{id(self):x}"
+        self.qos, self.login, self.keep = qos, login, keep
+        self.messages, self.counts, self.is_closed, self.is_ready = [], {}, False, False
+        self.link, self.identifier, self.on_message = None, 0, None
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        wait_for("a subscription", lambda: self.is_ready)
+
+    def _run(self):
+        while not self.is_closed:
+            try:
+                self._serve()
+            except (OSError, Closed):
+                if self.clean:
+                    return
+                time.sleep(0.1)
+
+    def _serve(self):
+        link = Link(self.port, self.id, self.version, self.clean, **self.login)
+        self.link = link
+        extra = b"\0" if self.version == 5 else b""
+        link.socket.settimeout(None)
+        link.send(SUBSCRIBE, struct.pack(">H", 1) + extra + b"".join(
+            put_text(each) + bytes([self.qos]) for each in self.filters), 2)
+        while True:
+            kind, flags, body = link.receive()
+            if kind == SUBACK:
+                self.is_ready = True
+            elif kind == PUBLISH:
+                self._take(Message(flags, body, self.version), link)
+
+    def _take(self, message, link):
+        with self.lock:
+            if self.keep:
+                self.messages.append(message)
+            self.counts[message.topic] = self.counts.get(message.topic, 0) + 1
+        if self.on_message:
+            self.on_message(message)
+        if message.qos:
+            link.send(PUBACK, struct.pack(">H", message.identifier))
+
+    def publish(self, topic, payload, qos=0, retain=False, properties=b""):
+        """`properties` as bytes, MQTT 5 only."""
+        self.identifier = self.identifier % 60000 + 2
+        body = put_text(topic) + (struct.pack(">H", self.identifier) if qos else b"")
+        if self.version == 5:
+            body += put_length(len(properties)) + properties
+        body += payload if isinstance(payload, bytes) else payload.encode()
+        self.link.send(PUBLISH, body, qos << 1 | retain)
+
+    def of(self, ending):
+        """The messages whose topic ends in that."""
+        with self.lock:
+            return [m for m in self.messages if m.topic.endswith(ending)]
+
+    def wait(self, ending, count=1, seconds=PATIENCE_S):
+        return wait_for(f"{count} messages on {ending}, have {self.counts}", lambda: (
+            found if len(found := self.of(ending)) >= count else None), seconds)
+
+    def close(self):
+        self.is_closed = True
+        if self.link:
+            self.link.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+# --- brokers ------------------------------------------------------------------------------------
+
+class Process:
+    """A program whose output is kept in a file of its folder."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="pinhole-mqtt-")
+        self.process = None
+        self.log_path = os.path.join(self.folder.name, "log")
+
+    def path(self, name, text=None):
+        path = os.path.join(self.folder.name, name)
+        if text is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        return path
+
+    def run(self, *command, env=None):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, env=env)
+
+    @property
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_log(self, pattern, seconds=PATIENCE_S):
+        def look():
+            match = re.search(pattern, self.log)
+            if match is None and self.process.poll() is not None:
+                match = re.search(pattern, self.log)
+                assert match, f"ended with {self.process.returncode}, no {pattern!r}:\n{self.log}"
+            return match
+        try:
+            return wait_for(pattern, look, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log[-3000:]}") from None
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def end(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        return self.process.wait(PATIENCE_S) if self.process else 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        try:
+            self.end()
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.folder.cleanup()
+
+
+class Mosquitto(Process):
+    """mosquitto on loopback; `lines` are more of its configuration, {folder} its own."""
+
+    def __init__(self, lines="", anonymous=True, files=None):
+        super().__init__()
+        self.port = free_port()
+        for name, text in (files or {}).items():
+            self.path(name, text)
+        self.path("conf", f"listener {self.port} 127.0.0.1\nuser root\nallow_anonymous "
+                          f"{str(anonymous).lower()}\n" + lines.format(folder=self.folder.name))
+        self.start()
+
+    def start(self):
+        program = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
+        self.run(program, "-c", self.path("conf"))
+        wait_for("mosquitto listens", lambda: can_connect(self.port))
+        return self
+
+
+PERSISTENT = ("persistence true\npersistence_location {folder}/\nautosave_on_changes true\n"
+              "autosave_interval 1\nmax_queued_messages 0\nmax_inflight_messages 100\n")
+
+
+def can_connect(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Bridge(Process):
+    """pinhole-mqtt between a broker's port and nodes ("NAME=ADDRESS")."""
+
+    def __init__(self, port, *arguments, config=None, env=None):
+        super().__init__()
+        self.arguments = ["--port", str(port), *arguments]
+        if config is not None:
+            self.arguments += ["--config", self.path("bridge.ini", config)]
+        self.environment = os.environ | (env or {})
+        self.start()
+
+    def start(self):
+        self.run(PROGRAM, *self.arguments, env=self.environment)
+        return self
+
+    def resident_bytes(self):
+        """Private memory: without the pages of libraries and of the program."""
+        with open(f"/proc/{self.process.pid}/smaps_rollup", encoding="ascii") as file:
+            return sum(int(size) * 1024 for size in
+                       re.findall(r"^Private_(?:Clean|Dirty): +(\d+)", file.read(), re.M))
+
+
+def frame_header(payload):
+    """The fields of `payload = header`, and the JPEG: an own reading of the README's table."""
+    magic, size, flags, realtime_ns, jpeg_bytes, width, height, boot, sequence, trigger = \
+        struct.unpack_from("<4sHHQIHHQQQ", payload)
+    assert magic == b"PINF" and size == 48 and len(payload) == size + jpeg_bytes
+    return {"flags": flags, "realtime_ns": realtime_ns, "width": width, "height": height,
+            "boot_id": f"{boot:016x}", "sequence": sequence, "trigger_id": trigger}, payload[size:]

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// A camera's thread: waits for the node and the broker, and serves both.
+#include "tools/mqtt/camera.h"
+
+#include "hal/base.h"
+#include "hal/os/clock.h"
+#include "tools/mqtt/say.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TICK_MS = 500,     /**< longest sleep: keep-alive, state, position */
+    AWAY_TICK_MS = 50, /**< while a link is being made, which has no descriptor to wait for */
+    GOODBYE_MS = 1000, /**< for the last messages */
+};
+
+static const char will[] = "{\"state\":\"offline\",\"reason\":\"the bridge is gone\"}";
+
+void mqtt_camera_init(struct mqtt_camera *camera, const struct mqtt_settings *settings,
+                      unsigned index, struct mqtt_broker *broker, const atomic_bool *is_stopping,
+                      int wake_fd)
+{
+    char topic[MQTT_TOPIC_BYTES];
+    memset(camera, 0, sizeof *camera);
+    camera->settings = &settings->nodes[index];
+    camera->bridge = &settings->bridge;
+    camera->is_stopping = is_stopping;
+    camera->wake_fd = wake_fd;
+    mqtt_level_from_name(camera->level, sizeof camera->level, camera->settings->name);
+    mqtt_topic_make(topic, camera->bridge->prefix, camera->level, "state");
+    mqtt_client_init(&camera->client, broker, camera->level, topic, will);
+}
+
+static void say_lost(struct mqtt_camera *camera, bool was_up)
+{
+    const struct mqtt_client *client = &camera->client;
+    // One line for each kind of trouble, not one for each attempt.
+    if (strcmp(camera->said_why, client->why) != 0 || was_up)
+        mqtt_say("%s: %s:%d: %s: %s", camera->settings->name, client->broker->host,
+                 client->broker->port, was_up ? "connection lost" : "cannot connect", client->why);
+    snprintf(camera->said_why, sizeof camera->said_why, "%s", client->why);
+}
+
+/** The connection was made or lost. */
+static void note_change(struct mqtt_camera *camera)
+{
+    const bool was_up = atomic_exchange(&camera->is_connected, camera->client.state == MQTT_UP);
+    if (camera->client.state != MQTT_UP) {
+        say_lost(camera, was_up);
+        camera->has_preview_on_the_way = false;
+        mqtt_records_lost(camera);
+        return;
+    }
+    mqtt_say("%s: connected to the broker %s:%d, MQTT %s", camera->settings->name,
+             camera->client.broker->host, camera->client.broker->port,
+             camera->client.spoken == 5 ? "5" : "3.1.1");
+    camera->said_why[0] = '\0';
+    atomic_fetch_add(&camera->counters.connections, 1);
+    mqtt_records_connected(camera);
+    mqtt_control_subscribe(camera);
+    camera->state_ns = 0;
+    if (!atomic_load(&camera->is_node_up))
+        mqtt_state_publish(camera, "the node is away");
+}
+
+void mqtt_camera_drop(struct mqtt_camera *camera, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    mqtt_client_drop(&camera->client, format, arguments);
+    va_end(arguments);
+}
+
+/** Sleeps until something is to be done. Returns what the broker's socket is ready for. */
+static short wait(struct mqtt_camera *camera)
+{
+    short events = 0;
+    const int node_fd = camera->link.node != NULL ? pinhole_fd(camera->link.node) : -1;
+    struct pollfd fds[3] = {
+        {.fd = mqtt_client_poll(&camera->client, &events)},
+        // While records are not taken their arrival is no reason to wake.
+        {.fd = camera->wants_records ? node_fd : -1, .events = POLLIN},
+        {.fd = camera->wake_fd, .events = POLLIN},
+    };
+    fds[0].events = events;
+    const bool is_settled = camera->client.state == MQTT_UP && node_fd >= 0;
+    poll(fds, ARRAY_SIZE(fds), camera->has_more ? 0 : is_settled ? TICK_MS : AWAY_TICK_MS);
+    return fds[0].fd >= 0 ? fds[0].revents : 0;
+}
+
+static void step(struct mqtt_camera *camera)
+{
+    if (mqtt_client_step(&camera->client, wait(camera)))
+        note_change(camera);
+    mqtt_publish_settle(camera);
+    mqtt_control_step(camera);
+    mqtt_records_step(camera);
+    mqtt_state_step(camera);
+}
+
+/** Gives the messages on their way a moment to be acknowledged. */
+static void drain(struct mqtt_camera *camera)
+{
+    struct mqtt_client *client = &camera->client;
+    const uint64_t until_ns = clock_now_ns() + GOODBYE_MS * NS_PER_MS;
+    while (client->state == MQTT_UP && client->sent_count > 0 && clock_now_ns() < until_ns) {
+        short events;
+        struct pollfd fd = {.fd = mqtt_client_poll(client, &events)};
+        fd.events = events;
+        poll(&fd, 1, AWAY_TICK_MS);
+        mqtt_client_step(client, fd.revents);
+        mqtt_publish_settle(camera);
+    }
+}
+
+static void say_goodbye(struct mqtt_camera *camera)
+{
+    drain(camera);
+    mqtt_records_remember(camera, true);
+    mqtt_state_publish(camera, "the bridge has ended");
+    drain(camera);
+    mqtt_client_close(&camera->client);
+}
+
+void *mqtt_camera_run(void *user)
+{
+    struct mqtt_camera *camera = user;
+    while (!atomic_load(camera->is_stopping))
+        step(camera);
+    say_goodbye(camera);
+    mqtt_records_end(camera);
+    free(camera->scratch);
+    return NULL;
+}
