@@ -123,7 +123,7 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/** Whoever starts the node with stderr closed must not get log lines into what is opened next. */
+/** A node started with stderr closed must not write log lines into what it opens next. */
 static void open_standard_descriptors(void)
 {
     int fd;

@@ -284,8 +284,8 @@ struct piece {
     uint32_t bytes;
 };
 
-/** The camera's own JPEG into blocks: as it is, but with Huffman tables where it has none, and with
- * an EXIF block where that is wanted and it has none. */
+/** Copies the camera's own JPEG into blocks. Adds Huffman tables where it has none, and an EXIF
+ * block where that is wanted and it has none. */
 static void pass_through(struct node_encode *encode, uint64_t now_ns)
 {
     const struct hal_frame *frame = &encode->job.source.frame;

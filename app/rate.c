@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The model. For photographs the size of a JPEG without its headers follows
 //     log(bytes) = complexity + gamma * fineness,   fineness = log(103) - log(scale + 3)
-// where scale is libjpeg's percentage for the quality (50 -> 100, 80 -> 40). Over qualities 5 to 99
-// of the 24 Kodak photographs the mean gamma is 0.645 +- 0.01; single pictures lie between 0.55 and
-// 0.95, and gamma is learnt. The "+ 3" stands for the quantiser's own steps never going below one.
+// `scale` is libjpeg's percentage for the quality (50 -> 100, 80 -> 40). The "+ 3" stands for the
+// quantiser's own steps, which never go below one. Over qualities 5 to 99 of the 24 Kodak
+// photographs the mean gamma is 0.645 +- 0.01. Single pictures lie between 0.55 and 0.95, so gamma
+// is learnt.
 #include "app/rate.h"
 
 #include <math.h>

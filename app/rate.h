@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Rate control: which quality the next frame is encoded at, so that no frame exceeds its byte cap,
-// quality stays in its range and the bit rate meets its target, at about one encode per frame.
+// Rate control: which quality the next frame is encoded at. No frame exceeds its byte cap, quality
+// stays in its range, the bit rate meets its target, and a frame takes about one encode.
 //
 // Pure: time comes in as an argument, nothing is read or written elsewhere.
 //
@@ -10,11 +10,11 @@
 //         after each slice:   q = rate_watch(r, rows_done, rows_total, bytes)
 //                             q > 0: start over at q, the rest would be wasted
 //         on -EFBIG:          q = rate_overflow(r, rows_done, rows_total)
-//                             q > 0: start over at q.  0: does not fit even at quality_min; the
-//                             frame has failed and the state is ready for the next begin
+//                             q > 0: start over at q.  0: does not fit even at quality_min. The
+//                             frame has failed and the state is ready for the next begin.
 //     when complete:          rate_done(r, bytes)
 //     dropped for any other reason:  rate_cancel(r)
-// rate_watch() restarts a frame at most once; a second failure goes to quality_min, so a frame is
+// rate_watch() restarts a frame at most once. A second failure goes to quality_min. So a frame is
 // begun at most three times.
 #ifndef PINHOLE_APP_RATE_H
 #define PINHOLE_APP_RATE_H

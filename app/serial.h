@@ -10,8 +10,8 @@
 
 /** Writes the first of these that the system below `root` ("" for the machine itself) has:
  *   - the board's serial number, /proc/device-tree/serial-number, unless it is all zeros;
- *   - 16 hexadecimal digits that follow from /etc/machine-id. They do not lead back to it: it is to
- *     be kept off the network (machine-id(5)), and half of its 128 bits are gone in the digits;
+ *   - 16 hexadecimal digits made from /etc/machine-id. The id itself is to be kept off the network
+ *     (machine-id(5)); half of its 128 bits are gone in the digits;
  *   - `name`. */
 void serial_find(const char *root, const char *name, char out[SERIAL_BYTES]);
 

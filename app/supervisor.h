@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What to do about a camera that is silent, broken or gone: first restart the stream, then open the
-// camera anew, at last end the program so that its supervisor starts it afresh. Pure: time comes in
-// as an argument, decisions go out; app/node_camera.c carries them out.
+// What to do about a camera that is silent, broken or gone. First restart the stream, then open the
+// camera again, at last end the program for the service manager to restart it. Pure: time comes in
+// as an argument, decisions go out. app/node_camera.c carries them out.
 #ifndef PINHOLE_APP_SUPERVISOR_H
 #define PINHOLE_APP_SUPERVISOR_H
 
@@ -17,8 +17,8 @@ enum supervisor_action {
 struct supervisor_config {
     uint64_t stall_ns;         /**< silence that counts as a stall */
     uint64_t reopen_ns;        /**< pause between attempts to open */
-    uint64_t give_up_ns;       /**< without a frame for so long; 0 = never */
-    uint32_t restart_attempts; /**< restarts in a row before the camera is opened anew */
+    uint64_t give_up_ns;       /**< without a frame for this long; 0 = never */
+    uint32_t restart_attempts; /**< restarts in a row before the camera is opened again */
 };
 
 struct supervisor {

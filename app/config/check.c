@@ -65,7 +65,7 @@ static int check_camera(const struct config *config, struct config_error *error)
 static int check_memory(const struct config *config, struct config_error *error)
 {
     // Every client may pin one frame, triggers may hold some back, one is kept as the newest and
-    // one is being written: with so many blocks, slow clients can never starve capture.
+    // one is being written. With these blocks slow clients can never starve capture.
     uint64_t frame_blocks = (config->frame_bytes_max + STORE_BLOCK_BYTES - 1) / STORE_BLOCK_BYTES;
     uint64_t need = (config->clients_max + config->pretrigger_frames + 2) * frame_blocks;
     uint32_t have = store_block_count(config->store_memory);

@@ -99,10 +99,10 @@ const struct config_key *config_find(const char *name);
 int config_set(struct config *config, const char *name, const char *text, const char *where,
                struct config_error *error);
 
-/** Reads an INI file over what *config holds. The first fault stops: a section or key that does not
- * exist, a key that stands twice, a bad value, a line that is no INI or too long, a NUL byte.
- * 0; -EINVAL for what the file says, with a sentence naming file and line; else the errno of
- * open(2) or read(2). On failure *config is unchanged. */
+/** Reads an INI file over what *config holds. The first fault stops. Faults are an unknown section
+ * or key, a key set twice, a bad value, a line that is no INI or too long, a NUL byte. 0; -EINVAL
+ * for what the file says, with a sentence naming file and line; else the errno of open(2) or
+ * read(2). On failure *config is unchanged. */
 int config_read_file(struct config *config, const char *path, struct config_error *error);
 /** The same from text in memory; `name` stands for the file in error sentences. */
 int config_read_text(struct config *config, const char *text, size_t bytes, const char *name,
@@ -112,8 +112,8 @@ int config_read_text(struct config *config, const char *text, size_t bytes, cons
  * -ENOTSUP from config_check_gpio(), which is part of it. */
 int config_check(const struct config *config, struct config_error *error);
 /** Refuses a trigger or strobe line in a build without libgpiod, unless the fake lines are asked
- * for by name: a trigger that is wired up must never wait for an edge that cannot come. 0 or
- * -ENOTSUP with a sentence. */
+ * for by name. A wired trigger must never wait for an edge that cannot come. 0 or -ENOTSUP with a
+ * sentence. */
 int config_check_gpio(const struct config *config, bool has_gpiod, struct config_error *error);
 /** Checks the memory asked for against the machine's. 0 or -ENOMEM with a sentence. */
 int config_check_memory(const struct config *config, uint64_t machine_bytes,

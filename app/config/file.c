@@ -178,8 +178,8 @@ static int parse(struct config *config, struct source *source, struct config_err
 {
     source->config = *config;
     source->error = error;
-    // inih goes on after a line it does not understand and then names the first such line, which
-    // may stand before the one where the handler or the reader stopped it.
+    // inih goes on after a line that it does not understand, and then names the first such line.
+    // That line may come before the one where the handler or the reader stopped it.
     int bad_line = ini_parse_stream(reader, source, handler, source);
     if (bad_line > 0 && (source->result == 0 || (unsigned)bad_line < source->result_line)) {
         source->line = (unsigned)bad_line;

@@ -125,7 +125,7 @@ static int set_key(struct config *config, const struct config_key *key, const ch
 static int scan(int argc, char *argv[], const struct tables *tables, struct config *config,
                 struct options *options, struct config_error *error)
 {
-    optind = 0; // begin anew, also with a command line of another kind
+    optind = 0; // begin again, also with a command line of another kind
     opterr = 0;
     for (;;) {
         optopt = 0;

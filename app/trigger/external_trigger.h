@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What software can set for a sensor that the wire itself triggers (trigger.rule = external):
-// the imx296 module's trigger mode, a long timeout for libcamera's Raspberry Pi pipeline, fixed
-// exposure and gain. The rest, wiring and voltage, is in board/EXTERNAL-TRIGGER.md.
+// What software can set for a sensor that the wire itself triggers (trigger.rule = external). That
+// is the imx296 module's trigger mode, a long timeout for libcamera's Raspberry Pi pipeline, and
+// fixed exposure and gain. Wiring and voltage are in board/EXTERNAL-TRIGGER.md.
 #ifndef PINHOLE_APP_TRIGGER_EXTERNAL_TRIGGER_H
 #define PINHOLE_APP_TRIGGER_EXTERNAL_TRIGGER_H
 

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: MIT
 // The strobe planner: when a light goes on and off, and whether it covered an exposure. Pure: no
-// I/O, no clock, bounded; the caller drives the line and reports what really happened.
+// I/O, no clock, bounded. The caller drives the line and reports what really happened.
 //
 // One pulse at a time. A trigger plans one:
 //   STROBE_TRIGGER   on at edge + delay. For sensors that the same edge triggers, and for lights
-//   that
-//                    need time to reach their power
-//   STROBE_EXPOSURE  on at the predicted start of the exposure that will answer (the first one at
-//   or
-//                    after the trigger's target, from the last frame's start and the frame period)
-//                    + delay. Without a frame yet there is no prediction and no pulse
-// It is off `width` later, counted from when it really went on. A pulse whose moment has passed
-// when it is planned goes on at once. Triggers that come while a pulse waits or shines plan none;
-// both are counted.
+//                    that need time to reach their power.
+//   STROBE_EXPOSURE  on at the predicted start of the answering exposure + delay. That exposure is
+//                    the first one at or after the trigger's target, by the last frame's start and
+//                    the frame period. Before the first frame there is no prediction and no pulse.
+// The pulse ends `width` later, counted from when it really began. A pulse whose moment has passed
+// when it is planned begins at once. Triggers that come while a pulse waits or shines plan none.
+// Both are counted.
 //
-// Software drives the line, so on a busy machine the pulse is late by the time of the loop's turn
-// and of the kernel's wake-up: some 0.1 ms as a rule, milliseconds at worst (`late_max_ns`, and
-// with a second line wired to the output, the kernel's own timestamps of the real edges). Where
+// Software drives the line, so the pulse is late by the loop's turn and the kernel's wake-up: some
+// 0.1 ms as a rule, milliseconds at worst on a busy machine. `late_max_ns` says how late. With a
+// second line wired to the output, the kernel's own timestamps of the real edges say it too. Where
 // microseconds matter, let the sensor's own strobe pin drive the light.
 #ifndef PINHOLE_APP_TRIGGER_STROBE_H
 #define PINHOLE_APP_TRIGGER_STROBE_H
@@ -29,9 +27,9 @@
 enum strobe_reference { STROBE_TRIGGER, STROBE_EXPOSURE };
 enum strobe_cover {
     STROBE_NONE,    /**< no pulse near this exposure */
-    STROBE_COVERED, /**< each row got the same light: the pulse shone from before the first row
-                      began to after the last one ended, or all of it lay where every row is exposed
-                    */
+    STROBE_COVERED, /**< Each row got the same light. The pulse shone from before the first row
+                      began to after the last one ended, or all of it fell where every row is
+                      exposed. */
     STROBE_MISSED   /**< there was a pulse from the trigger on, and it did neither */
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The strobe's lines: drives the output that app/trigger/strobe.h plans, on the loop, and reads the
+// The strobe's lines. On the loop, drives the output that app/trigger/strobe.h plans. Reads the
 // real edges back when a second line is wired to it. The output is low before the first pulse and
 // after close; what it does when the process dies is the board's matter (board/WIRING.md).
 #ifndef PINHOLE_APP_TRIGGER_STROBE_LINE_H

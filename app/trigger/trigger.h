@@ -1,61 +1,63 @@
 // SPDX-License-Identifier: MIT
-// The trigger engine: pairs triggers (line edges, software commands, timer ticks) with frames and
-// says for every trigger, exactly once, what became of it. Pure: no I/O, no clock, no heap; all
-// state is in a caller-owned struct, time is an argument, everything is bounded and
-// O(TRIGGER_RING).
+// The trigger engine. It pairs triggers (line edges, software commands, timer ticks) with frames,
+// and gives each trigger exactly one outcome. Pure: no I/O, no clock, no heap. All state is in a
+// struct of the caller, time is an argument, and every call is bounded by TRIGGER_RING.
 //
 // How a node uses it:
-//   line edges        trigger_edge() for each, BEFORE the frames that wait in the same turn are
-//                     offered (an edge must be known before the frame that answers it)
+//   line edges        trigger_edge() for each, before the frames of the same turn. An edge must be
+//                     known before the frame that answers it.
 //   TRIGGER request   trigger_software()
-//   timers            arm one loop timer for trigger_next_deadline(), call trigger_tick() there;
-//                     the deadline can move with every call below, so re-arm once per turn
+//   timers            one loop timer for trigger_next_deadline() calls trigger_tick(). Any call
+//   below
+//                     can move the deadline, so arm the timer once per turn.
 //   a frame           trigger_frame() for each acquired frame, oldest first; follow the verdict
 //   after encoding    for each ANSWER exactly one trigger_frame_done() or trigger_frame_failed()
 //   camera state      trigger_camera_up() when frames can come, trigger_camera_down() when not
-//   once per turn     trigger_pop_outcome() until it says false; one TRIGGER event per outcome
-//                     other than MATCHED (the frames speak for those)
+//   once per turn     trigger_pop_outcome() until it says false. Each outcome other than MATCHED
+//                     becomes a TRIGGER event; the frames speak for those.
 //
-// What a trigger is. With TriggerMode Off nothing is. With On, a trigger is: a software command
-// (whatever the source, except with EXTERNAL), a timer tick (source Timer), or each `divider`th
-// line edge that does not fall into the hold-off (source Line). It gets the next id (from 1, never
-// reused, continues over reconfiguration) and a target time = edge + delay, but never before the
-// target of the trigger before it. Edges in the hold-off, edges that the
-// divider swallows, edges lost by the kernel and refused timestamps are counted, but are no
-// triggers and get no id.
+// What a trigger is. With TriggerMode Off nothing is. With On, these are triggers:
+//   - a software command, whatever the source, except under EXTERNAL;
+//   - a timer tick, with source Timer;
+//   - each `divider`th line edge outside the hold-off, with source Line.
+// A trigger gets the next id. Ids begin with 1, are never reused and go on over a reconfiguration.
+// Its target time is edge + delay, but never before the target of the trigger before it. Other
+// edges get no id and are counted: those in the hold-off, those that the divider skips, those that
+// the kernel lost, and those with a refused timestamp.
 //
-// When a frame answers (start = first row begins exposure; end = first row ends it and readout
-// begins; with a rolling shutter the last row follows the first by `readout_ns`):
-//   FIRST_AFTER  the first frame with start >= target: no row saw anything older than the target
-//   CONTAINS     the first frame with start <= target <= end + readout: some row was being exposed.
-//                When a frame starts after the target, none can contain it any more: MISSED
-//   EXTERNAL     the edge itself starts the exposure in the sensor: edges and frames pair one to
-//                one where start = edge + offset within +-window. The offset is learnt from the
-//                first pairs (see trigger_offset()) and then followed slowly. An edge that a frame
-//                has passed by is MISSED; a frame without an edge is dropped and counted
+// When a frame answers. `start` is when the first row begins its exposure, `end` is when that row
+// ends it and the readout begins. A rolling shutter's last row follows the first by `readout_ns`.
+//   FIRST_AFTER  The first frame with start >= target. No row saw anything older than the target.
+//   CONTAINS     The first frame with start <= target <= end + readout. Some row was being exposed.
+//                Once a frame starts after the target, none can contain it: MISSED.
+//   EXTERNAL     The edge itself starts the exposure in the sensor. Edges and frames pair one to
+//   one
+//                where start = edge + offset within +-window. The engine learns the offset from the
+//                first pairs and then follows it slowly (trigger_offset()). An edge that a frame
+//                has passed by is MISSED. A frame without an edge is dropped and counted.
 //
-// Several triggers can wait at once, because frames are delivered long after their exposure began
-// and because delays may be longer than the edges' spacing. What makes an OVERRUN is exposure time,
-// not delivery time: a trigger whose target is not later than the start (CONTAINS: the last row's
-// end) of a frame that answers an earlier trigger - the same frame or, in a burst, any of its
-// frames - came while the previous one was pending, and is OVERRUN. So are triggers that find
-// TRIGGER_PENDING_MAX waiting, and, once TRIGGER_PENDING_DENSE wait, those closer than
-// `frame_interval_ns` to the last one waiting: a storm then costs constant memory and still answers
-// every frame.
+// Several triggers can wait at once: frames are delivered long after their exposure began, and a
+// delay may be longer than the spacing of the edges. OVERRUN goes by exposure time, not by
+// delivery. A trigger is OVERRUN when its target is not later than the start (CONTAINS: the last
+// row's end) of a frame that answers an earlier trigger. In a burst, any frame of the burst counts.
+// Two more kinds are OVERRUN, so that a storm costs constant memory and still answers every frame:
+//   - triggers that find TRIGGER_PENDING_MAX waiting;
+//   - once TRIGGER_PENDING_DENSE wait, those closer than `frame_interval_ns` to the last one.
 //
 // Outcomes, each trigger exactly one:
-//   MATCHED  at least one frame of its burst was delivered (trigger_frame_done)
-//   FAILED   frames were chosen but none could be delivered; or the camera was down when it came or
-//            went down while it waited; or it was reconfigured away while it waited
-//   MISSED   no frame within deadline_ns after its target (or the rule says that none will come)
-//   OVERRUN  see above
+//   MATCHED  At least one frame of its burst was delivered (trigger_frame_done).
+//   FAILED   Frames were chosen but none could be delivered. Or the camera was down when the
+//   trigger
+//            came, or went down while it waited. Or it was reconfigured away while it waited.
+//   MISSED   No frame came within deadline_ns after its target, or the rule says that none will.
+//   OVERRUN  See above.
 // A burst that the camera or the deadline cuts short ends with what it has.
 //
-// Outcomes leave in the order of trigger ids: an outcome waits until those of all earlier triggers
-// are known, so a log of frames and events is in trigger order. Consecutive triggers with the same
-// outcome and source leave as one run. Nothing is ever lost: when the caller does not pop, newer
-// triggers grow the last run, and when that cannot be (the ring is full of runs and of frames never
-// reported), an edge is refused, a tick skipped and a software trigger answered with -EAGAIN.
+// Outcomes leave in the order of trigger ids. An outcome waits until those of all earlier triggers
+// are known, so the log of frames and events is in trigger order. Consecutive triggers with the
+// same outcome and source leave as one run. Nothing is lost when the caller does not pop: newer
+// triggers extend the last run. Only when the ring is full of runs and of frames never reported
+// does the engine refuse: an edge is refused, a tick is skipped, a software trigger gets -EAGAIN.
 #ifndef PINHOLE_APP_TRIGGER_TRIGGER_H
 #define PINHOLE_APP_TRIGGER_TRIGGER_H
 
@@ -83,10 +85,10 @@ struct trigger_decision {
     uint64_t edge_ns;
     int64_t exposure_delta_ns; /**< start - edge */
     int16_t burst_index;       /**< 0.. */
-    /** Publish this many held frames before this one, newest with burst_index -1, with the same
-     * trigger_id, source and edge (fewer if some could not be encoded). Not 0 only when burst_index
-     * is 0. Held frames are published once: those given here are held no longer, whatever becomes
-     * of this frame; frames of a burst are not held for the next trigger. */
+    /** Publish this many held frames before this one, the newest with burst_index -1, with the same
+     * trigger_id, source and edge. There are fewer if some could not be encoded. Not 0 only when
+     * burst_index is 0. Held frames are published once: those given here are held no longer,
+     * whatever becomes of this frame. Frames of a burst are not held for the next trigger. */
     uint16_t pretrigger;
 };
 
@@ -96,11 +98,11 @@ bool trigger_config_equals(const struct trigger_config *a, const struct trigger_
 /** TriggerMode Off, camera down, nothing counted. */
 void trigger_init(struct trigger *t);
 
-/** Takes a configuration. 0, or -EINVAL when a value is out of the ranges above (EXTERNAL also
- * needs source Line and no delay, divider, hold-off, burst or pretrigger: the sensor follows the
- * wire), and then nothing changes. Waiting triggers end FAILED, an unfinished burst ends with what
- * it has, held frames are forgotten (drop them), the timer, the divider, the hold-off and the
- * learnt offset start anew. Frames already chosen are still to be reported done or failed. */
+/** Takes a configuration. 0, or -EINVAL when a value is out of the ranges above; then nothing
+ * changes. EXTERNAL also needs source Line and no delay, divider, hold-off, burst or pretrigger,
+ * because the sensor follows the wire. Waiting triggers end FAILED. An unfinished burst ends with
+ * what it has. Held frames are forgotten: drop them. The timer, the divider, the hold-off and the
+ * learnt offset start over. Frames already chosen are still to be reported done or failed. */
 int trigger_configure(struct trigger *t, const struct trigger_config *config, uint64_t now_ns);
 
 /** The node can get frames. */
@@ -148,10 +150,10 @@ struct trigger_waiting {
 /** The oldest waiting trigger with an id above `after_id`; false when there is none. */
 bool trigger_find_waiting(const struct trigger *t, uint64_t after_id, struct trigger_waiting *out);
 
-/** EXTERNAL: true and the offset from edge to start of exposure when it has been learnt: the median
- * of TRIGGER_CALIBRATION_PAIRS consecutive pairs that agree within the window; until then a frame
- * pairs with the newest edge before its readout. Afterwards it follows by 1/16 of each pair's
- * difference. */
+/** EXTERNAL: true and the offset from edge to start of exposure, once it has been learnt. It is the
+ * median of TRIGGER_CALIBRATION_PAIRS consecutive pairs that agree within the window. Until then a
+ * frame pairs with the newest edge before its readout. Afterwards the offset follows by 1/16 of
+ * each pair's difference. */
 bool trigger_offset(const struct trigger *t, int64_t *offset_ns);
 
 #endif

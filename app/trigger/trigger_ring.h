@@ -29,9 +29,10 @@ struct trigger_config {
     bool is_on; /**< TriggerMode */
     enum wire_trigger_source source;
     enum trigger_rule rule;
-    uint64_t delay_ns;    /**< TriggerDelay: edge to target */
-    uint32_t divider;     /**< TriggerDivider, >= 1: each Nth edge is a trigger (line only) */
-    uint64_t hold_off_ns; /**< after an accepted edge, edges are ignored so long (line only) */
+    uint64_t delay_ns; /**< TriggerDelay: edge to target */
+    uint32_t divider;  /**< TriggerDivider, >= 1: each Nth edge is a trigger (line only) */
+    uint64_t
+        hold_off_ns; /**< after an accepted edge, edges are ignored for this time (line only) */
     uint32_t burst_count; /**< AcquisitionBurstFrameCount, 1..TRIGGER_BURST_MAX */
     uint32_t pretrigger;  /**< frames to give from before, 0..TRIGGER_PRETRIGGER_MAX */
     uint64_t deadline_ns; /**< > 0: from target to the latest delivery of the frame */
