@@ -168,7 +168,7 @@ static void list_camera(const struct node_camera *camera, unsigned index,
             snprintf(increment, sizeof increment, "%g", feature->increment);
     }
     reply_add(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", feature->name, value, types[feature->type],
-              feature->unit, range, increment, feature->writable ? "rw" : "ro",
+              feature->unit, range, increment, feature->is_writable ? "rw" : "ro",
               feature->choices != NULL ? feature->choices : "");
 }
 
@@ -270,7 +270,7 @@ static int parse_camera(const struct hal_feature *feature, struct features_chang
                         struct reply *out)
 {
     char why[160];
-    if (!feature->writable)
+    if (!feature->is_writable)
         return features_refuse(out, WIRE_ERROR_READ_ONLY, change->name, "is read only");
     if (feature->type == HAL_FEATURE_ENUM) {
         const char *choice = "";

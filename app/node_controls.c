@@ -90,7 +90,7 @@ void node_controls_restore(struct node_controls *controls, const struct hal_came
         return;
     for (int pass = 0; pass < 2; pass++)
         for (unsigned i = 0; i < snapshot->count && (feature = camera->feature(i)) != NULL; i++)
-            if (snapshot->is_known[i] && feature->writable &&
+            if (snapshot->is_known[i] && feature->is_writable &&
                 hal_feature_is_mode(feature) == (pass == 0))
                 set_again(camera, i, feature, snapshot->value[i]);
 }

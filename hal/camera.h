@@ -128,7 +128,7 @@ struct hal_feature {
     const char *unit; /**< "us", "Hz", "dB", "" ... */
     double min, max, increment;
     const char *choices; /**< ENUM: "Off|Once|Continuous"; else NULL */
-    bool writable;
+    bool is_writable;
 };
 
 struct hal_camera_ops {

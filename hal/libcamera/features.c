@@ -58,7 +58,7 @@ struct libcamera_feature *libcamera_features_add(struct libcamera_features *feat
     struct libcamera_feature *feature = &features->feature[features->count++];
     *feature = (struct libcamera_feature){
         .hal = {row->name, row->type, row->unit, min, max, row->type == HAL_FEATURE_FLOAT ? 0 : 1,
-                NULL, row->writable},
+                NULL, row->is_writable},
         .row = row,
         .control = control,
         .type = type,
@@ -154,7 +154,7 @@ int libcamera_features_set(struct libcamera_features *features, unsigned index, 
     struct libcamera_feature *f = &features->feature[index];
     if (!hal_feature_allows(&f->hal, value))
         return -EINVAL;
-    if (!f->hal.writable || is_owned(features, f))
+    if (!f->hal.is_writable || is_owned(features, f))
         return -EACCES;
     if (is_automatic(f))
         want_automatic(features, f, (double)(int)value);

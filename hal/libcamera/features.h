@@ -45,7 +45,7 @@ struct libcamera_row {
     enum libcamera_part part;
     enum libcamera_live live;
     const char *owner;
-    bool writable;
+    bool is_writable;
 };
 
 extern const struct libcamera_row libcamera_rows[];

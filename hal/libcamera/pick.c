@@ -15,17 +15,17 @@ static void append(char *text, size_t bytes, const char *more)
 
 /** "0: id (model), 1: ..." of those whose bit is set. */
 static void append_names(char *text, size_t bytes, const struct camera_name *names, unsigned count,
-                         const bool *wanted)
+                         const bool *is_wanted)
 {
-    bool first = true;
+    bool is_first = true;
     for (unsigned i = 0; i < count; i++) {
         char one[256];
-        if (wanted != NULL && !wanted[i])
+        if (is_wanted != NULL && !is_wanted[i])
             continue;
-        (void)snprintf(one, sizeof one, "%s%u: %s (%s)", first ? "" : ", ", i, names[i].id,
+        (void)snprintf(one, sizeof one, "%s%u: %s (%s)", is_first ? "" : ", ", i, names[i].id,
                        names[i].model);
         append(text, bytes, one);
-        first = false;
+        is_first = false;
     }
 }
 
@@ -40,15 +40,15 @@ static int pick_index(const struct camera_name *names, unsigned count, const cha
     return -ENODEV;
 }
 
-static unsigned match(const struct camera_name *names, unsigned count, const char *spec, bool whole,
-                      bool *matches)
+static unsigned match(const struct camera_name *names, unsigned count, const char *spec,
+                      bool is_whole, bool *is_match)
 {
     unsigned found = 0;
     for (unsigned i = 0; i < count; i++) {
-        matches[i] = whole ? strcasecmp(names[i].model, spec) == 0
-                           : strcasestr(names[i].model, spec) != NULL ||
-                                 strcasestr(names[i].id, spec) != NULL;
-        found += matches[i];
+        is_match[i] = is_whole ? strcasecmp(names[i].model, spec) == 0
+                               : strcasestr(names[i].model, spec) != NULL ||
+                                     strcasestr(names[i].id, spec) != NULL;
+        found += is_match[i];
     }
     return found;
 }
@@ -56,20 +56,20 @@ static unsigned match(const struct camera_name *names, unsigned count, const cha
 static int pick_name(const struct camera_name *names, unsigned count, const char *spec, char *why,
                      size_t why_bytes)
 {
-    bool matches[64];
-    if (count > ARRAY_SIZE(matches))
-        count = ARRAY_SIZE(matches);
-    unsigned found = match(names, count, spec, true, matches);
+    bool is_match[64];
+    if (count > ARRAY_SIZE(is_match))
+        count = ARRAY_SIZE(is_match);
+    unsigned found = match(names, count, spec, true, is_match);
     if (found == 0)
-        found = match(names, count, spec, false, matches);
+        found = match(names, count, spec, false, is_match);
     for (unsigned i = 0; found == 1 && i < count; i++)
-        if (matches[i])
+        if (is_match[i])
             return (int)i;
     if (found == 0)
         (void)snprintf(why, why_bytes, "no camera is called '%s'; libcamera sees ", spec);
     else
         (void)snprintf(why, why_bytes, "'%s' could be several, say which by id: ", spec);
-    append_names(why, why_bytes, names, count, found == 0 ? NULL : matches);
+    append_names(why, why_bytes, names, count, found == 0 ? NULL : is_match);
     return found == 0 ? -ENODEV : -EINVAL;
 }
 
@@ -77,11 +77,11 @@ int camera_pick(const struct camera_name *names, unsigned count, const char *spe
                 const struct camera_choice *before, char *why, size_t why_bytes)
 {
     bool is_index = spec[0] != '\0' && spec[strspn(spec, "0123456789")] == '\0';
-    bool again = before->id[0] != '\0' && strcmp(before->spec, spec) == 0;
+    bool is_again = before->id[0] != '\0' && strcmp(before->spec, spec) == 0;
     for (unsigned i = 0; i < count; i++)
         if (strcmp(names[i].id, spec) == 0)
             return (int)i;
-    for (unsigned i = 0; again && i < count; i++)
+    for (unsigned i = 0; is_again && i < count; i++)
         if (strcmp(names[i].id, before->id) == 0)
             return (int)i;
     if (count == 0) {
@@ -90,7 +90,7 @@ int camera_pick(const struct camera_name *names, unsigned count, const char *spe
                        "/dev/media* and /dev/video* (group video)?");
         return -ENODEV;
     }
-    if (is_index && again) {
+    if (is_index && is_again) {
         (void)snprintf(why, why_bytes, "camera %s (%s) is gone", spec, before->id);
         return -ENODEV;
     }

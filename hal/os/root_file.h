@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Small files of the system, below a root of the caller's choice, so that tests have their own.
-#ifndef PINHOLE_APP_ROOT_FILE_H
-#define PINHOLE_APP_ROOT_FILE_H
+#ifndef PINHOLE_HAL_OS_ROOT_FILE_H
+#define PINHOLE_HAL_OS_ROOT_FILE_H
 
 #include <sys/types.h>
 

@@ -384,7 +384,7 @@ void camera_contract_sets_its_features_while_streaming(void **state)
             if (result != 0 && result != -EACCES)
                 fail_msg("%s = %g: %d, %s", f->name, values[k], result,
                          contract->ops->last_error());
-            if (!f->writable)
+            if (!f->is_writable)
                 assert_int_equal(result, -EACCES);
             struct hal_frame frame = next_frame();
             contract->ops->release(&frame);

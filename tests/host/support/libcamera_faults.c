@@ -24,7 +24,7 @@ struct rule {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool scripted;
+static bool is_scripted;
 static struct rule rules[RULES_MAX];
 static unsigned rule_count;
 static unsigned long occasions[FAULTS];
@@ -50,34 +50,34 @@ static bool parse_rule(const char *text, struct rule *rule)
 
 bool libcamera_faults_script(const char *script)
 {
-    bool good = true;
+    bool is_good = true;
     pthread_mutex_lock(&lock);
-    scripted = true;
+    is_scripted = true;
     rule_count = 0;
     memset(occasions, 0, sizeof occasions);
-    while (good && script != NULL && *script != '\0') {
-        good = rule_count < RULES_MAX && parse_rule(script, &rules[rule_count++]);
+    while (is_good && script != NULL && *script != '\0') {
+        is_good = rule_count < RULES_MAX && parse_rule(script, &rules[rule_count++]);
         script = strchr(script, ',');
         script = script != NULL ? script + 1 : NULL;
     }
     pthread_mutex_unlock(&lock);
-    return good;
+    return is_good;
 }
 
 bool libcamera_fault(enum libcamera_fault fault)
 {
-    if (!scripted && !libcamera_faults_script(getenv("PINHOLE_LIBCAMERA_FAULTS"))) {
+    if (!is_scripted && !libcamera_faults_script(getenv("PINHOLE_LIBCAMERA_FAULTS"))) {
         fputs("PINHOLE_LIBCAMERA_FAULTS makes no sense\n", stderr);
         abort();
     }
-    bool wanted = false;
+    bool is_wanted = false;
     pthread_mutex_lock(&lock);
     unsigned long occasion = ++occasions[fault];
     for (unsigned i = 0; i < rule_count; i++)
-        wanted |= rules[i].fault == fault && occasion >= rules[i].first &&
-                  occasion - rules[i].first < rules[i].count;
+        is_wanted |= rules[i].fault == fault && occasion >= rules[i].first &&
+                     occasion - rules[i].first < rules[i].count;
     pthread_mutex_unlock(&lock);
-    return wanted;
+    return is_wanted;
 }
 
 void libcamera_handed_over(uint64_t arrived_ns)

@@ -63,7 +63,8 @@ uint32_t usb_camera_odd_number(void);
 int32_t usb_camera_control(enum usb_camera_control which);
 
 /** The JPEG with this number as the camera sends it (a scene of those shown in turn, the number in
- * a comment). `out` must hold USB_CAMERA_JPEG_MAX bytes. Returns its length. Any thread. */
+ * a comment). `out` must hold USB_CAMERA_JPEG_MAX bytes. Returns its length; 0, and says so, when
+ * there is no such picture. Any thread. */
 size_t usb_camera_jpeg(uint32_t number, uint32_t width, uint32_t height, bool is_big, uint8_t *out);
 #define USB_CAMERA_JPEG_MAX (4u << 20)
 /** The number in a JPEG of this camera, -1 when it has none. */
