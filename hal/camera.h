@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The camera contract. Every backend behaves as written here; tests/host/camera_contract.c checks
-// it.
+// The camera contract. Every backend behaves as written here. tests/host/support/camera_contract.c
+// checks it.
 //
 // One process owns one camera, so a backend keeps its state in static storage and its operations
 // take no handle. All operations are called from the loop's thread. None blocks longer than it
 // says, none allocates between start() and stop(), none raises a signal or exits.
 //
 // Life of a camera:  open -> configure -> start -> { fd readable -> acquire -> release }* -> stop
-//                    -> configure -> start ... -> stop -> close
-// After an error from acquire() the only legal calls are stop() and close(); the node then opens
-// the camera again by the same id.
+// -> configure -> start ... -> stop -> close After an error from acquire() only stop() and close()
+// are legal. The node then opens the camera again by the same id.
 #ifndef PINHOLE_HAL_CAMERA_H
 #define PINHOLE_HAL_CAMERA_H
 
@@ -92,11 +91,10 @@ struct hal_frame {
     enum hal_pixel_format format;
     uint32_t width, height;
     struct hal_plane plane[HAL_CAMERA_PLANES_MAX];
-    uint32_t bytes; /**< MJPEG: length of the JPEG */
-    uint32_t
-        sensor_sequence;   /**< counts every frame the sensor made, also those nobody got; wraps */
-    uint64_t timestamp_ns; /**< CLOCK_MONOTONIC at the start of readout of the first row; the
-                                first row was exposed in [timestamp - exposure, timestamp] */
+    uint32_t bytes;           /**< MJPEG: length of the JPEG */
+    uint32_t sensor_sequence; /**< counts every frame the sensor made, also lost ones; wraps */
+    uint64_t timestamp_ns;    /**< CLOCK_MONOTONIC at the start of readout of the first row; the
+                                   first row was exposed in [timestamp - exposure, timestamp] */
     uint32_t exposure_us;
     uint32_t gain_milli;         /**< analogue gain x 1000 */
     uint32_t digital_gain_milli; /**< x 1000 */
@@ -135,14 +133,14 @@ struct hal_camera_ops {
     const char *name; /**< "fake", "replay", "libcamera": the part of CAMERA= before ':' */
     const char *(*version)(void); /**< of the library behind it, or "built in" */
 
-    /** Lists cameras. Returns how many there are (may exceed max; only max are written), or -errno.
-     * May block for a second or two. Legal at any time. */
+    /** Lists cameras. Returns how many there are, or -errno. The count may exceed `max`; only `max`
+     * are written. May block for a second or two. Legal at any time. */
     int (*enumerate)(struct hal_camera_info *out, int max);
 
-    /** Takes the camera `id`: an id, an index ("0"), a substring of a model, or for backends
-     * without hardware their own argument (replay: a folder, fake: a fault script or "").
-     * May block for seconds. -ENODEV not there, -EBUSY taken by another process, -EINVAL bad
-     * argument, -EIO. On failure last_error() has the sentence. */
+    /** Takes the camera `id`: an id, an index ("0") or a part of a model. Backends without hardware
+     * have their own argument (replay: a folder, fake: a fault script or ""). May block for
+     * seconds. -ENODEV not there, -EBUSY taken by another process, -EINVAL bad argument, -EIO. On
+     * failure last_error() has the sentence. */
     int (*open)(const char *id);
     /** The model of the open camera, as enumerate() lists it; "" while closed. Static storage. */
     const char *(*model)(void);
@@ -160,7 +158,7 @@ struct hal_camera_ops {
     /** 1: `*out` is the next frame, borrowed until release(). 0: none now (never "the end").
      * -ENODEV: unplugged. -EIO: the stream broke (all requests cancelled, error in the kernel).
      * Never blocks. Call until it returns 0 after each readiness. A camera whose buffers are all
-     * borrowed drops frames and shows it as gaps of sensor_sequence. */
+     * borrowed drops frames, which leave gaps in sensor_sequence. */
     int (*acquire)(struct hal_frame *out);
 
     /** Gives the frame's buffer back to the sensor. Exactly once per acquired frame; harmless after

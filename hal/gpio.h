@@ -48,7 +48,7 @@ struct hal_gpio_ops {
     const char *(*version)(void);
 
     /** Requests a line. Returns a handle 0..HAL_GPIO_LINES_MAX-1, or -ENOENT (no such line), -EBUSY
-     * (used by somebody else), -ENOTSUP, -ENOSPC, -EIO; last_error() has the sentence. */
+     * (in use elsewhere), -ENOTSUP, -ENOSPC, -EIO. On failure last_error() has the sentence. */
     int (*open_input)(const struct hal_gpio_input *wish);
     int (*open_output)(const struct hal_gpio_output *wish);
     /** Readable (EPOLLIN) when read_edges() has news. Inputs only. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A machine-readable mark inside the picture: which frame this is and when it was taken, as a strip
-// of black and white squares that survives JPEG at quality 20. With it a test knows which frame a
+// A machine-readable mark inside the picture: the frame number and the time of capture. Its strip
+// of black and white squares survives JPEG at quality 20. With it a test knows which frame a
 // picture shows, whatever the headers around it say.
 //
 // 32 x 4 cells, row by row, most significant bit first, white = 1:
@@ -23,8 +23,8 @@ struct fake_code {
     bool hflip, vflip; /**< answer of fake_code_read(): the picture was mirrored */
 };
 
-/** Pixels per cell: 16 from 1600x600 on, 8 from 320x240 on, 4 from 144x64 on (readable at quality
- * 60 and above), 0 = too small for a code. */
+/** Pixels per cell: 16 from 1600x600 on, 8 from 320x240 on, 4 from 144x64 on, 0 = too small for a
+ * code. Cells of 4 pixels need quality 60 or more. */
 uint32_t fake_code_cell(uint32_t width, uint32_t height);
 
 /** The 128 bits. */

@@ -84,8 +84,8 @@ void pace_set_period(struct pace *pace, uint64_t now_ns, uint64_t period_ns)
 {
     if (!pace->is_running)
         return;
-    // A period that has ended but was not taken keeps its time only by being the new origin's own:
-    // count it as missed rather than move it.
+    // A period that has ended but was not taken would get another time from the new origin. Count
+    // it as missed.
     uint64_t count = base_max_u64(ended(pace, now_ns), pace->next);
     pace->origin_ns = count > pace->first ? end_of(pace, count - 1) : pace->origin_ns;
     pace->first = pace->next = count;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The heartbeat of a sensor that does not exist: frame periods on CLOCK_MONOTONIC and a descriptor
 // that becomes readable with each. Period i (from 0) ends at start + (i + 1) x period, to the
-// nanosecond; that is its frame's timestamp, however late anybody looks.
+// nanosecond. That is its frame's timestamp, however late pace_take() is called.
 #ifndef PINHOLE_HAL_FAKE_PACE_H
 #define PINHOLE_HAL_FAKE_PACE_H
 
@@ -13,7 +13,7 @@ struct pace {
     uint64_t origin_ns; /**< end of the period before period `first` */
     uint64_t period_ns;
     uint64_t first; /**< periods before this one had another length */
-    uint64_t next;  /**< the first period that nobody has taken or missed yet */
+    uint64_t next;  /**< the first period that was neither taken nor missed */
     uint64_t held_until_ns;
 };
 
@@ -26,7 +26,7 @@ void pace_start(struct pace *pace, uint64_t now_ns, uint64_t period_ns);
 void pace_stop(struct pace *pace);
 
 /** The newest period that has ended and was not taken before: true with its number and time. Older
- * ones that nobody took are lost, as on a sensor without a free buffer. */
+ * ones are lost, as on a sensor without a free buffer. */
 bool pace_take(struct pace *pace, uint64_t now_ns, uint64_t *period, uint64_t *timestamp_ns);
 
 /** Changes the period from the next one on; numbers and times go on. */

@@ -15,8 +15,7 @@
 #define CROSSING_S    8 /**< what a parcel takes from edge to edge */
 #define NS_PER_DAY_MS (UINT64_C(24) * 3600 * 1000)
 
-/** Where the text stands, or an empty rectangle when it has no room: right of the code, else
- * below. */
+/** The place of the text: right of the code, else below. Empty when there is no room. */
 static struct canvas_rect text_panel(const struct canvas *canvas, int32_t *scale)
 {
     int32_t width = (int32_t)canvas->width, height = (int32_t)canvas->height;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The scene in front of the fake camera: parcels on a conveyor belt, a test chart below it, a strip
-// with frame number, clock and settings above. The still part is drawn once; a frame redraws only
-// what moves, and costs well under a millisecond at 1080p.
+// The scene in front of the fake camera: parcels on a conveyor belt and a test chart. A strip above
+// shows frame number, clock and settings. The still part is drawn once; a frame redraws only what
+// moves, and costs well under a millisecond at 1080p.
 #ifndef PINHOLE_HAL_FAKE_SCENE_H
 #define PINHOLE_HAL_FAKE_SCENE_H
 

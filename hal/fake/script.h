@@ -9,11 +9,11 @@
 //   every FRAMES FAULT    at frame FRAMES, 2 x FRAMES, 3 x FRAMES ...
 //
 // FAULT is one of
-//   stall DURATION        no frames for so long; they are lost. The stream then goes on by itself
+//   stall DURATION        no frames for DURATION; they are lost. Then the stream goes on
 //   freeze                no frames until the stream is stopped and started again
-//   drop COUNT            so many frames are lost
+//   drop COUNT            COUNT frames are lost
 //   torn                  the lower part of this frame is garbage; flagged HAL_FRAME_TORN
-//   torn-unseen           the same, but the flag is missing
+//   torn-unseen           the same without the flag
 //   stream-error          acquire() returns -EIO until the stream is stopped
 //   unplug [DURATION]     acquire() returns -ENODEV, and so does open() until DURATION has passed;
 //                         without one the camera stays away
@@ -24,7 +24,7 @@
 //   configure-fail COUNT  of configure() with -EIO,
 //   start-fail COUNT      of start() with -EIO
 //   stride BYTES          frames claim this luma stride, even when a row is longer than that
-//   padding BYTES         the stride is a row and so many bytes more
+//   padding BYTES         the stride is a row and BYTES more
 #ifndef PINHOLE_HAL_FAKE_SCRIPT_H
 #define PINHOLE_HAL_FAKE_SCRIPT_H
 

@@ -11,7 +11,7 @@
 #define FAKE_SENSOR_FRAMERATE_MIN 0.1
 #define FAKE_SENSOR_FRAMERATE_MAX 240.0
 
-/** Feature TestPattern: what stands in for the scene. */
+/** Feature TestPattern: what replaces the scene. */
 enum fake_sensor_pattern { FAKE_PATTERN_OFF, FAKE_PATTERN_BARS, FAKE_PATTERN_NOISE };
 
 struct fake_sensor {

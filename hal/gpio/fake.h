@@ -13,9 +13,9 @@ extern const struct hal_gpio_ops hal_gpio_fake; /**< the backend "fake" */
 #define GPIO_FAKE_EDGES_MAX 64 /**< that wait unread; the kernel's default is 16 per line */
 
 /** The level on an input's pin changes at `timestamp_ns`; `high` is the voltage, so active-low
- * lines see it reversed. Edges of the kind not asked for and edges within debounce_us of the last
- * one that counted vanish; one that finds the queue full is lost and leaves a gap in line_sequence.
- * 0, or -ENOENT when no such input is open. */
+ * lines see it reversed. Edges of another kind, and edges within debounce_us of the last one that
+ * counted, are ignored. An edge that finds the queue full is lost and leaves a gap in
+ * line_sequence. 0, or -ENOENT when no such input is open. */
 int gpio_fake_edge(const char *line, bool is_high, uint64_t timestamp_ns);
 
 /** So many edges happen that the kernel loses. 0 or -ENOENT. */

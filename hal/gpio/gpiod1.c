@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// GPIO lines by libgpiod 1.6 (Debian 12). What its kernel interface lacks: debouncing (refused with
-// -ENOTSUP; the trigger's hold-off does without the kernel), a queue of more than 16 edges, and the
-// kernel's count of edges - lost ones leave no trace there, so the sequence counts those that came.
-// The library allocates while a line is opened and closed; reading and writing do not.
+// GPIO lines by libgpiod 1.6 (Debian 12). Its kernel interface cannot debounce: that is refused
+// with -ENOTSUP, and the trigger's hold-off does it without the kernel. It queues 16 edges at most.
+// It does not count edges, so lost ones leave no trace: line_sequence counts those that came. The
+// library allocates while a line is opened and closed; reading and writing do not.
 #include <errno.h>
 #include <fcntl.h>
 #include <gpiod.h>

@@ -20,8 +20,8 @@ int gpio_fail(struct gpio_failure *failure, int error, const char *format, ...) 
  * that the contract has for it. */
 int gpio_fail_open(struct gpio_failure *failure, const char *line, int status);
 
-/** The offset that `name` means in the chip with this label and so many lines, "pinctrl-rp1:17"
- * being label and offset; -1 when it is not of this chip. */
+/** The offset in `name` ("pinctrl-rp1:17" is label and offset) for the chip with this label and
+ * this number of lines. -1 when it is another chip's. */
 int gpio_line_offset(const char *name, const char *label, size_t lines);
 
 /** Whether the chip is that of the processor's own pins: where several chips have a line of one

@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/** Camera ids are longer than a socket's name may be: their 64-bit FNV-1a hash stands for them. */
+/** Camera ids can be longer than a socket's name, so the name has their 64-bit FNV-1a hash. */
 static uint64_t hash_id(const char *id)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);

@@ -12,8 +12,8 @@
 extern "C" {
 #endif
 
-/** Claims camera `id`. Returns a descriptor that holds the claim until closed, -EBUSY with the
- * owner's process id in *owner (0 when it is not known), or another -errno. Any thread. */
+/** Claims camera `id`. Returns a descriptor that holds the claim until it is closed, or -errno.
+ * With -EBUSY *owner is the owner's process id, 0 when it is not known. Any thread. */
 int camera_claim(const char *id, int *owner);
 
 #ifdef __cplusplus

@@ -27,8 +27,8 @@ control_names names_of(const libcamera_row &row)
 }
 
 // The control of a row, or null. An older control covers all the newer ones that replaced it. A
-// camera that lists one of those still lists the older control, but without an effect on the others
-// (AeEnable on USB cameras: their exposure is automatic, their gain is not).
+// camera that lists one of those still lists the older control, which then has no effect on the
+// others. Example: AeEnable on USB cameras, whose exposure is automatic and whose gain is not.
 const ControlInfo *find_row_control(const Camera &camera, const libcamera_row &row,
                                     const ControlId **id)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Memory that a camera writes and the CPU reads: DMA buffers and, for cameras without hardware,
-// plain shared memory. A mapping lasts from configure() to close(); reads of DMA buffers stand
-// between dma_map_begin() and dma_map_end(), which keep the CPU's cache honest.
+// plain shared memory. A mapping lasts from configure() to close(). Read DMA buffers between
+// dma_map_begin() and dma_map_end(), which keep the CPU's cache coherent.
 #ifndef PINHOLE_HAL_LIBCAMERA_DMA_MEMORY_H
 #define PINHOLE_HAL_LIBCAMERA_DMA_MEMORY_H
 

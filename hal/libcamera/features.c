@@ -9,7 +9,7 @@
 
 #define AUTOMATIC_CHOICES "Off|Once|Continuous"
 
-/** Automatic exposure without a word of its own has converged when it stands still so long. */
+/** Where the camera does not report convergence, a result that is steady this long counts as it. */
 #define STEADY_FRAMES   10
 #define SETTLING_FRAMES 120
 
@@ -106,8 +106,8 @@ int libcamera_features_get(const struct libcamera_features *features, unsigned i
     if (index >= features->count)
         return -EINVAL;
     const struct libcamera_feature *f = &features->feature[index];
-    // A wish shows at once, though the sensor follows some frames later; what nobody wished for,
-    // or an automatic mode owns, shows as the camera last reported it.
+    // A value that was set reads back at once, though the sensor follows some frames later. A value
+    // that was never set, or that an automatic mode owns, reads as the camera last reported it.
     bool is_reported = is_live(features, f) && (!f->is_wanted || is_owned(features, f));
     *value = is_reported ? features->live[f->row->live] : f->value;
     return 0;

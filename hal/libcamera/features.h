@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The features of a libcamera camera as numbers under SFNC names: what is wanted, what the camera
-// reports, who owns what while an automatic mode is on. Pure state, no libcamera: the backend binds
-// rows to the controls that the camera lists, and turns changed features into control values.
+// The features of a libcamera camera as numbers under SFNC names: the wanted value, the reported
+// value, and the automatic mode that owns it. Pure state, no libcamera: the backend binds rows to
+// the controls that the camera lists, and turns changed features into control values.
 #ifndef PINHOLE_HAL_LIBCAMERA_FEATURES_H
 #define PINHOLE_HAL_LIBCAMERA_FEATURES_H
 
@@ -58,7 +58,7 @@ struct libcamera_feature {
     int type;          /**< libcamera's ControlType of it */
     bool is_switch;    /**< an automatic mode behind a boolean control */
     double value;      /**< wanted, or the camera's default */
-    bool is_wanted;    /**< somebody set it: sent at each start */
+    bool is_wanted;    /**< it was set: sent at each start */
     bool is_changed;   /**< not sent yet */
     int owner;         /**< index of the automatic mode, or -1 */
     unsigned settling; /**< frames since Once was asked for */
@@ -81,7 +81,7 @@ struct libcamera_features {
 void libcamera_features_clear(struct libcamera_features *features);
 
 /** Adds a row bound to a control; `value` is the camera's default. NULL when the table is full.
- * Rows come in the table's order, so owners stand before what they own. */
+ * Rows come in the table's order: an owner before what it owns. */
 struct libcamera_feature *libcamera_features_add(struct libcamera_features *features,
                                                  const struct libcamera_row *row, unsigned control,
                                                  int type, double min, double max, double value);
@@ -108,7 +108,7 @@ void libcamera_features_frame(struct libcamera_features *features,
 void libcamera_features_keep(struct libcamera_features *features,
                              const struct libcamera_features *before);
 
-/** Marks everything that somebody wanted as not sent yet: before each start. */
+/** Marks every wanted value as not sent. Call before each start. */
 void libcamera_features_resend(struct libcamera_features *features);
 
 #ifdef __cplusplus

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Sensor ticks for a camera that has no clock of its own and fills a buffer whenever it gets one
-// (libcamera's virtual pipeline). Each tick is the start of one frame; a tick while everything is
-// borrowed is a lost frame and shows as a gap in the numbers, as on a sensor.
+// (libcamera's virtual pipeline). Each tick starts one frame. A tick while every buffer is borrowed
+// is a lost frame and leaves a gap in the numbers, as on a sensor.
 //
-// Ticks that passed while nobody looked, or while the camera was still filling, are given out
-// later, oldest first; of more than a few the rest never were: on a busy machine such a camera
-// makes fewer frames, but loses none.
+// Late ticks are given out later, oldest first. Beyond FRAME_TICKS_PENDING_MAX they are not
+// counted: on a busy machine such a camera makes fewer frames, but loses none.
 #ifndef PINHOLE_HAL_LIBCAMERA_FRAME_TICKS_H
 #define PINHOLE_HAL_LIBCAMERA_FRAME_TICKS_H
 

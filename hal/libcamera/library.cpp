@@ -26,7 +26,7 @@ constexpr uint64_t LIST_FRESH_NS = 30 * NS_PER_S;
 // reader, which stops the camera.
 //
 // Its threads write without a lock, each message by one call. So there is no state here, not even
-// the buffer of a streambuf, and no write that fails: the stream would keep that in its own state.
+// the buffer of a streambuf. No write fails, because the stream would keep that in its own state.
 class log_lines : public std::streambuf
 {
   protected:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The libcamera backend is a file of its own, pinhole-libcamera.so, which is loaded when it is
-// first asked for: libcamera brings two dozen libraries, and a node that does not use it need not
-// carry what they write to and allocate as they are loaded.
+// The libcamera backend is a plug-in, pinhole-libcamera.so, loaded on first use. libcamera brings
+// two dozen libraries, which allocate memory as they are loaded; a node without a libcamera camera
+// saves that.
 #ifndef PINHOLE_HAL_LIBCAMERA_LOAD_H
 #define PINHOLE_HAL_LIBCAMERA_LOAD_H
 

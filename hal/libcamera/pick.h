@@ -22,11 +22,11 @@ struct camera_choice {
     char id[128];
 };
 
-/** Returns the index in `names` of the camera that `spec` means, or -ENODEV, or -EINVAL when it
- * could be several; then `why` has the sentence, which lists what there is. An exact id goes before
- * what `before` chose for the same spec, that before an index, that before a model's whole name,
- * that before a part of a model's name or id. Empty: the first. An index keeps meaning the camera
- * it meant before, even while that is unplugged. */
+/** Returns the index in `names` of the camera that `spec` means, -ENODEV, or -EINVAL when it could
+ * be several. On failure `why` has the sentence, which lists the cameras. The order: an exact id;
+ * the choice of `before` for the same spec; an index; a model's whole name; a part of a model's
+ * name or id. Empty: the first. An index keeps meaning the camera it meant before, even while that
+ * is unplugged. */
 int camera_pick(const struct camera_name *names, unsigned count, const char *spec,
                 const struct camera_choice *before, char *why, size_t why_bytes);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a completed request brings from libcamera's thread to the loop, and the ring it comes in:
-// one producer (the completion handler), one consumer (acquire), no lock. There are more cells than
-// requests, so it is never full.
+// What a completed request brings from libcamera's thread to the loop, and its ring. One producer
+// (the completion handler), one consumer (acquire), no lock. There are more cells than requests, so
+// it is never full.
 #ifndef PINHOLE_HAL_LIBCAMERA_RING_H
 #define PINHOLE_HAL_LIBCAMERA_RING_H
 

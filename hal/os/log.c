@@ -10,8 +10,7 @@
 #define LINE_BYTES 512
 
 static enum log_level max_level = LOG_LEVEL_INFO;
-/** One thread at a time looks for room and takes it, so whoever holds this never waits for a
- * reader. */
+/** One thread at a time looks for room and takes it. Its holder never waits for a reader. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned lost_lines;
 
@@ -20,9 +19,8 @@ void log_set_level(enum log_level level)
     max_level = level;
 }
 
-/** A reader that has stopped (a pager, a hung journald) must not stop the camera: a line that
- * stderr does not take at once is lost. A pipe or socket that polls as writable has room for one.
- */
+/** A reader that has stopped (a pager, a hung journald) must not stop the camera. If stderr is not
+ * writable, the line is dropped. A pipe or socket that polls as writable has room for one. */
 static bool has_room(void)
 {
     struct pollfd wish = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -61,7 +59,8 @@ void log_write(enum log_level level, const char *format, ...)
         return;
     pthread_mutex_lock(&lock);
     if (lost_lines > 0 && has_room()) {
-        write_formatted(LOG_LEVEL_WARNING, "%u log lines were lost: nobody took them", lost_lines);
+        write_formatted(LOG_LEVEL_WARNING, "%u log lines were lost: stderr was not writable",
+                        lost_lines);
         lost_lines = 0;
     }
     if (lost_lines == 0 && has_room()) {

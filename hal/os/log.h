@@ -17,8 +17,8 @@ enum log_level {
  * when stderr is no terminal (a person does not want it, journald does). Call before the loop. */
 void log_set_level(enum log_level level);
 
-/** Writes one line of at most 512 bytes; a longer one is cut. Never allocates, never waits: a line
- * that stderr does not take at once is lost, and the next one that it takes says how many were. Any
+/** Writes one line of at most 512 bytes; a longer one is cut. Never allocates, never waits. If
+ * stderr is not writable, the line is dropped and counted; the next line reports the count. Any
  * thread. `format` carries no newline. */
 BASE_EXPORT void log_write(enum log_level level, const char *format, ...) BASE_PRINTF(2, 3);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The event loop: one thread, one epoll set, static slots for descriptors and timers.
 //
-// A token names a slot and its generation. Removing a descriptor bumps the generation, so an event
-// that the kernel had already queued for it is inert, even when the slot or the descriptor number
-// has been reused in the same turn. Token 0 is never valid.
+// A token names a slot and its generation. Removing a descriptor increments the generation. An
+// event that the kernel had already queued for it then has no effect, even when slot or descriptor
+// number were reused in the same turn. Token 0 is never valid.
 #ifndef PINHOLE_HAL_OS_LOOP_H
 #define PINHOLE_HAL_OS_LOOP_H
 

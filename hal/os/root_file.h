@@ -9,8 +9,8 @@
 
 #define ROOT_FILE_PATH_BYTES 256
 
-/** Reads the beginning of `root` + `path` (an absolute path; root "" is the system's own), at most
- * `size` bytes, without a 0 at the end. Returns how many, or -errno. */
+/** Reads the first `size` bytes of `root` + `path`, without a 0 at the end. `path` is absolute;
+ * root "" is the system's own. Returns how many, or -errno. */
 ssize_t root_file_read(const char *root, const char *path, char *data, size_t size);
 
 #endif

@@ -27,9 +27,9 @@ int replay_album_first_size(const struct replay_folder *folder, const char *path
                             uint32_t *height);
 
 /** Decodes everything in `folder` for frames of the configured size and format. Raw: smaller
- * photographs stand in the middle of mid grey, larger ones keep their size. MJPEG: takes files of
- * exactly that size. What is broken, does not match or does not fit into config->memory_bytes is
- * named in the log and left out. 0, -ENOMEM, or -ENODATA when nothing is left. */
+ * photographs are centred on mid grey, larger ones keep their size. MJPEG: takes files of exactly
+ * that size. What is broken, does not match or does not fit into config->memory_bytes is named in
+ * the log and left out. 0, -ENOMEM, or -ENODATA when nothing is left. */
 int replay_album_load(struct replay_album *album, const struct replay_folder *folder,
                       const char *path, const struct hal_camera_config *config);
 

@@ -90,7 +90,7 @@ int replay_file_open(const char *folder, const char *name, size_t *bytes)
 
 int replay_file_read(int fd, uint8_t *out, size_t bytes)
 {
-    // Not mmap(2): reading a mapped file that somebody shortens is a SIGBUS.
+    // Not mmap(2): reading a mapped file that another program shortens is a SIGBUS.
     for (size_t used = 0; used < bytes;) {
         ssize_t got = read(fd, out + used, bytes - used);
         if (got < 0 && errno == EINTR)
