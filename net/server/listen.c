@@ -16,6 +16,7 @@
 
 #define BACKLOG          64
 #define ACCEPTS_PER_TURN 4
+#define ACCEPT_LOG_NS    (60 * NS_PER_S)
 
 static int parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size)
 {
@@ -53,6 +54,21 @@ static void format_peer(const struct sockaddr_storage *address, int fd, char *ou
         snprintf(out, size, "unix");
 }
 
+/** Out of descriptors or memory: a listener that stays readable would keep the loop busy, so look
+ * away until the next tick. */
+static void pause_accepting(struct server_listener *listener, int error, uint64_t now_ns)
+{
+    struct server *server = listener->server;
+    server->stats.accept_failed++;
+    loop_fd_modify(server->loop, listener->token, 0);
+    listener->is_paused = true;
+    if (!log_allow(&server->accept_limit, 1, ACCEPT_LOG_NS, now_ns))
+        return;
+    log_error("cannot accept connections: %s; trying again every %u ms", strerror(error),
+              (unsigned)(SERVER_TICK_NS / NS_PER_MS));
+    server->accept_limit.suppressed = 0;
+}
+
 static void on_listener_event(void *user, uint32_t events, uint64_t now_ns)
 {
     (void)events;
@@ -63,11 +79,8 @@ static void on_listener_event(void *user, uint32_t events, uint64_t now_ns)
         int fd =
             accept4(listener->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            // Out of descriptors or memory: level-triggered readiness would spin, so look away.
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                loop_fd_modify(listener->server->loop, listener->token, 0);
-                listener->is_paused = true;
-            }
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                pause_accepting(listener, errno, now_ns);
             return;
         }
         char peer[64];
@@ -154,13 +167,13 @@ static int remove_dead_socket(const struct sockaddr_un *address)
     return status;
 }
 
-int server_listen_unix(struct server *server, const char *path)
+/** Makes the file and a bound socket. A file that a dead node has left is replaced. The descriptor,
+ * or -errno. */
+static int bind_unix(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
-        log_error("cannot listen on %s: longer than %zu bytes", path, sizeof address.sun_path - 1);
+    if (strlen(path) >= sizeof address.sun_path)
         return -ENAMETOOLONG;
-    }
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -174,24 +187,93 @@ int server_listen_unix(struct server *server, const char *path)
             status = -errno;
     }
     if (status == 0)
-        status = finish(server, fd, path);
-    else
-        close(fd);
-    if (status == -EADDRINUSE)
-        log_error("cannot listen on %s: a running node uses it", path);
-    else if (status < 0)
-        log_error("cannot listen on %s: %s", path, strerror(-status));
-    else
-        log_info("listening on unix %s", path);
+        return fd;
+    close(fd);
     return status;
 }
 
-void server_listen_resume(struct server *server)
+static void note_file(struct server_listener *listener)
+{
+    struct stat file = {0};
+    (void)lstat(listener->path, &file);
+    listener->device = file.st_dev;
+    listener->inode = file.st_ino;
+}
+
+static void say_unix_failed(const char *path, int status)
+{
+    if (status == -EADDRINUSE)
+        log_error("cannot listen on %s: a running node uses it", path);
+    else if (status == -ENAMETOOLONG)
+        log_error("cannot listen on %s: longer than %zu bytes", path,
+                  sizeof((struct sockaddr_un *)0)->sun_path - 1);
+    else
+        log_error("cannot listen on %s: %s", path, strerror(-status));
+}
+
+int server_listen_unix(struct server *server, const char *path)
+{
+    int status = bind_unix(path);
+    if (status >= 0)
+        status = finish(server, status, path);
+    if (status < 0) {
+        say_unix_failed(path, status);
+        return status;
+    }
+    note_file(&server->listeners[server->listener_count - 1]);
+    log_info("listening on unix %s", path);
+    return 0;
+}
+
+static bool is_file_there(const struct server_listener *listener)
+{
+    struct stat file;
+    return lstat(listener->path, &file) == 0 && file.st_dev == listener->device &&
+           file.st_ino == listener->inode;
+}
+
+/** Somebody has removed the file: nobody can connect until it is made again. */
+static void make_again(struct server_listener *listener)
+{
+    struct server *server = listener->server;
+    const int fd = bind_unix(listener->path);
+    loop_token token = 0;
+    int status = fd < 0 ? fd : 0;
+    if (status == 0 && listen(fd, BACKLOG) < 0)
+        status = -errno;
+    if (status == 0) {
+        token = loop_fd_add(server->loop, fd, EPOLLIN, on_listener_event, listener);
+        status = token == 0 ? -errno : 0;
+    }
+    if (status < 0) {
+        if (fd >= 0)
+            close(fd);
+        if (!listener->said_unreachable)
+            say_unix_failed(listener->path, status);
+        listener->said_unreachable = true;
+        return;
+    }
+    loop_fd_remove(server->loop, listener->token);
+    close(listener->fd);
+    listener->fd = fd;
+    listener->token = token;
+    listener->said_unreachable = false;
+    note_file(listener);
+    log_warning("the socket %s was removed or replaced: made again", listener->path);
+}
+
+void server_listen_tick(struct server *server, uint64_t now_ns)
 {
     for (unsigned i = 0; i < server->listener_count; i++) {
-        if (server->listeners[i].is_paused)
-            loop_fd_modify(server->loop, server->listeners[i].token, EPOLLIN);
-        server->listeners[i].is_paused = false;
+        struct server_listener *listener = &server->listeners[i];
+        if (listener->is_paused)
+            loop_fd_modify(server->loop, listener->token, EPOLLIN);
+        listener->is_paused = false;
+        if (listener->path[0] == '\0' || now_ns - listener->looked_ns < SERVER_SOCKET_LOOK_NS)
+            continue;
+        listener->looked_ns = now_ns;
+        if (!is_file_there(listener))
+            make_again(listener);
     }
 }
 
@@ -200,7 +282,7 @@ void server_listen_close(struct server *server)
     for (unsigned i = 0; i < server->listener_count; i++) {
         loop_fd_remove(server->loop, server->listeners[i].token);
         close(server->listeners[i].fd);
-        if (server->listeners[i].path[0] != '\0')
+        if (server->listeners[i].path[0] != '\0' && is_file_there(&server->listeners[i]))
             unlink(server->listeners[i].path);
     }
     server->listener_count = 0;

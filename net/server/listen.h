@@ -12,9 +12,10 @@ int server_listen_tcp(struct server *server, const char *address);
  * node is -EADDRINUSE. */
 int server_listen_unix(struct server *server, const char *path);
 
-/** Accepts again where accepting was paused: call each tick. */
-void server_listen_resume(struct server *server);
-/** Closes all listeners and unlinks the Unix socket. */
+/** Accepts again where accepting was paused, and makes a removed Unix socket again: call each tick.
+ */
+void server_listen_tick(struct server *server, uint64_t now_ns);
+/** Closes all listeners and unlinks the Unix socket, if it is still this server's. */
 void server_listen_close(struct server *server);
 
 #endif

@@ -13,7 +13,7 @@ static void on_tick(void *user, uint64_t now_ns)
     for (unsigned i = 0; i < server->config.clients_max; i++)
         if (server->conns[i].state != SERVER_CONN_FREE)
             server_conn_tick(&server->conns[i], now_ns);
-    server_listen_resume(server);
+    server_listen_tick(server, now_ns);
     loop_timer_set(server->loop, server->tick_timer, now_ns + SERVER_TICK_NS);
 }
 

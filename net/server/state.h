@@ -5,6 +5,7 @@
 #define PINHOLE_NET_SERVER_STATE_H
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "hal/base.h"
 #include "hal/os/log.h"
@@ -19,6 +20,7 @@
 #define SERVER_UPLINK_PAUSE_NS     (1 * NS_PER_S)
 #define SERVER_UPLINK_PAUSE_MAX_NS (30 * NS_PER_S)
 #define SERVER_TICK_NS             (50 * NS_PER_MS)
+#define SERVER_SOCKET_LOOK_NS      (1 * NS_PER_S) /**< how often a Unix socket's file is looked for */
 #define SERVER_FLUSH_BYTES         (256u * 1024u) /**< enough for one turn; a frame is not cut */
 
 struct server;
@@ -41,7 +43,8 @@ struct server_config {
 
 /** Counters since start. */
 struct server_stats {
-    uint64_t accepted, refused, replaced, dropped_slow, dropped_malformed, dropped_timeout;
+    uint64_t accepted, accept_failed, refused, replaced, dropped_slow, dropped_malformed,
+        dropped_timeout;
     uint64_t requests, records_sent, bytes_sent, frames_sent, frames_skipped, gaps;
     uint32_t clients, clients_used_max;
 };
@@ -51,6 +54,10 @@ struct server_listener {
     loop_token token;
     bool is_paused;
     char path[108]; /**< of a Unix socket, to unlink; "" for TCP */
+    dev_t device;   /**< of the file at `path` that this listener made ... */
+    ino_t inode;
+    uint64_t looked_ns;    /**< when it was last seen there */
+    bool said_unreachable; /**< the file is gone and cannot be made again */
     struct server *server;
 };
 
@@ -146,8 +153,9 @@ struct server {
     char identity[512];   /**< HELLO's text */
     uint32_t clock_flags; /**< HELLO's flags */
     int tick_timer;
-    unsigned flush_first; /**< the connection that the next flush begins with */
-    struct log_limit log_limit;
+    unsigned flush_first;          /**< the connection that the next flush begins with */
+    struct log_limit log_limit;    /**< of lines about connections */
+    struct log_limit accept_limit; /**< of lines about accept(2) that failed */
 };
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -508,6 +509,94 @@ static void test_unix_socket_of_a_dead_node_is_replaced(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+static void test_a_removed_unix_socket_is_made_again(void **state)
+{
+    (void)state;
+    struct bench_client before, after;
+    char folder[32], path[64], moved[48];
+    make_folder(folder);
+    snprintf(path, sizeof path, "%s/socket", folder);
+    snprintf(moved, sizeof moved, "%s-away", folder);
+    bench_open(&b, 8, &usual, path);
+    bench_connect_unix(&b, &before);
+    bench_expect(&before, WIRE_TYPE_HELLO, &m);
+    bench_subscribe(&before, &every);
+    unsigned watched = watched_fds();
+
+    assert_int_equal(unlink(path), 0);
+    advance(SERVER_SOCKET_LOOK_NS + SERVER_TICK_NS);
+    bench_connect_unix(&b, &after);
+    bench_expect(&after, WIRE_TYPE_HELLO, &m);
+    bench_hang_up(&after);
+
+    // The whole folder goes, and comes back later.
+    assert_int_equal(rename(folder, moved), 0);
+    advance(3 * SERVER_SOCKET_LOOK_NS);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    advance(SERVER_SOCKET_LOOK_NS + SERVER_TICK_NS);
+    bench_connect_unix(&b, &after);
+    bench_expect(&after, WIRE_TYPE_HELLO, &m);
+    bench_hang_up(&after);
+    bench_settle(&b);
+    assert_int_equal(watched_fds(), watched);
+    bench_publish(&b, 100, 0);
+    bench_expect_frame(&before, 1, 0); // connections are not affected
+
+    // A file that another program put there since is not removed at the end.
+    assert_int_equal(unlink(path), 0);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    bench_hang_up(&before);
+    bench_close(&b);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+    snprintf(path, sizeof path, "%s/socket", moved);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(moved), 0);
+}
+
+/** The lowest descriptor that is free. */
+static int next_descriptor(void)
+{
+    int fd = dup(STDERR_FILENO);
+    close(fd);
+    return fd;
+}
+
+static void test_without_descriptors_it_says_so_and_tries_again(void **state)
+{
+    (void)state;
+    struct rlimit usual_limit, none;
+    struct bench_client c;
+    char line[512] = "";
+    int pipe_fds[2], stderr_fd = dup(STDERR_FILENO);
+    bench_open(&b, 8, &usual, NULL);
+    assert_int_equal(pipe(pipe_fds), 0);
+    bench_connect(&b, &c, 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual_limit), 0);
+    none = usual_limit;
+    none.rlim_cur = (rlim_t)next_descriptor();
+    dup2(pipe_fds[1], STDERR_FILENO);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (int i = 0; i < 10; i++)
+        advance(SERVER_TICK_NS);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual_limit), 0);
+    dup2(stderr_fd, STDERR_FILENO);
+    const uint64_t failed = b.server.stats.accept_failed;
+    assert_in_range(failed, 5, 11);
+    assert_true(read(pipe_fds[0], line, sizeof line - 1) > 0);
+    assert_non_null(strstr(line, "cannot accept connections: Too many open files"));
+    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1); // one line, not ten
+
+    advance(SERVER_TICK_NS);
+    bench_expect(&c, WIRE_TYPE_HELLO, &m);
+    assert_int_equal(b.server.stats.accept_failed, failed);
+    bench_hang_up(&c);
+    bench_close(&b);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+    close(stderr_fd);
+}
+
 static void test_a_file_that_is_no_socket_is_not_removed(void **state)
 {
     (void)state;
@@ -535,6 +624,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_says_what_the_node_is),
+        cmocka_unit_test(test_a_removed_unix_socket_is_made_again),
+        cmocka_unit_test(test_without_descriptors_it_says_so_and_tries_again),
         cmocka_unit_test(test_requests_arrive_byte_by_byte),
         cmocka_unit_test(test_pipelined_requests_are_answered_in_order),
         cmocka_unit_test(test_longest_request_fits),
