@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What `make run` does once everything is built: starts the node and the web page, waits for the
-# first picture, prints the URL, and ends both at Ctrl-C. RUN_SECONDS=N ends by itself (exit 0).
+# What `make run` does after the build: start the node and the web page, wait for the first picture,
+# print the URL. Ctrl-C ends both. RUN_SECONDS=N ends both after N seconds, with exit status 0.
 set -uo pipefail
 # Each child gets a process group of its own, so that Ctrl-C reaches this script alone.
 set -m
@@ -16,7 +16,7 @@ scratch=$(mktemp -d)
 node="" web="" reader="" stopping=""
 say() { printf '%s\n' "$*"; }
 
-# Both get TERM, the page first, so that it does not report a node that went away.
+# The page gets TERM first, so that it does not report a lost node.
 end() {
     local status=$?
     trap '' INT TERM
@@ -43,7 +43,7 @@ in_use "$port" && fail "port $port is in use; choose another: make run PORT=$((p
 in_use "$node_port" &&
     fail "port $node_port is in use (another node?); choose another: make run NODE_PORT=$((node_port + 1))"
 
-# The node writes <N> before each line when its log is no terminal; a person does not want that.
+# The node writes <N> before each line when its log is not a terminal. People do not need that.
 mkfifo "$scratch/log"
 sed -u 's/^<[0-9]>//' <"$scratch/log" | tee "$scratch/node.log" >&2 &
 reader=$!
@@ -62,13 +62,13 @@ wait_for() {
     done
 }
 node_is_up() { [ -S "$scratch/pinhole.sock" ] && grep -q 'listening on' "$scratch/node.log"; }
-wait_for "$node" node_is_up || fail "the node did not start; its own words are above"
+wait_for "$node" node_is_up || fail "the node did not start, see its log above"
 
 "$build/pinhole-web" --node "unix:$scratch/pinhole.sock" --listen "$address:$port" \
     >"$scratch/web.out" 2>"$scratch/log" </dev/null &
 web=$!
 page() { url=$(grep -o 'http://[^ ]*' "$scratch/web.out" | head -n 1) && [ -n "$url" ]; }
-wait_for "$web" page || fail "the web page did not start; its own words are above"
+wait_for "$web" page || fail "the web page did not start, see its log above"
 
 # One JPEG through the whole chain, by HTTP, without needing curl.
 place=${url#http://}
@@ -81,7 +81,7 @@ picture() {
         tr -d '\0')
     [[ $answer == HTTP/1.?" 200 "* && $answer == *image/jpeg* ]]
 }
-# The node goes on looking for a camera that is absent; whoever just typed its name wants to know.
+# The node waits for a camera that is absent. A person who has just typed its name wants to know.
 wished_camera_is_absent() {
     [ "$camera" != auto ] && [ $((SECONDS - started)) -ge 5 ] &&
         grep -q '^camera absent' "$scratch/node.log"
@@ -89,14 +89,21 @@ wished_camera_is_absent() {
 picture_or_absence() { picture || wished_camera_is_absent; }
 started=$SECONDS
 wait_for "$web" picture_or_absence ||
-    fail "no picture arrived within a minute; the node's log is above"
+    fail "no picture arrived within a minute, see the node's log above"
 wished_camera_is_absent && ! picture &&
     fail "CAMERA=$camera: $(sed -n 's/^camera absent: //p' "$scratch/node.log" | tail -n 1)"
 
 model=$("$build/pinholectl" --node "unix:$scratch/pinhole.sock" get DeviceModelName 2>/dev/null)
 model=${model#DeviceModelName=}
 say ""
-say "  Live picture:  http://${place/0.0.0.0/$(hostname)}/"
+# Over SSH the browser is on another machine: the address that SSH came to is one that it can reach.
+read -r _ _ ssh_address _ <<<"${SSH_CONNECTION:-}"
+[[ ${ssh_address:-} == *:* ]] && ssh_address="" # 0.0.0.0 does not listen on IPv6
+say "  Live picture:  http://${place/0.0.0.0/${ssh_address:-$(hostname)}}/"
+if [ -n "${SSH_CONNECTION:-}" ] && [[ $address == 127.* ]]; then
+    say "                 only on this machine; you are logged in over SSH, so use instead:"
+    say "                 make run LISTEN=0.0.0.0"
+fi
 # Why this camera: the user's wish, or what the node logged of its own choice.
 because=$(sed -n 's/^camera .*, because //p' "$scratch/node.log" | head -n 1)
 if [ "$camera" != auto ]; then
@@ -118,5 +125,5 @@ if [ -n "${timer:-}" ] && ! kill -0 "$timer" 2>/dev/null; then
     stopping=yes
     exit 0
 fi
-kill -0 "$node" 2>/dev/null || fail "the node ended; its own words are above"
-fail "the web page ended; its own words are above"
+kill -0 "$node" 2>/dev/null || fail "the node ended, see its log above"
+fail "the web page ended, see its log above"

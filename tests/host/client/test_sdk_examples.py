@@ -227,7 +227,7 @@ def test_recipes():
         web = Gateway(address_of(node)).wait_ready()
 
         def local(text):
-            return re.sub(r"(?:127\.0\.0\.1|HOST):8080", f"127.0.0.1:{web.port}", text)
+            return re.sub(r"(?:127\.0\.0\.1|HOST|raspberrypi\.local):8080", f"127.0.0.1:{web.port}", text)
         has_opencv = subprocess.run([PYTHON, "-c", "import cv2"], stderr=subprocess.DEVNULL,
                                     check=False).returncode == 0
         for program in programs if has_opencv else []:

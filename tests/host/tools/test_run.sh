@@ -5,6 +5,7 @@
 set -uo pipefail
 work=$(mktemp -d)
 script="" node=""
+unset SSH_CONNECTION LISTEN
 trap 'kill $script $node 2>/dev/null; wait; rm -rf "$work"' EXIT
 export BUILD=${BUILD:-build/release} PORT=0 NODE_PORT=0
 
@@ -42,6 +43,22 @@ script=""
 for pid in $children; do
     kill -0 "$pid" 2>/dev/null && fail "process $pid is left behind"
 done
+
+grep -q 'SSH' "$work/run.out" && fail "it speaks of SSH on the machine's own terminal"
+
+# Over SSH a browser cannot reach a page on loopback. With LISTEN=0.0.0.0 it can, at SSH's address;
+# that is tried in a network of its own, where root or a user may make one.
+ssh_run() {
+    env SSH_CONNECTION='192.0.2.7 50022 192.0.2.1 22' LISTEN="$1" CAMERA=fake RUN_SECONDS=0.1 "${@:2}" tools/run.sh
+}
+ssh_run 127.0.0.1 >"$work/ssh.out" 2>&1 || fail "it does not run over SSH"
+grep -q 'make run LISTEN=0.0.0.0' "$work/ssh.out" || fail "no word of LISTEN over SSH"
+own_network=(unshare --map-root-user --net bash -c 'ip link set lo up && exec "$@"' --)
+if "${own_network[@]}" true 2>/dev/null; then
+    ssh_run 0.0.0.0 "${own_network[@]}" >"$work/open.out" 2>&1 || fail "it does not run with LISTEN=0.0.0.0"
+    grep -q 'Live picture: *http://192\.0\.2\.1:[0-9]*/$' "$work/open.out" || fail "not SSH's address"
+    grep -q 'logged in over SSH' "$work/open.out" && fail "LISTEN is asked for although it is given"
+fi
 
 # A port that a node has: the message names it and the variable that chooses another.
 "$BUILD/pinhole" --camera fake --listen 127.0.0.1:0 2>"$work/node.out" &
