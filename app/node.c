@@ -24,6 +24,13 @@
 #define EXIT_START_FAILED  1
 #define EXIT_CAMERA_FAILED 3
 #define DRAIN_NS           (1 * NS_PER_S)
+#define PAGE_BYTES         4096u           /**< the smallest page that Linux has */
+#define PAGE_STEP_BYTES    (256u * 1024u)  /**< of the store, taken in one turn of the loop */
+#define PAGE_PAUSE_NS      (2 * NS_PER_MS) /**< between two steps: 64 MiB take half a second */
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 static_assert(SERVER_CLIENTS_LIMIT + CONFIG_PRETRIGGER_LIMIT + 4 <= STORE_PINNED_MAX,
               "STORE_PINNED_MAX must cover every client, held frame and the writer: raise it");
@@ -109,21 +116,48 @@ static int watch_signals(struct node *node)
     return 0;
 }
 
-/** Maps the store, all of it now: a machine without the memory says so at start, not in the field.
- */
+/** Reserves the store's memory. The pages come in small steps from then on: all at once they would
+ * hold up the first frame by tens of milliseconds. */
 static int map_store(struct node *node)
 {
     uint64_t bytes = node->config.store_memory;
     // 4 GiB, the most that can be configured, is more than a 32-bit machine can name.
     size_t mapped = (size_t)base_min_u64(bytes, SIZE_MAX);
-    void *memory = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    void *memory = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         log_error("cannot map store.memory = %llu MiB: %s", (unsigned long long)(bytes >> 20),
                   strerror(errno));
         return -errno;
     }
+    node->process.store = memory;
+    node->process.store_bytes = mapped;
+    loop_timer_set(&node->loop, node->process.page_timer, 0);
     return store_init(&node->store, memory, bytes);
+}
+
+/** Takes the next pages of the store. A machine without the memory says so in the first seconds,
+ * not in the field. */
+static void on_page_timer(void *user, uint64_t now_ns)
+{
+    struct node *node = user;
+    struct node_process *process = &node->process;
+    size_t left = process->store_bytes - process->paged_bytes;
+    size_t step = left < PAGE_STEP_BYTES ? left : PAGE_STEP_BYTES;
+    uint8_t *at = process->store + process->paged_bytes;
+    if (madvise(at, step, MADV_POPULATE_WRITE) < 0 && errno == ENOMEM) {
+        log_error("this machine has no memory for store.memory = %llu MiB: lower it",
+                  (unsigned long long)(node->config.store_memory >> 20));
+        process->exit_status = EXIT_START_FAILED;
+        return;
+    }
+    // Kernels before 5.14 do not know the advice: writing what stands there takes the page, too.
+    for (size_t i = 0; i < step; i += PAGE_BYTES) {
+        volatile uint8_t *byte = at + i;
+        *byte = *byte;
+    }
+    process->paged_bytes += step;
+    if (step < left)
+        loop_timer_set(&node->loop, process->page_timer, now_ns + PAGE_PAUSE_NS);
 }
 
 static int add_timers(struct node *node)
@@ -132,7 +166,8 @@ static int add_timers(struct node *node)
     node->trigger.timer = loop_timer_add(&node->loop, on_trigger_timer, node);
     node->process.second_timer = loop_timer_add(&node->loop, on_second, node);
     node->process.watchdog_timer = loop_timer_add(&node->loop, on_watchdog_timer, node);
-    return node->process.watchdog_timer < 0 ? node->process.watchdog_timer : 0;
+    node->process.page_timer = loop_timer_add(&node->loop, on_page_timer, node);
+    return node->process.page_timer < 0 ? node->process.page_timer : 0;
 }
 
 static int listen_all(struct node *node)

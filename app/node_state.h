@@ -20,7 +20,9 @@ struct node_process {
     uint64_t watchdog_ns;    /**< between signs of life to the service manager; 0 = it wants none */
     int exit_status;         /**< -1 while running */
     int signal_fd;
-    int second_timer, watchdog_timer;
+    int second_timer, watchdog_timer, page_timer;
+    uint8_t *store; /**< the store's memory; paged_bytes of it have their pages */
+    size_t store_bytes, paged_bytes;
     char serial[SERIAL_BYTES]; /**< of the machine */
 };
 
