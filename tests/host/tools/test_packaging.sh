@@ -28,4 +28,8 @@ for program in "${BUILD:-build/release}"/pinhole*; do
     [[ $name == pinhole-* ]] && ! grep -qx 'usr/bin/pinhole-\*' debian/pinhole-tools.install &&
         fail "pinhole-tools lacks $name"
 done
+for unit in board/*.service; do
+    grep -qxF "\${env:UNITS}/${unit##*/}" debian/*.install || fail "no package has ${unit##*/}"
+    grep -q "dh_installsystemd .* ${unit##*/}\$" debian/rules || fail "debian/rules says nothing of ${unit##*/}"
+done
 exit 0
