@@ -48,6 +48,19 @@ const char *net_address_split(const char *text, int default_port, struct net_add
     return default_port < 0 ? "the port is missing" : NULL;
 }
 
+bool net_address_is_name(const char *host)
+{
+    static const char digits[] = "0123456789";
+    static const char others[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    const size_t length = strlen(host);
+    const char *dot = strrchr(host, '.');
+    const char *last = dot != NULL ? dot + 1 : host;
+    if (length == 0 || strspn(host, others) != length || strchr("-_.", host[0]) != NULL)
+        return false;
+    return last[strspn(last, digits)] != '\0' && strcmp(host, "localhost") != 0;
+}
+
 socklen_t net_address_numeric(const struct net_address *address, struct sockaddr_storage *out)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(address->port)};

@@ -22,6 +22,11 @@ struct net_address {
  * Returns NULL, or the reason why `text` is no address: "the port must be 0 to 65535". */
 const char *net_address_split(const char *text, int default_port, struct net_address *out);
 
+/** Whether `host` is a host's name that can be looked up: letters, digits, '-', '_' and dots, a
+ * letter or digit in front, and not only digits behind its last dot, which would be a number.
+ * "localhost" is a number here, see below. */
+bool net_address_is_name(const char *host);
+
 /** Makes a socket address of a numeric host. "localhost" means 127.0.0.1. Returns the length of the
  * socket address; 0: the host is empty, a name or a wrong number. */
 socklen_t net_address_numeric(const struct net_address *address, struct sockaddr_storage *out);

@@ -90,13 +90,14 @@ static int check_jpeg(const struct config *config, struct config_error *error)
     return 0;
 }
 
-/** ADDRESS:PORT with a numeric address. */
-static bool is_address(const char *text)
+/** ADDRESS:PORT with a numeric address, or with a name if it `may_be_name`. */
+static bool is_address(const char *text, bool may_be_name)
 {
     struct net_address address;
     struct sockaddr_storage numeric;
     return net_address_split(text, -1, &address) == NULL &&
-           net_address_numeric(&address, &numeric) != 0;
+           (net_address_numeric(&address, &numeric) != 0 ||
+            (may_be_name && net_address_is_name(address.host)));
 }
 
 static int check_server(const struct config *config, struct config_error *error)
@@ -105,15 +106,15 @@ static int check_server(const struct config *config, struct config_error *error)
         return config_fail(error, -EINVAL,
                            "server.listen, server.socket and server.uplink are all empty: nobody "
                            "could connect");
-    if (config->listen[0] != '\0' && !is_address(config->listen))
+    if (config->listen[0] != '\0' && !is_address(config->listen, false))
         return config_fail(error, -EINVAL,
                            "server.listen = %s is not a numeric ADDRESS:PORT such as "
                            "127.0.0.1:7447, 0.0.0.0:7447 or [::]:7447",
                            config->listen);
-    if (config->uplink[0] != '\0' && !is_address(config->uplink))
+    if (config->uplink[0] != '\0' && !is_address(config->uplink, true))
         return config_fail(error, -EINVAL,
-                           "server.uplink = %s is not a numeric ADDRESS:PORT such as "
-                           "192.168.0.7:7448 or [fd00::7]:7448",
+                           "server.uplink = %s is not a HOST:PORT such as "
+                           "relay.example:7448, 192.168.0.7:7448 or [fd00::7]:7448",
                            config->uplink);
     return 0;
 }

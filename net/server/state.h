@@ -10,6 +10,7 @@
 #include "hal/base.h"
 #include "hal/os/log.h"
 #include "hal/os/loop.h"
+#include "net/address.h"
 #include "net/server/store.h"
 
 #define SERVER_CLIENTS_LIMIT 32u /**< most connections that any configuration may ask for */
@@ -127,11 +128,27 @@ struct server_conn {
     bool wants_output;
 };
 
+/** A lookup of a name, in a helper process. */
+struct server_resolver {
+    struct loop *loop;
+    pid_t pid; /**< of the helper; 0: none is left */
+    int fd;    /**< its output; -1: it is not asked */
+    loop_token token;
+    char text[2048]; /**< its output, 0-terminated */
+    size_t used;
+    loop_timer_fn *done;
+    void *user;
+};
+
 /** A connection that the node makes itself, for nodes that nobody can reach (behind NAT). */
 struct server_uplink {
-    struct sockaddr_storage address;
-    socklen_t address_bytes;
-    char name[64];
+    struct net_address target;       /**< a name or a number */
+    struct sockaddr_storage address; /**< where the last attempt went */
+    socklen_t address_bytes;         /**< 0: a name that has not been looked up */
+    struct server_resolver resolver;
+    unsigned next_address; /**< a name with several addresses: which is next */
+    char shown[64];        /**< the last address found, as logged */
+    char name[NET_HOST_BYTES + 8];
     int timer; /**< next attempt, or the deadline of the one under way */
     int fd;    /**< connecting; -1 otherwise */
     loop_token token;

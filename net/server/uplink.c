@@ -7,6 +7,7 @@
 
 #include "net/address.h"
 #include "net/server/private.h"
+#include "net/server/resolve.h"
 #include "net/server/uplink.h"
 
 #define CONNECT_DEADLINE_NS (10 * NS_PER_S)
@@ -21,6 +22,7 @@ static void retry_later(struct server *server, uint64_t now_ns)
 static void abandon_attempt(struct server *server)
 {
     struct server_uplink *uplink = &server->uplink;
+    server_resolve_stop(&uplink->resolver);
     if (uplink->fd < 0)
         return;
     loop_fd_remove(server->loop, uplink->token);
@@ -65,6 +67,7 @@ static void on_connected(void *user, uint32_t events, uint64_t now_ns)
         return;
     }
     int fd = uplink->fd;
+    server_resolve_stop(&uplink->resolver); // its process has ended by now
     loop_fd_remove(server->loop, uplink->token);
     uplink->fd = -1;
     uplink->conn = server_conn_open(server, fd, uplink->name, NULL, now_ns);
@@ -79,14 +82,9 @@ static void on_connected(void *user, uint32_t events, uint64_t now_ns)
     loop_timer_set(server->loop, uplink->timer, NS_NEVER);
 }
 
-static void on_timer(void *user, uint64_t now_ns)
+static void begin_connect(struct server *server, uint64_t now_ns)
 {
-    struct server *server = user;
     struct server_uplink *uplink = &server->uplink;
-    if (uplink->fd >= 0) {
-        fail_attempt(server, "no answer", now_ns);
-        return;
-    }
     uplink->fd = socket(uplink->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (uplink->fd < 0) {
         fail_attempt(server, strerror(errno), now_ns);
@@ -102,16 +100,67 @@ static void on_timer(void *user, uint64_t now_ns)
     loop_timer_set(server->loop, uplink->timer, now_ns + CONNECT_DEADLINE_NS);
 }
 
+/** The name was looked up. Of several addresses each attempt takes the next. */
+static void on_resolved(void *user, uint64_t now_ns)
+{
+    struct server *server = user;
+    struct server_uplink *uplink = &server->uplink;
+    const unsigned count = server_resolve_count(&uplink->resolver);
+    struct net_address at = {.port = uplink->target.port};
+    char shown[sizeof uplink->shown];
+    if (count == 0) {
+        fail_attempt(server, "the name has no address", now_ns);
+        return;
+    }
+    server_resolve_get(&uplink->resolver, uplink->next_address++ % count, at.host, sizeof at.host);
+    at.is_ipv6 = strchr(at.host, ':') != NULL;
+    uplink->address_bytes = net_address_numeric(&at, &uplink->address);
+    if (uplink->address_bytes == 0) {
+        fail_attempt(server, "the name has an address that is no number", now_ns);
+        return;
+    }
+    snprintf(shown, sizeof shown, "%.63s", at.host);
+    if (strcmp(shown, uplink->shown) != 0)
+        log_info("uplink %s: its address is %s", uplink->name, shown);
+    memcpy(uplink->shown, shown, sizeof shown);
+    begin_connect(server, now_ns);
+}
+
+static void on_timer(void *user, uint64_t now_ns)
+{
+    struct server *server = user;
+    struct server_uplink *uplink = &server->uplink;
+    if (server_resolve_is_on(&uplink->resolver)) {
+        fail_attempt(server, "no answer when its name was looked up", now_ns);
+        return;
+    }
+    if (uplink->fd >= 0) {
+        fail_attempt(server, "no answer", now_ns);
+        return;
+    }
+    if (!net_address_is_name(uplink->target.host)) {
+        begin_connect(server, now_ns);
+        return;
+    }
+    int status = server_resolve_start(&uplink->resolver, uplink->target.host, on_resolved, server);
+    if (status < 0)
+        fail_attempt(server, strerror(-status), now_ns);
+    else
+        loop_timer_set(server->loop, uplink->timer, now_ns + CONNECT_DEADLINE_NS);
+}
+
 int server_dial(struct server *server, const char *address)
 {
     struct server_uplink *uplink = &server->uplink;
-    struct net_address at;
-    const bool is_address = net_address_split(address, -1, &at) == NULL;
-    uplink->address_bytes = is_address ? net_address_numeric(&at, &uplink->address) : 0;
-    if (uplink->address_bytes == 0) {
-        log_error("cannot dial %s: not a numeric ADDRESS:PORT", address);
+    const char *why = net_address_split(address, -1, &uplink->target);
+    uplink->address_bytes = net_address_numeric(&uplink->target, &uplink->address);
+    if (why == NULL && uplink->address_bytes == 0 && !net_address_is_name(uplink->target.host))
+        why = "the host is neither a name nor a number";
+    if (why != NULL) {
+        log_error("cannot dial %s: %s", address, why);
         return -EINVAL;
     }
+    server_resolve_init(&uplink->resolver, server->loop);
     snprintf(uplink->name, sizeof uplink->name, "%s", address);
     uplink->fd = -1;
     uplink->pause_ns = SERVER_UPLINK_PAUSE_NS;

@@ -5,8 +5,9 @@
 
 #include "net/server/state.h"
 
-/** Connects to "ADDRESS:PORT" (numeric) and serves whoever accepts as any other client; connects
- * again when the link breaks, for ever. 0, or -errno with a sentence logged. */
+/** Connects to "HOST:PORT" and serves the other end as any other client. Connects again when the
+ * link breaks, for ever. A name is looked up before each attempt, in a helper process, since its
+ * address may change. 0, or -errno with a sentence logged. */
 int server_dial(struct server *server, const char *address);
 /** Ends the uplink for good. */
 void server_uplink_close(struct server *server);

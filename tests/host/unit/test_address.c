@@ -122,6 +122,20 @@ static void test_numeric_hosts(void **state)
     assert_string_equal(numeric(":6"), "");
 }
 
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"relay", "relay.example.org", "7.example", "a-b_c"};
+    static const char *const others[] = {"",       "10.0.0.1", "1.2.3", "-relay",   ".relay",
+                                         "relay.", "re lay",   "a;b",   "localhost"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!net_address_is_name(names[i]))
+            fail_msg("'%s' is a name", names[i]);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (net_address_is_name(others[i]))
+            fail_msg("'%s' is no name", others[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +143,7 @@ int main(void)
         cmocka_unit_test(test_default_port_fills_in),
         cmocka_unit_test(test_says_why_it_refuses),
         cmocka_unit_test(test_numeric_hosts),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
