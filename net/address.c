@@ -23,6 +23,8 @@ const char *net_address_split(const char *text, int default_port, struct net_add
 {
     const char *host = text, *end = strchr(text, ':'), *port = NULL;
     memset(out, 0, sizeof *out);
+    if (strstr(text, "://") != NULL)
+        return "leave out the scheme (http://) and the path: HOST:PORT is enough";
     if (*text == '[') {
         end = strchr(++host, ']');
         if (end == NULL || (end[1] != '\0' && end[1] != ':'))

@@ -186,7 +186,7 @@ enum MHD_Result web_features_answer(struct web_request *request)
     settings.used = settings.value_bytes = 0;
     settings.lines[0] = settings.why[0] = settings.name[0] = settings.value[0] = '\0';
     if (request->call == NULL) {
-        const char *refusal = web_guard_refuses(request, settings.why, sizeof settings.why);
+        const char *refusal = web_guard_refuses_change(request, settings.why, sizeof settings.why);
         if (refusal != NULL)
             return web_reply_error(request, MHD_HTTP_FORBIDDEN, "%s", refusal);
         if (read_settings(&settings, request) < 0)
@@ -207,7 +207,7 @@ enum MHD_Result web_trigger_answer(struct web_request *request)
 {
     char why[512];
     if (request->call == NULL) {
-        const char *refusal = web_guard_refuses(request, why, sizeof why);
+        const char *refusal = web_guard_refuses_change(request, why, sizeof why);
         if (refusal != NULL)
             return web_reply_error(request, MHD_HTTP_FORBIDDEN, "%s", refusal);
     }

@@ -139,12 +139,29 @@ static enum MHD_Result reply_options(struct web_request *request)
     return web_reply(request, MHD_HTTP_NO_CONTENT, response);
 }
 
+static enum MHD_Result reply_not_found(struct web_request *request, const char *path)
+{
+    const char *action = web_request_query(request, "action");
+    if (action == NULL || strcmp(path, "/") != 0)
+        return web_reply_error(request, MHD_HTTP_NOT_FOUND, "there is nothing at %.200s", path);
+    if (strcmp(action, "command") == 0)
+        return web_reply_error(request, MHD_HTTP_NOT_FOUND,
+                               "commands of mjpg-streamer are not understood: send Name=value by "
+                               "POST to /features, with the header 'X-Pinhole: 1'");
+    return web_reply_error(request, MHD_HTTP_NOT_FOUND,
+                           "there is no action '%.100s', only stream and snapshot", action);
+}
+
 static enum MHD_Result dispatch(struct web_request *request, const char *path)
 {
+    char why[512];
+    const char *refusal = web_guard_refuses_host(request, why, sizeof why);
+    if (refusal != NULL)
+        return web_reply_error(request, MHD_HTTP_FORBIDDEN, "%s", refusal);
     if (request->method == WEB_OPTIONS && (request->route != NULL || strcmp(path, "*") == 0))
         return reply_options(request);
     if (request->route == NULL)
-        return web_reply_error(request, MHD_HTTP_NOT_FOUND, "there is nothing at %.200s", path);
+        return reply_not_found(request, path);
     unsigned allowed = request->route->methods;
     if (allowed & WEB_GET)
         allowed |= WEB_HEAD;
@@ -157,12 +174,22 @@ static enum MHD_Result dispatch(struct web_request *request, const char *path)
     return request->route->answer(request);
 }
 
+/** The path of a request line as proxies write it, "http://HOST/PATH". */
+static const char *strip_authority(const char *path)
+{
+    if (strncmp(path, "http://", 7) != 0)
+        return path;
+    const char *slash = strchr(path + 7, '/');
+    return slash == NULL ? "/" : slash;
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *path, const char *method, const char *version,
                                   const char *upload, size_t *upload_size, void **state)
 {
     (void)version;
     struct web_request *request = *state;
+    path = strip_authority(path);
     if (request == NULL) {
         request = begin(context, connection, path, method);
         *state = request;

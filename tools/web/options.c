@@ -19,12 +19,12 @@ static const char help_text[] =
     "  -l, --listen ADDR:PORT  where to serve (default 127.0.0.1:8080; port 0 picks a free one;\n"
     "                          0.0.0.0:8080 opens it to the network)\n"
     "      --max-clients N     HTTP connections served at a time, 1 to 1000 (default 64)\n"
-    "      --read-only         nobody can change features or trigger\n"
-    "      --allow-origin URL  web pages of this origin may read what GET gives (* for any)\n"
-    "      --allow-host NAME   a name under which browsers may change features, besides "
-    "addresses,\n"
-    "                          localhost and this machine's host name (may be repeated)\n"
-    "  -v, --verbose           log every request\n"
+    "      --read-only         refuse changes of features and triggers\n"
+    "      --allow-origin URL  let web pages of this origin read what GET gives (* for any), and\n"
+    "                          pages of any site show the pictures\n"
+    "      --allow-host NAME   answer under this name, too, besides addresses, localhost and this\n"
+    "                          machine's host name (may be repeated; a reverse proxy's name)\n"
+    "  -v, --verbose           log each request\n"
     "      --version, --help\n";
 
 enum { OPT_MAX_CLIENTS = 256, OPT_READ_ONLY, OPT_ALLOW_ORIGIN, OPT_ALLOW_HOST, OPT_VERSION };

@@ -61,6 +61,10 @@ enum MHD_Result web_reply(struct web_request *request, unsigned status,
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "Server", "pinhole-web/" PINHOLE_VERSION);
     add_origin(request, response);
+    // Other sites may not even show what they cannot read, unless one is let in.
+    bool is_open = MHD_get_response_header(response, "Access-Control-Allow-Origin") != NULL;
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy",
+                            is_open ? "cross-origin" : "same-site");
     pthread_mutex_lock(&request->web->lock);
     request->web->http.requests[status / 100 % 6]++;
     pthread_mutex_unlock(&request->web->lock);

@@ -76,7 +76,9 @@ enum MHD_Result web_health_answer(struct web_request *request);
 enum MHD_Result web_features_answer(struct web_request *request);
 enum MHD_Result web_trigger_answer(struct web_request *request);
 
-/** Why a request may not change anything, or NULL when it may. */
-const char *web_guard_refuses(const struct web_request *request, char *why, size_t size);
+/** Why a request is not answered: it is for another host. NULL: it is answered. */
+const char *web_guard_refuses_host(const struct web_request *request, char *why, size_t size);
+/** Why a request may not change anything. NULL: it may. */
+const char *web_guard_refuses_change(const struct web_request *request, char *why, size_t size);
 
 #endif

@@ -410,6 +410,8 @@ class Test(unittest.TestCase):
             ctl(*arguments, code=2)
             self.assertTrue(ctl.stderr.strip())
         ctl("-n", "127.0.0.1:99999", "ping", code=2)
+        ctl("-n", "http://127.0.0.1:7447", "ping", code=2)
+        self.assertIn("leave out the scheme (http://)", ctl.stderr)
         for command in COMMANDS:
             self.assertIn(command, ctl("--help"))
             self.assertIn("Usage: pinholectl " + command, ctl(command, "--help"))

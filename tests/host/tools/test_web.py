@@ -62,7 +62,7 @@ class Pictures(WithNode):
 
     def test_head_has_no_body(self) -> None:
         for path in ("/", "/snapshot", "/stream", "/state", "/metrics", "/healthz"):
-            raw = self.gateway.ask(f"HEAD {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+            raw = self.gateway.ask(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             self.assertTrue(raw.startswith(b"HTTP/1.1 200 "), (path, raw[:80]))
             self.assertTrue(raw.endswith(b"\r\n\r\n"), path)
 
@@ -217,7 +217,12 @@ class Knowledge(WithNode):
     def test_unknown_paths_and_methods(self) -> None:
         self.assertEqual(self.gateway.get("/nothing").status, 404)
         self.assertIn("/nothing", self.gateway.get("/nothing").error())
-        self.assertEqual(self.gateway.get("/?action=command").status, 404)
+        answer = self.gateway.get("/?action=command&id=9963776&value=1")
+        self.assertEqual(answer.status, 404)
+        self.assertIn("POST to /features", answer.error())
+        answer = self.gateway.get("/?action=dance")
+        self.assertEqual(answer.status, 404)
+        self.assertIn("dance", answer.error())
         self.assertEqual(self.gateway.get("/..%2f..%2fetc/passwd").status, 404)
         for path, method, allow in (("/snapshot", "POST", "GET, HEAD, OPTIONS"),
                                     ("/state", "DELETE", "GET, HEAD, OPTIONS"),
@@ -237,6 +242,34 @@ class Knowledge(WithNode):
         answer = self.gateway.post("/features", "Gain=1", "-H", "Origin: https://panel.example")
         self.assertEqual(answer.status, 403)
         self.assertNotIn(origin, answer.headers)
+
+    def test_a_request_line_as_a_proxy_writes_it(self) -> None:
+        for path, status in (("/snapshot", b"200"), ("", b"200"), ("/nothing", b"404")):
+            line = f"GET http://localhost:{self.gateway.port}{path} HTTP/1.1\r\n"
+            raw = self.gateway.ask(f"{line}Host: localhost\r\nConnection: close\r\n\r\n".encode())
+            self.assertEqual(raw.split(b" ")[1], status, path)
+
+    def test_nothing_is_read_by_a_name_that_is_not_ours(self) -> None:
+        # As a page at evil.example does whose name has come to lead to this address.
+        for path in ("/", "/app.js", "/snapshot", "/snapshot?fresh=1", "/stream", "/state", "/metrics",
+                     "/healthz", "/?action=snapshot", "/nothing"):
+            for host in ("evil.example", f"evil.example:{self.gateway.port}", "127.0.0.1.evil.example"):
+                answer = self.gateway.get(path, "-H", f"Host: {host}")
+                self.assertEqual(answer.status, 403, path)
+                self.assertIn("--allow-host", answer.error())
+                self.assertIn(host.split(":")[0], answer.error())
+            answer = self.gateway.curl(path, "-X", "OPTIONS", "-H", "Host: evil.example")
+            self.assertEqual(answer.status, 403)
+        for host in ("localhost", "[::1]:80", "10.0.0.1", socket.gethostname()):
+            self.assertEqual(self.gateway.get("/state", "-H", f"Host: {host}").status, 200, host)
+
+    def test_other_sites_may_not_show_what_they_cannot_read(self) -> None:
+        with Gateway(self.node.address) as gateway:
+            gateway.wait_ready()
+            for path in ("/", "/snapshot", "/state", "/nothing"):
+                self.assertEqual(gateway.get(path).headers["cross-origin-resource-policy"], "same-site")
+        self.assertEqual(self.gateway.get("/snapshot").headers["cross-origin-resource-policy"],
+                         "cross-origin")
 
     def test_page_is_its_own_and_nobody_elses(self) -> None:
         page = self.gateway.get("/")
@@ -324,6 +357,21 @@ class Control(WithNode):
         answer = self.gateway.post("/features", "ReverseX=0", "-H", f"Origin: http://{own}",
                                    "-H", "Sec-Fetch-Site: same-origin")
         self.assertEqual(answer.status, 200)
+
+    def test_control_behind_a_reverse_proxy(self) -> None:
+        proxied = ("-H", "Origin: https://cam.example:8443", "-H", "Sec-Fetch-Site: same-origin")
+        refused = self.gateway.post("/features", "ReverseX=0", *proxied)
+        self.assertEqual(refused.status, 403)
+        for word in ("Origin", "https://cam.example:8443", "Host", str(self.gateway.port),
+                     "--allow-host cam.example"):
+            self.assertIn(word, refused.error())
+        with Gateway(self.node.address, "--allow-host", "cam.example") as gateway:
+            gateway.wait_ready()
+            for host in ((), ("-H", "Host: cam.example:8443"), ("-H", "Host: cam.example")):
+                self.assertEqual(gateway.post("/features", "ReverseX=0", *proxied, *host).status, 200)
+            for origin in ("https://cam.example.evil.example", "https://evil.example", "null"):
+                answer = gateway.post("/features", "ReverseX=0", "-H", f"Origin: {origin}")
+                self.assertEqual(answer.status, 403)
 
     def test_trigger_brings_a_frame_with_its_id(self) -> None:
         refused = self.gateway.post("/trigger")
@@ -508,7 +556,7 @@ class Program_(unittest.TestCase):
                 streams = [Stream(gateway) for _ in range(5)]
                 waiting = [gateway.connect() for _ in range(5)]
                 for connection in waiting:
-                    connection.sendall(b"GET /snapshot?fresh=1&timeout_ms=60000 HTTP/1.1\r\nHost: a\r\n\r\n")
+                    connection.sendall(b"GET /snapshot?fresh=1&timeout_ms=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 wait_for("all of them", lambda: gateway.state()["gateway"]["connections"] >= 11)
                 self.assertEqual(gateway.end(), 0)
                 for stream in streams:

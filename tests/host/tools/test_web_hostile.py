@@ -63,14 +63,14 @@ class Hostile(unittest.TestCase):
         noise = random.Random(1)
         for request in (b"", b"\r\n\r\n", b"GET\r\n\r\n", b"GET /\r\n\r\n", b"\0" * 4000,
                         b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n",
-                        b"G\xff\xfe / HTTP/1.1\r\nHost: a\r\n\r\n",
-                        b"GET " + b"/" * 60000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
-                        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 1000000 + b"\r\n\r\n",
-                        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X-Y: z\r\n" * 100000 + b"\r\n",
-                        b"POST /features HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-                        b"POST /features HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
-                        b"POST /features HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-                        b"POST /features HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nshort",
+                        b"G\xff\xfe / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                        b"GET " + b"/" * 60000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 1000000 + b"\r\n\r\n",
+                        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-Y: z\r\n" * 100000 + b"\r\n",
+                        b"POST /features HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+                        b"POST /features HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                        b"POST /features HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                        b"POST /features HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\nshort",
                         b"PINH\x01\x02\0\0\0\0\0\0\0\0\0\0",
                         *(noise.randbytes(3000) for _ in range(20))):
             answer = self.gateway.ask(request)
@@ -80,7 +80,7 @@ class Hostile(unittest.TestCase):
         self.check_serves()
 
     def test_headers_too_large_are_refused(self) -> None:
-        answer = self.gateway.ask(b"GET /state HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 200000 + b"\r\n\r\n")
+        answer = self.gateway.ask(b"GET /state HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 200000 + b"\r\n\r\n")
         self.assertRegex(answer, rb"^HTTP/1\.1 (431|400|413|414) |^$")
         self.check_serves()
 
@@ -101,7 +101,7 @@ class Hostile(unittest.TestCase):
     def test_clients_that_dribble_their_request(self) -> None:
         slow = [self.gateway.connect() for _ in range(MAX_CLIENTS)]
         for connection in slow:
-            connection.sendall(b"GET /snapshot HTTP/1.1\r\nHost: a\r\n")
+            connection.sendall(b"GET /snapshot HTTP/1.1\r\nHost: localhost\r\n")
         enough = threading.Event()
 
         def dribble() -> None:
@@ -181,7 +181,7 @@ class Hostile(unittest.TestCase):
         noise = random.Random(2)
         for round_ in range(150):
             path = noise.choice(["/stream", "/snapshot?fresh=1", "/state", "/metrics", "/"])
-            request = f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+            request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
             connection = self.gateway.connect()
             connection.sendall(request[:noise.randint(1, len(request))] if round_ % 3 else request)
             if round_ % 2:

@@ -77,7 +77,7 @@ static void test_says_why_it_refuses(void **state)
         {"camera: 1", "0 to 65535"},     {"camera:1x", "0 to 65535"},
         {"::1:80", "[ADDRESS]:PORT"},    {"[::1:80", "[ADDRESS]:PORT"},
         {"[::1]80", "[ADDRESS]:PORT"},   {"camera:99999999999999999999999", "0 to 65535"},
-        {long_host, "host is too long"},
+        {long_host, "host is too long"}, {"http://camera:80", "leave out the scheme"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct net_address at;
