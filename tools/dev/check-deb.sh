@@ -12,6 +12,7 @@ cd "$(dirname "$0")/../.." || exit
 
 targets=${*:-$(echo {bookworm,trixie}:{amd64,arm64,armhf})}
 native=$(dpkg --print-architecture)
+export NATIVE=${NATIVE:-$native} # in an emulated machine: that of the one around it
 port_page=8080
 
 # --- in a root filesystem -----------------------------------------------------------------------
@@ -50,7 +51,7 @@ inside_build() {
     cd /mnt || return
     check "packages build" build || return
     check "lintian finds no error" lint
-    [ "${target#*:}" != "$(dpkg --print-architecture)" ] ||
+    [ "${target#*:}" != "$NATIVE" ] ||
         check "a program compiles against libpinhole-dev" compile_example
 }
 
@@ -175,6 +176,23 @@ upgrade() {
 purge() {
     dpkg --purge $packages && list_files >/tmp/after && diff /tmp/before /tmp/after
 }
+# What is for Raspberry Pi OS, as far as Debian can tell: cloud-init's own check of the user data, and
+# the hook of the layer for rpi-image-gen, which installs the packages into a root file system.
+user_data_is_valid() {
+    apt update && apt install cloud-init && cloud-init schema --config-file board/image/raspberry-pi-os/user-data
+}
+layer_installs() {
+    mkdir /tmp/layer && cp -r /mnt /tmp/layer/pkgs && python3 -c 'import sys, yaml
+for hook in yaml.safe_load(sys.stdin)["mmdebstrap"]["customize-hooks"]:
+    print(hook)' <board/image/raspberry-pi-os/layer/pinhole.yaml >/tmp/layer/hook &&
+        (cd /tmp/layer && sh hook /) && pinhole --config /boot/firmware/pinhole.ini --check-config
+}
+inside_raspberry_pi_os() {
+    cd /src || return
+    check "cloud-init accepts the user data for Raspberry Pi OS" user_data_is_valid
+    check "the layer's hook for rpi-image-gen installs the packages" layer_installs
+}
+
 inside_use() {
     export DEBIAN_FRONTEND=noninteractive
     check "the libraries they need are there" install_libraries || return
@@ -186,6 +204,8 @@ inside_use() {
     check "an upgrade keeps the settings" upgrade
     check "the upgraded node uses them" without_network name
     check "purging leaves nothing" purge
+    [ "$target" != "trixie:${NATIVE:-}" ] ||
+        inside_raspberry_pi_os
 }
 
 if [ "${1:-}" = --inside ]; then
@@ -217,7 +237,7 @@ enter() { # tree, packages, command of --inside
         done
         cp /etc/resolv.conf "$top/tree/etc/"
         chroot "$top/tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 \
-            TARGET="$TARGET" /src/tools/dev/check-deb.sh --inside "$3"
+            TARGET="$TARGET" NATIVE="$NATIVE" /src/tools/dev/check-deb.sh --inside "$3"
         umount -l "$top"' - "$@"
 }
 

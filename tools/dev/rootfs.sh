@@ -49,12 +49,14 @@ if [ ! -e "$tree.made" ]; then
     rm -rf "$tree"
     log=$tree.log
     # Debian testing's Release file lapses a week after it was made, and mirrors may be older.
-    # Before Debian 13 the /bin, /lib links were made by a maintainer script.
+    # Before Debian 13 the /bin, /lib links were made by a maintainer script. Nobody answers debconf's
+    # questions, which take long to find under emulation, and a cut while making it is made good.
     if ! mmdebstrap --quiet --variant="$variant" --include="$packages" \
         --architectures="$architectures" \
         --hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr \
         --aptopt='Acquire::Check-Valid-Until "false"' \
-        --aptopt='Acquire::Retries "3"' \
+        --aptopt='Acquire::Retries "3"' --aptopt='#clear DPkg::Pre-Install-Pkgs;' \
+        --dpkgopt=force-unsafe-io \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
         "$suite" "$tree" "deb $mirror $suite main non-free-firmware" >"$log" 2>&1; then
