@@ -2,7 +2,7 @@
 # Pinhole's build. `make help` lists targets and variables; the lines with `##` are its text.
 # Sources are found by wildcard: a new file in any folder needs no change here.
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 #: V=1              show the commands
 #: SAN=1            build with AddressSanitizer and UBSan, in build/san
 #: BUILD=DIR        where everything built goes (default build/release)

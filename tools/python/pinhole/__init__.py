@@ -20,7 +20,7 @@ from .camera import Camera
 from .errors import (BadValue, PinholeError, ReadOnly, Refused, Unavailable, UnknownFeature)
 from .features import Feature, Features
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["BadValue", "Camera", "Event", "EventKind", "Feature", "Features", "Frame", "FrameFlags",
            "Node", "PinholeError", "ReadOnly", "Refused", "Unavailable", "UnknownFeature",
            "enumerate_nodes"]
