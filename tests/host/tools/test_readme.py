@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The commands of README.md work as they are written, and the links of all documents lead
-somewhere. What installs is left out; players and curl are test_sdk_examples.py's."""
+"""The commands of README.md work as they are written. The links of all documents lead somewhere,
+and the files that they name exist. What installs is left out; players and curl are test_sdk_examples.py's."""
 
 import os
 import re
@@ -61,13 +61,16 @@ def test_commands():
     assert seen == {"pinhole", "pinholectl", "pinhole-rec"}, seen
 
 
-def test_links_lead_somewhere():
+def pages():
     listing = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=False)
-    pages = listing.stdout.split() or ["README.md"]
+    return listing.stdout.split() or ["README.md"]
+
+
+def test_links_lead_somewhere():
     anchors = {page: {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
-                      for title in re.findall(r"^#+ (.*)", read(page), re.M)} for page in pages}
+                      for title in re.findall(r"^#+ (.*)", read(page), re.M)} for page in pages()}
     wrong = []
-    for page in pages:
+    for page in pages():
         for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", read(page), flags=re.M | re.S)):
             if re.match(r"https?:|mailto:", target):
                 continue
@@ -75,6 +78,16 @@ def test_links_lead_somewhere():
             path = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
             if not os.path.exists(os.path.join(ROOT, path)) or anchor and anchor not in anchors.get(path, {anchor}):
                 wrong.append(f"{page}: {target}")
+    assert not wrong, wrong
+
+
+def test_named_files_exist():
+    """Paths of the source tree in code spans. NAME and stars stand for something."""
+    wrong = []
+    for page in pages():
+        for path in re.findall(r"`((?:app|board|debian|hal|net|tests|tools)/[\w./-]*\w/?)`", read(page)):
+            if "NAME" not in path and not os.path.exists(os.path.join(ROOT, path)):
+                wrong.append(f"{page}: {path}")
     assert not wrong, wrong
 
 
