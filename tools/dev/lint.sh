@@ -153,6 +153,7 @@ check rules rules
 check rules-self rules_self
 check circles circles
 check circles-self circles_self
+check sentences sentences
 check sentences-self sentences_self
 check commits commits
 check commits-self commits_self
