@@ -171,7 +171,8 @@ void mqtt_publish_frame(struct mqtt_camera *camera, const struct pinhole_frame *
 {
     json_t *meta = mqtt_message_meta(frame);
     const bool is_fitting = payload_bytes(camera, frame) <= mqtt_publish_max(camera);
-    const int result = is_fitting ? publish_picture(camera, frame, meta, slot) : MOSQ_ERR_OVERSIZE_PACKET;
+    const int result =
+        is_fitting ? publish_picture(camera, frame, meta, slot) : MOSQ_ERR_OVERSIZE_PACKET;
     if (result == MOSQ_ERR_SUCCESS) {
         // Behind its picture on the same connection, and always with QoS 1: when it is acknowledged
         // the broker has read the picture too.
