@@ -4,6 +4,7 @@
 
 #include "hal/base.h"
 #include "hal/os/clock.h"
+#include "tools/mqtt/discovery.h"
 #include "tools/mqtt/say.h"
 
 #include <poll.h>
@@ -28,6 +29,7 @@ void mqtt_camera_init(struct mqtt_camera *camera, const struct mqtt_settings *se
     memset(camera, 0, sizeof *camera);
     camera->settings = &settings->nodes[index];
     camera->bridge = &settings->bridge;
+    camera->all = settings;
     camera->is_stopping = is_stopping;
     camera->wake_fd = wake_fd;
     mqtt_level_from_name(camera->level, sizeof camera->level, camera->settings->name);
@@ -62,6 +64,8 @@ static void note_change(struct mqtt_camera *camera)
     atomic_fetch_add(&camera->counters.connections, 1);
     mqtt_records_connected(camera);
     mqtt_control_subscribe(camera);
+    if (camera->settings == camera->all->nodes)
+        mqtt_discovery_subscribe(camera);
     camera->state_ns = 0;
     if (!atomic_load(&camera->is_node_up))
         mqtt_state_publish(camera, "the node is away");

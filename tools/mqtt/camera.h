@@ -46,6 +46,11 @@ struct mqtt_live {
     uint64_t boot_id, first, last, records; /**< of events left out; records is 0: none */
 };
 
+/** How many frames a second the node makes. */
+struct mqtt_rate {
+    uint64_t frame_id, since_frame_id, since_ns;
+};
+
 struct mqtt_counters {
 #define COUNTER(member, metric, help) atomic_ullong member;
 #include "tools/mqtt/counters.def"
@@ -54,6 +59,7 @@ struct mqtt_counters {
 struct mqtt_camera {
     const struct mqtt_node_settings *settings;
     const struct mqtt_bridge_settings *bridge;
+    const struct mqtt_settings *all; /**< to know which nodes there are */
     const atomic_bool *is_stopping;
     int wake_fd; /**< an eventfd, readable when is_stopping was set */
     pthread_t thread;
@@ -64,6 +70,7 @@ struct mqtt_camera {
     struct mqtt_window window;
     struct mqtt_progress progress;
     struct mqtt_live live;
+    struct mqtt_rate rate;
     uint8_t *scratch; /**< header and JPEG in one piece */
     size_t scratch_bytes;
     uint64_t picture_ns, preview_ns, state_ns; /**< when the last was published */
@@ -126,7 +133,7 @@ void mqtt_records_end(struct mqtt_camera *camera);
 void mqtt_state_publish(struct mqtt_camera *camera, const char *reason);
 /** Publishes it again when it is time. */
 void mqtt_state_step(struct mqtt_camera *camera);
-/** Publishes the values of all features. */
+/** Publishes the values of all features, and what Home Assistant makes of them. */
 void mqtt_state_features(struct mqtt_camera *camera);
 
 // --- control.c ---

@@ -118,12 +118,8 @@ static void on_publish(struct mosquitto *mosq, void *user, int mid, int reason,
 
 static void take_properties(struct mqtt_received *out, const mosquitto_property *properties)
 {
-    char *topic = NULL;
     void *data = NULL;
     uint16_t bytes = 0;
-    if (mosquitto_property_read_string(properties, MQTT_PROP_RESPONSE_TOPIC, &topic, false) != NULL)
-        snprintf(out->response_topic, sizeof out->response_topic, "%s", topic);
-    free(topic);
     if (mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &data, &bytes,
                                        false) != NULL &&
         bytes <= sizeof out->correlation) {
@@ -139,7 +135,6 @@ static void on_message(struct mosquitto *mosq, void *user, const struct mosquitt
     struct mqtt_client *client = user;
     (void)mosq;
     if (client->inbox_count == MQTT_CLIENT_INBOX_MAX || message->payloadlen < 0 ||
-        message->payloadlen >= MQTT_COMMAND_BYTES ||
         strlen(message->topic) >= sizeof client->inbox[0].topic) {
         client->inbox_dropped++;
         return;
@@ -147,9 +142,10 @@ static void on_message(struct mosquitto *mosq, void *user, const struct mosquitt
     struct mqtt_received *out = &client->inbox[client->inbox_count++];
     memset(out, 0, sizeof *out);
     snprintf(out->topic, sizeof out->topic, "%s", message->topic);
-    out->bytes = (size_t)message->payloadlen;
-    if (out->bytes > 0)
-        memcpy(out->payload, message->payload, out->bytes);
+    const size_t bytes = (size_t)message->payloadlen;
+    out->is_cut = bytes >= sizeof out->payload;
+    if (bytes > 0)
+        memcpy(out->payload, message->payload, out->is_cut ? sizeof out->payload - 1 : bytes);
     out->is_retained = message->retain;
     take_properties(out, properties);
 }

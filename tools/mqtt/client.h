@@ -22,7 +22,7 @@
 
 /** Messages on their way at a time, and messages received that wait to be taken. */
 #define MQTT_CLIENT_SENT_MAX  192
-#define MQTT_CLIENT_INBOX_MAX 8
+#define MQTT_CLIENT_INBOX_MAX 16
 /** The longest command taken. */
 #define MQTT_COMMAND_BYTES 512
 
@@ -62,9 +62,8 @@ struct mqtt_sent {
 struct mqtt_received {
     char topic[MQTT_TOPIC_BYTES];
     char payload[MQTT_COMMAND_BYTES]; /**< 0-terminated */
-    size_t bytes;
     bool is_retained;
-    char response_topic[MQTT_TOPIC_BYTES]; /**< "": none was asked for */
+    bool is_cut; /**< the payload is longer */
     uint8_t correlation[64];
     uint16_t correlation_bytes;
 };

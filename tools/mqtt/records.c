@@ -176,6 +176,7 @@ static void take_live(struct mqtt_camera *camera, struct pinhole_record *record)
 {
     const struct pinhole_event *event = &record->event;
     if (record->kind == PINHOLE_FRAME) {
+        camera->rate.frame_id = record->frame.frame_id;
         hold(camera, record);
         return;
     }
@@ -266,8 +267,10 @@ static void take_each(struct mqtt_camera *camera, struct pinhole_record *record)
     else
         publish_event(camera, &record->event, slot);
     mqtt_window_end(&camera->window, slot);
-    if (record->kind == PINHOLE_FRAME)
+    if (record->kind == PINHOLE_FRAME) {
+        camera->rate.frame_id = record->frame.frame_id;
         mqtt_publish_preview(camera, &record->frame);
+    }
     pinhole_release(camera->link.node, record);
 }
 
