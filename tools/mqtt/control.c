@@ -3,6 +3,7 @@
 #include "tools/common/json.h"
 #include "tools/mqtt/camera.h"
 #include "tools/mqtt/discovery.h"
+#include "tools/mqtt/echo.h"
 #include "tools/mqtt/say.h"
 
 #include <errno.h>
@@ -141,7 +142,7 @@ void mqtt_control_step(struct mqtt_camera *camera)
         if (received->is_retained && mqtt_discovery_take(camera, received->topic))
             continue;
         struct command command = {.what = rest_of(camera, received->topic)};
-        if (command.what == NULL)
+        if (command.what == NULL || mqtt_echo_take(camera, command.what))
             continue;
         if (strcmp(command.what, "position") == 0) {
             mqtt_records_remembered(camera, received->payload);

@@ -239,7 +239,7 @@ void mqtt_discovery_publish(struct mqtt_camera *camera, const struct pinhole_fea
     char *text = json_line(object);
     make_topic(camera, camera->level, topic);
     if (text != NULL)
-        mqtt_publish_text(camera, topic, text, true);
+        mqtt_publish_text(camera, topic, text, true, "discovery");
     free(text);
 }
 
@@ -270,10 +270,10 @@ static void remove_node(struct mqtt_camera *camera, const char *level)
     static const char *const retained[] = {"state", "features", "position"};
     char topic[MQTT_TOPIC_BYTES];
     make_topic(camera, level, topic);
-    mqtt_publish_text(camera, topic, "", true);
+    mqtt_publish_text(camera, topic, "", true, "removal");
     for (unsigned i = 0; i < ARRAY_SIZE(retained); i++) {
         mqtt_topic_make(topic, camera->bridge->prefix, level, retained[i]);
-        mqtt_publish_text(camera, topic, "", true);
+        mqtt_publish_text(camera, topic, "", true, "removal");
     }
     mqtt_say("%s: removed from Home Assistant: it is no longer in the settings", level);
 }

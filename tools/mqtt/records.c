@@ -237,7 +237,7 @@ static void tell_suspect(struct mqtt_camera *camera, struct mqtt_place place, in
     char text[400];
     snprintf(text, sizeof text,
              "left out: the connection ended %d times while it was sent, last: %.300s", LOSSES_MAX,
-             camera->client.why);
+             camera->progress.why);
     mqtt_say("%s: record %llu is %s", camera->settings->name, (unsigned long long)place.sequence,
              text);
     atomic_fetch_add(&camera->counters.frames_refused, 1);
@@ -378,6 +378,12 @@ void mqtt_records_step(struct mqtt_camera *camera)
 void mqtt_records_connected(struct mqtt_camera *camera)
 {
     camera->progress.next_ns = 0;
+    if (is_every(camera) && camera->client.spoken != 5 && !camera->progress.said_weak)
+        mqtt_say(
+            "%s: policy every over MQTT 3.1.1: an acknowledgement may come for a message that the "
+            "broker throws away; see README.md, Brokers",
+            camera->settings->name);
+    camera->progress.said_weak = camera->progress.said_weak || camera->client.spoken != 5;
 }
 
 /** Counts the connections that the same record has cost. */
@@ -387,10 +393,12 @@ static void suspect(struct mqtt_camera *camera)
     const struct mqtt_place oldest = mqtt_window_oldest(&camera->window);
     const bool is_same = oldest.is_known && oldest.boot_id == progress->suspect.boot_id &&
                          oldest.sequence == progress->suspect.sequence;
-    if (!oldest.is_known)
+    // A refusal that may pass is no fault of the record.
+    if (!oldest.is_known || camera->client.is_dropped)
         return;
     progress->losses = is_same ? progress->losses + 1 : 1;
     progress->suspect = oldest;
+    snprintf(progress->why, sizeof progress->why, "%.299s", camera->client.why);
 }
 
 void mqtt_records_lost(struct mqtt_camera *camera)
