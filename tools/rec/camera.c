@@ -14,8 +14,8 @@ enum {
     RETRY_S = 1,
     RESUME_ROOM_BYTES = 4 << 20,
     ROOM_TRIES = 16,
-    // A node that changes its pictures' shape with each frame makes so many segments, then one a
-    // second. The others have frames of several shapes.
+    /** A node that changes its pictures' shape with each frame makes this many segments, then one a
+     * second. The others have frames of several shapes. */
     CHANGES_MAX = 8,
 };
 
@@ -86,7 +86,7 @@ static void account(struct rec_camera *camera)
     rec_keeper_grow(camera->keeper, grown);
 }
 
-static void close_segment(struct rec_camera *camera, const char *reason, bool discard,
+static void close_segment(struct rec_camera *camera, const char *reason, bool should_discard,
                           bool is_broken)
 {
     struct rec_segment *segment = camera->segment;
@@ -97,7 +97,7 @@ static void close_segment(struct rec_camera *camera, const char *reason, bool di
     const uint64_t serial = segment->serial;
     memcpy(stem, segment->stem, sizeof stem);
     rec_keeper_grow(camera->keeper, -(int64_t)segment->accounted_bytes);
-    if (discard) {
+    if (should_discard) {
         rec_segment_discard(segment);
         return;
     }
@@ -109,10 +109,10 @@ static void close_segment(struct rec_camera *camera, const char *reason, bool di
         rec_keeper_add(camera->keeper, camera->source.folder, stem, serial, (uint64_t)bytes);
 }
 
-void rec_camera_close_segment(struct rec_camera *camera, const char *reason, bool discard)
+void rec_camera_close_segment(struct rec_camera *camera, const char *reason, bool should_discard)
 {
     pthread_mutex_lock(&camera->lock);
-    close_segment(camera, reason, discard, false);
+    close_segment(camera, reason, should_discard, false);
     pthread_mutex_unlock(&camera->lock);
 }
 

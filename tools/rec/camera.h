@@ -45,8 +45,8 @@ void rec_camera_greet(struct rec_camera *camera, const struct pinhole_info *info
 void rec_camera_take(struct rec_camera *camera, const struct pinhole_record *record);
 /** Notes in the sidecar what the link does: "up", "down", "stalled". */
 void rec_camera_note_link(struct rec_camera *camera, const char *state, const char *text);
-/** Completes the open segment, or removes it when `discard`. */
-void rec_camera_close_segment(struct rec_camera *camera, const char *reason, bool discard);
+/** Completes the open segment, or removes it when `should_discard`. */
+void rec_camera_close_segment(struct rec_camera *camera, const char *reason, bool should_discard);
 /** Completes a segment whose time is up though no record comes. */
 void rec_camera_tick(struct rec_camera *camera);
 /** Frees what rec_camera_init() made. The segment is closed already. */

@@ -100,22 +100,3 @@ const struct rec_media_ops rec_media_jpeg = {.suffix = "",
                                              .finish = sync_folder,
                                              .sync = sync_folder,
                                              .close = close_folder};
-
-const struct rec_media_ops *rec_media_of(enum rec_container container)
-{
-    switch (container) {
-    case REC_MATROSKA: return rec_media_matroska;
-    case REC_MP4: return rec_media_mp4;
-    default: return &rec_media_jpeg;
-    }
-}
-
-uint64_t rec_media_pts(const struct rec_media *media, uint64_t timestamp_ns, uint64_t tick_ns)
-{
-    uint64_t since_ns =
-        timestamp_ns > media->first_timestamp_ns ? timestamp_ns - media->first_timestamp_ns : 0;
-    uint64_t pts_ns = (since_ns + tick_ns / 2) / tick_ns * tick_ns;
-    if (media->frames > 0 && pts_ns <= media->last_pts_ns)
-        pts_ns = media->last_pts_ns + tick_ns;
-    return pts_ns;
-}

@@ -165,8 +165,8 @@ static void take_stock_of(struct rec_keeper *keeper, const char *path)
     free(found);
 }
 
-/** `recovers`: no segment is open anywhere, so what is unfinished was left by a crash. */
-static void take_stock(struct rec_keeper *keeper, bool recovers)
+/** `should_recover`: no segment is open anywhere, so what is unfinished was left by a crash. */
+static void take_stock(struct rec_keeper *keeper, bool should_recover)
 {
     DIR *folder = opendir(keeper->options->directory);
     keeper->head = keeper->tail = 0;
@@ -179,7 +179,7 @@ static void take_stock(struct rec_keeper *keeper, bool recovers)
             continue;
         snprintf(path, sizeof path, "%.*s/%s", REC_PATH_SIZE - 264, keeper->options->directory,
                  entry->d_name);
-        if (recovers)
+        if (should_recover)
             rec_recover_folder(path);
         take_stock_of(keeper, path);
     }
@@ -368,9 +368,9 @@ static bool has_wrong_time(struct entry *entry)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    const bool result = rec_sidecar_was_unsynchronized(fd);
+    const bool is_wrong = rec_sidecar_was_unsynchronized(fd);
     close(fd);
-    return result;
+    return is_wrong;
 }
 
 /** Older than max_age_ns? CLOCK_BOOTTIME counts, since the segment is here. Of what an earlier run
@@ -442,11 +442,11 @@ bool rec_keeper_make_room(struct rec_keeper *keeper)
         return false;
     const uint64_t wanted = options->free_bytes > ROOM_BYTES ? options->free_bytes : ROOM_BYTES;
     pthread_mutex_lock(&keeper->lock);
-    const bool any = delete_oldest(keeper, reason);
-    while (any && rec_keeper_free(keeper) < wanted && delete_oldest(keeper, reason))
+    bool has_deleted = delete_oldest(keeper, reason);
+    while (has_deleted && rec_keeper_free(keeper) < wanted && delete_oldest(keeper, reason))
         ;
     pthread_mutex_unlock(&keeper->lock);
-    return any;
+    return has_deleted;
 }
 
 uint64_t rec_keeper_total(struct rec_keeper *keeper)

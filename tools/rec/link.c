@@ -12,7 +12,7 @@ enum {
     RETRY_MS = 1000,
     SILENCE_S = 10, /**< then a PING asks whether the node is there */
     AGAIN_S = 2,    /**< and again, when it has not answered */
-    // A log grows by less than that. A record beyond was never made, whatever a GAP says.
+    /** A log grows by less than that. A record beyond was never made, whatever a GAP says. */
     RECORDS_PER_S_MAX = 10000,
     SLACK_S = 10,
 };
@@ -98,14 +98,15 @@ static int take_record(struct rec_link *link, const struct pinhole_record *recor
 static bool is_alive(struct rec_link *link)
 {
     struct pinhole_record *record;
-    bool result = pinhole_ping(link->p) >= 0;
-    while (!result && pinhole_next(link->p, 0, &record) > 0) {
-        result = record->kind == PINHOLE_FRAME || record->event.kind < PINHOLE_EVENT_DISCONNECTED;
+    bool is_answering = pinhole_ping(link->p) >= 0;
+    while (!is_answering && pinhole_next(link->p, 0, &record) > 0) {
+        is_answering =
+            record->kind == PINHOLE_FRAME || record->event.kind < PINHOLE_EVENT_DISCONNECTED;
         if (take_record(link, record) < 0)
-            result = false;
+            is_answering = false;
         pinhole_release(link->p, record);
     }
-    return result;
+    return is_answering;
 }
 
 /** Nothing came for a while, or somebody asks. -ETIMEDOUT: somebody asked, and there is no answer.

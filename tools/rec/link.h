@@ -10,8 +10,8 @@ struct rec_link {
     struct rec_camera *camera;
     struct pinhole *p;
     atomic_bool is_asked; /**< set it to ask whether the node is alive; cleared by its answer */
-    // Of the thread that runs it:
-    uint64_t sequence_next, greeted_ns; /**< what the node's HELLO said, and when */
+    uint64_t sequence_next, greeted_ns; /**< what the node's HELLO said, and when; as what follows,
+                                           of the thread that runs the link */
     uint64_t heard_ns;                  /**< last sign of life */
     bool is_up, is_stalled;
 };

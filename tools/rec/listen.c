@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// A node closes a connection that says nothing for 5 s; a rival waits for less.
+/** A node closes a connection that says nothing for 5 s. A rival waits for less. */
 enum { SLICE_MS = 100, CONNECTIONS_MAX = 2 * REC_CAMERAS_MAX, ANSWER_MS = 2000 };
 
 struct guest {
@@ -89,7 +89,7 @@ static bool forget_one(struct rec_listener *listener)
     if (oldest == listener->count)
         return false;
     struct guest *guest = listener->guests[oldest];
-    rec_camera_close_segment(&guest->camera, "end", listener->options->discard_unfinished);
+    rec_camera_close_segment(&guest->camera, "end", listener->options->should_discard_unfinished);
     move_counts(&listener->former, &guest->camera);
     rec_camera_free(&guest->camera);
     free(guest);

@@ -237,7 +237,7 @@ static bool take_option(struct rec_options *out, int letter)
     case MOUNT: out->requires_mount = true; return true;
     case SYNC: return read_seconds(optarg, &out->sync_ns);
     case SECONDS: return read_seconds(optarg, &out->run_ns);
-    case DISCARD: out->discard_unfinished = true; return true;
+    case DISCARD: out->should_discard_unfinished = true; return true;
     default: out->quiet = true; return true;
     }
 }

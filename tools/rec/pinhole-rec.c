@@ -48,7 +48,7 @@ static void tick(struct rec_camera *camera, void *user)
 static void end_segment(struct rec_camera *camera, void *user)
 {
     const struct rec_options *options = user;
-    rec_camera_close_segment(camera, "end", options->discard_unfinished);
+    rec_camera_close_segment(camera, "end", options->should_discard_unfinished);
 }
 
 static void each_camera(struct recorder *r, void (*visit)(struct rec_camera *, void *), void *user)

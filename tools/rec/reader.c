@@ -198,9 +198,9 @@ bool rec_sidecar_was_unsynchronized(int fd)
     tail[got - 1] = '\0'; // the last newline
     const char *before = strrchr(tail, '\n');
     json_t *line = json_loads(before != NULL ? before + 1 : tail, 0, NULL);
-    const bool result = json_is_false(json_object_get(line, "clock_synchronized"));
+    const bool is_unsynchronized = json_is_false(json_object_get(line, "clock_synchronized"));
     json_decref(line);
-    return result;
+    return is_unsynchronized;
 }
 
 struct rec_boot *rec_position_find(struct rec_position *position, uint64_t boot_id)

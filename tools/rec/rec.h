@@ -14,8 +14,9 @@
 
 #define REC_CAMERAS_MAX 64
 #define REC_ALLOWED_MAX 64
-#define REC_NAME_SIZE   256 // with the 0; a file name has at most 255 bytes
-#define REC_PATH_SIZE   1024
+/** With the 0; a file name has at most 255 bytes. */
+#define REC_NAME_SIZE 256
+#define REC_PATH_SIZE 1024
 
 /** Process exit codes. When several apply, the first in this order of weight: 1, 3, 4. */
 enum rec_exit {
@@ -43,7 +44,7 @@ struct rec_options {
     uint64_t sync_ns;     /**< between two calls of fdatasync */
     uint64_t run_ns;      /**< 0 = until a signal */
     uint32_t interval_us; /**< least distance of two frames' capture times; 0 = every frame */
-    bool discard_unfinished, quiet, requires_mount;
+    bool should_discard_unfinished, quiet, requires_mount;
     const char *listen;     /**< ADDRESS:PORT or NULL */
     unsigned allowed_count; /**< 0: everybody may dial in */
     struct rec_allowed allowed[REC_ALLOWED_MAX];

@@ -31,10 +31,9 @@ struct remains {
     char media[REC_FILE_SIZE]; /**< "" = there is none */
     bool is_final;             /**< the media has its final name */
     int media_fd;
-    // What the sidecar says and the media bears out:
-    uint64_t frames, lines, media_end;
-    off_t sidecar_end;
-    char last_file[32];
+    uint64_t frames, lines, media_end; /**< what the sidecar says and the media bears out */
+    off_t sidecar_end;                 /**< of that */
+    char last_file[32];                /**< of that, in a folder */
 };
 
 static bool ends_with(const char *text, const char *end)
@@ -86,10 +85,10 @@ static bool is_whole(int fd, const struct rec_line *line)
     int file = openat(fd, line->file, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return false;
-    bool result =
+    const bool is_good =
         fstat(file, &status) == 0 && (uint64_t)status.st_size == line->bytes && is_jpeg(file, 0);
     close(file);
-    return result;
+    return is_good;
 }
 
 /** Removes the pictures of a folder that come after the last one of the sidecar: names sort by
@@ -449,7 +448,7 @@ int rec_recover_list(const char *folder, struct rec_found **out)
     for (struct dirent *entry; (entry = readdir(handle)) != NULL;) {
         const uint64_t serial = serial_of(entry->d_name);
         const size_t length = strlen(entry->d_name) - strlen(".jsonl");
-        if (serial == 0 || !ends_with(entry->d_name, ".jsonl") || length >= sizeof(*out)->name)
+        if (serial == 0 || !ends_with(entry->d_name, ".jsonl") || length >= sizeof out[0]->name)
             continue;
         if (count == room) {
             room = room > 0 ? 2 * room : 64;

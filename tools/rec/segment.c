@@ -3,8 +3,6 @@
 // final name, then the sidecar's.
 #include "tools/rec/segment.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,65 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 4096, INODE_BYTES = 256 };
-
-uint64_t rec_occupied(uint64_t bytes)
+const struct rec_media_ops *rec_media_of(enum rec_container container)
 {
-    return (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES + INODE_BYTES;
-}
-
-uint64_t rec_occupied_by(const struct stat *status)
-{
-    // Some file systems count the blocks only later.
-    const uint64_t blocks_bytes = (uint64_t)status->st_blocks * 512 + INODE_BYTES;
-    const uint64_t size_bytes = rec_occupied((uint64_t)status->st_size);
-    return blocks_bytes > size_bytes ? blocks_bytes : size_bytes;
-}
-
-char *rec_segment_name(char *out, const char *stem, const char *suffix, bool is_part)
-{
-    snprintf(out, REC_FILE_SIZE, "%.*s%s%s", REC_FILE_SIZE - 24, stem, suffix,
-             is_part ? ".part" : "");
-    return out;
-}
-
-bool rec_is_picture_name(const char *name)
-{
-    size_t digits = 0;
-    while (isdigit((unsigned char)name[digits]))
-        digits++;
-    return digits >= 12 && strcmp(name + digits, ".jpg") == 0;
-}
-
-void rec_segment_unlink(int folder_fd, const char *name)
-{
-    if (unlinkat(folder_fd, name, 0) == 0 || (errno != EISDIR && errno != EPERM))
-        return;
-    int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-    if (folder == NULL) {
-        if (fd >= 0)
-            close(fd);
-        return;
+    switch (container) {
+    case REC_MATROSKA: return rec_media_matroska;
+    case REC_MP4: return rec_media_mp4;
+    default: return &rec_media_jpeg;
     }
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-        if (rec_is_picture_name(entry->d_name))
-            unlinkat(fd, entry->d_name, 0);
-    closedir(folder);
-    unlinkat(folder_fd, name, AT_REMOVEDIR);
-}
-
-int rec_segment_rename(int folder_fd, const char *from, const char *to)
-{
-    struct stat status;
-    if (renameat2(folder_fd, from, folder_fd, to, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno != EINVAL && errno != ENOSYS)
-        return -errno;
-    // This file system cannot do both in one step.
-    if (fstatat(folder_fd, to, &status, AT_SYMLINK_NOFOLLOW) == 0)
-        return -EEXIST;
-    return renameat(folder_fd, from, folder_fd, to) < 0 ? -errno : 0;
 }
 
 static void make_stem(struct rec_segment *segment)

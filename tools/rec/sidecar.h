@@ -53,7 +53,7 @@ struct rec_place {
     char file[32];   /**< "" unless each frame is a file */
 };
 
-// Each returns the line with its newline on the heap, or NULL: out of memory.
+/** These return the line with its newline on the heap, or NULL: out of memory. */
 char *rec_sidecar_segment(const struct rec_source *source, const struct rec_position *position,
                           const char *media, uint64_t serial);
 char *rec_sidecar_frame(const struct pinhole_frame *frame, const struct rec_place *place);
