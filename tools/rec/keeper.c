@@ -190,7 +190,7 @@ static void take_stock(struct rec_keeper *keeper, bool should_recover)
 
 static int check_mount(struct rec_keeper *keeper)
 {
-    if (!keeper->options->requires_mount || is_mount_point(keeper->options->directory)) {
+    if (!keeper->options->needs_mount || is_mount_point(keeper->options->directory)) {
         keeper->was_unmounted_said = false;
         return 0;
     }

@@ -234,11 +234,11 @@ static bool take_option(struct rec_options *out, int letter)
     case 'f': return read_bytes(optarg, &out->free_bytes);
     case ALLOW: return add_allowed(out, optarg);
     case INTERVAL: return read_interval(optarg, &out->interval_us);
-    case MOUNT: out->requires_mount = true; return true;
+    case MOUNT: out->needs_mount = true; return true;
     case SYNC: return read_seconds(optarg, &out->sync_ns);
     case SECONDS: return read_seconds(optarg, &out->run_ns);
     case DISCARD: out->should_discard_unfinished = true; return true;
-    default: out->quiet = true; return true;
+    default: out->is_quiet = true; return true;
     }
 }
 

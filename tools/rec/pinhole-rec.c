@@ -77,7 +77,7 @@ static void show_progress(struct recorder *r, const struct sum *before, double s
 /** Until a signal or the end of the time. */
 static void keep_house(struct recorder *r, const sigset_t *signals)
 {
-    const bool is_shown = !r->options.quiet && isatty(STDERR_FILENO);
+    const bool is_shown = !r->options.is_quiet && isatty(STDERR_FILENO);
     const uint64_t start_ns = clock_now_ns();
     uint64_t shown_ns = start_ns;
     for (;;) {

@@ -44,7 +44,7 @@ struct rec_options {
     uint64_t sync_ns;     /**< between two calls of fdatasync */
     uint64_t run_ns;      /**< 0 = until a signal */
     uint32_t interval_us; /**< least distance of two frames' capture times; 0 = every frame */
-    bool should_discard_unfinished, quiet, requires_mount;
+    bool should_discard_unfinished, is_quiet, needs_mount;
     const char *listen;     /**< ADDRESS:PORT or NULL */
     unsigned allowed_count; /**< 0: everybody may dial in */
     struct rec_allowed allowed[REC_ALLOWED_MAX];

@@ -103,12 +103,12 @@ def test_disk_full_with_permission_to_delete():
             recorder = Recorder(folder, "--free-bytes", "10M", "-b", "1M", address_of(node))
             wait_for("enough for two disks", lambda: len(observer.seen) > 2200, 600)
             status = os.statvfs(folder)
+            newest = max(sequence for _, sequence in observer.seen)
             recorder.stop(0)
             assert status.f_bavail * status.f_frsize > 7 << 20, status
             recording = Recording(f"{folder}/cam").check()
             assert recording.segments[0].serial > 5
             assert not recording.missing
-            newest = max(sequence for _, sequence in observer.seen)
             assert newest - recording.frames[-1]["sequence"] < 500
             no_gap(observer)
 
