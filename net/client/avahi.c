@@ -30,16 +30,17 @@ static void resolved(AvahiServiceResolver *resolver, AvahiIfIndex interface, Ava
         avahi_address_snprint(number, sizeof number, address);
         const uint8_t *bytes = address->data.ipv6.address;
         const bool is_v6 = address->proto == AVAHI_PROTO_INET6;
-        // A link-local address means nothing without its link.
+        // A link-local address means nothing without its link, and the link may be gone by now.
         const bool is_local = is_v6 && bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
-        if (is_local)
-            (void)if_indextoname((unsigned)interface, scope);
+        if (is_local && if_indextoname((unsigned)interface, scope) == NULL)
+            goto out;
         if (is_v6)
             snprintf(out, sizeof out, "[%s%s%s]:%u", number, is_local ? "%" : "", scope, port);
         else
             snprintf(out, sizeof out, "%s:%u", number, port);
         browse->found(browse->user, out);
     }
+out:
     avahi_service_resolver_free(resolver);
 }
 
