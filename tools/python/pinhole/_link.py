@@ -235,6 +235,10 @@ class Link:
                 self._break(why)
             raise
 
+    def request_text(self, kind: int, payload: bytes = b"") -> str:
+        """The same for an answer that is text. What is no UTF-8 in it is replaced."""
+        return self.request(kind, payload).decode("utf-8", "replace")
+
     def subscribe(self, wish: Wish) -> None:
         """Changes what is sent; NONE stops it."""
         reply = self.request(SUBSCRIBE, pack(wish, wish.boot_id, wish.from_sequence))

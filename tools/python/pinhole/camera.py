@@ -138,11 +138,11 @@ class Camera:
             self._link.drain()
         if not self._known or self._link.features_changed or not hears:
             self._link.features_changed = False
-            self._known = parse(self._link.request(_link.FEATURES).decode())
+            self._known = parse(self._link.request_text(_link.FEATURES))
         return self._known
 
     def _get(self, name: str) -> str:
-        return self._link.request(_link.GET, name.encode()).decode().strip("\n").partition("=")[2]
+        return self._link.request_text(_link.GET, name.encode()).strip("\n").partition("=")[2]
 
     def _set_lines(self, lines: str) -> None:
         self._link.request(_link.SET, lines.encode())
@@ -168,7 +168,7 @@ class Camera:
 
     def stats(self) -> str:
         """The node's counters in Prometheus text exposition format."""
-        return self._link.request(_link.STATS).decode()
+        return self._link.request_text(_link.STATS)
 
     def ping(self) -> float:
         """Round trip in seconds."""

@@ -28,16 +28,23 @@ class Feature:
     help: str
 
     def read(self, text: str) -> Value:
-        """A value's text in the feature's type."""
-        if self.type == "Integer":
-            return int(float(text)) if "." in text or "e" in text else int(text)
-        if self.type == "Float":
-            return float(text)
+        """A value's text in the feature's type. ConnectionError when it is none of that type."""
+        try:
+            if self.type == "Integer":
+                return int(float(text)) if "." in text or "e" in text else int(text)
+            if self.type == "Float":
+                return float(text)
+        except (ValueError, OverflowError):
+            raise ConnectionError(f"{self.name}: the node says {text[:64]!r}, which is no "
+                                  f"{self.type}") from None
         return text == "1" if self.type == "Boolean" else text
 
 
 def _number(text: str) -> Optional[float]:
-    return float(text) if text else None
+    try:
+        return float(text)
+    except ValueError:
+        return None  # no limit, or none that can be read
 
 
 def parse(text: str) -> Dict[str, Feature]:
