@@ -50,7 +50,8 @@ TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
 AVAHI := $(call find_library,avahi,avahi-client)
 
 ifneq ($(SAN)$(FUZZ),)
-CHECKS := -fsanitize=$(if $(FUZZ),fuzzer-no-link$(COMMA))address$(COMMA)undefined
+CHECKS := -fsanitize=$(if $(FUZZ),fuzzer-no-link$(COMMA))address$(COMMA)undefined \
+  $(if $(FUZZ),-fprofile-instr-generate -fcoverage-mapping)
 OPT := -O1 $(CHECKS) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else
 OPT := -O2 -D_FORTIFY_SOURCE=2 -fstack-usage
@@ -106,7 +107,7 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz install clean \
-  deb check-arm check-libcamera check-mqtt check-vm check-deb
+  deb check-arm check-libcamera check-vm check-deb
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
@@ -149,14 +150,14 @@ size: ## text, data, bss and stack of the node against app/size.budget
 fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one)
 	@tools/setup.sh fuzz
 	+@$(SUBMAKE) FUZZ=1 CC=clang BUILD=build/fuzz WITHOUT="libcamera gpiod" fuzzers
-	@BUILD=build/fuzz tools/dev/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_NAMES)
+	@BUILD=build/fuzz tools/dev/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_NAMES) \
+	  $(patsubst tests/host/fuzz/%.py,%,$(wildcard tests/host/fuzz/test_*.py))
 
 check-arm: ## the C tests and a node on 64-bit and 32-bit ARM, emulated
 check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
-check-mqtt: ## pinhole-mqtt with the brokers of Debian 12 and 13: outages, stalls, cost, bad input
 check-vm: ## triggers on simulated GPIO lines, a USB camera: the kernel's drivers, in a virtual machine
 check-deb: ## build, install, use, upgrade and purge the packages on Debian 12 and 13, three machines
-check-arm check-libcamera check-mqtt check-vm check-deb:
+check-arm check-libcamera check-vm check-deb:
 	@tools/setup.sh $@
 	@tools/dev/$@.sh
 
@@ -242,12 +243,20 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
 $(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/support/preload/%.o
 	$(call link,$(CC) -shared)
 
-# A fuzzer's body with a main() that plays every file of its corpus once, and with libFuzzer's.
+# A fuzzer's body with a main() that plays every file of its corpus once, and with libFuzzer's. A tool's
+# fuzzer has the tool but for its main().
+FUZZ_LIBS := -Wl,--end-group $(TEST_LIBS) -ljansson -lmicrohttpd \
+  $(if $(AVFORMAT),-lavformat -lavcodec -lavutil)
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/host/fuzz/%.o $(call obj,tests/host/fuzz/fuzz_driver.c) $(TEST_PARTS)
-	$(call link,$(CC),$(TEST_LIBS))
+	$(call link,$(CC) -Wl$(COMMA)--start-group,$(FUZZ_LIBS))
 fuzzers: $(FUZZ_NAMES:%=$(BUILD)/fuzzers/%)
 $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/host/fuzz/%.o $(TEST_PARTS)
-	$(call link,$(CC) -fsanitize=fuzzer,$(TEST_LIBS))
+	$(call link,$(CC) -fsanitize=fuzzer -Wl$(COMMA)--start-group,$(FUZZ_LIBS))
+fuzz_of = $(BUILD)/tests/fuzz/fuzz_$(1) $(BUILD)/fuzzers/fuzz_$(1)
+$(call fuzz_of,ctl): $(call obj,$(filter-out %/pinholectl.c,$(CTL_C))) $(LIB_COMMON)
+$(call fuzz_of,rec): $(call obj,$(filter-out %/pinhole-rec.c,$(REC_C))) $(LIB_COMMON)
+$(call fuzz_of,web): $(call obj,$(filter-out %/pinhole-web.c,$(WEB_C))) $(LIB_COMMON)
+$(call fuzz_of,jpeg): $(LIB_COMMON)
 
 # Tests of the libcamera backend link it. With its fault hooks and its heap calls counted it is there
 # for one of them and for a node that fails on demand.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Reaches: app/config/config.c app/config/text.c app/config/check.c
 // Arbitrary bytes as a config file. A refused file leaves the settings alone and has a printable
 // sentence; an accepted one survives being printed and read again.
 #include "app/config/config.h"

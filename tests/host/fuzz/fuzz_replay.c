@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Reaches: hal/replay/jpeg.c
 // The replay camera's decoder on hostile files. The first byte chooses the format and how much
 // larger than the photograph its place is; the rest is the file.
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Reaches: net/server/conn.c net/server/listen.c net/server/place.c net/server/receive.c
+// net/server/send.c net/server/serve.c net/server/server.c net/server/store.c net/server/uplink.c
 // Arbitrary bytes from a client, in arbitrary pieces, while frames are published, the client reads
 // or does not, and time passes. Whatever comes back is well-formed, nothing is left behind when the
 // client has gone, and the server takes the next one.

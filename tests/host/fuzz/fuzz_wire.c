@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Reaches: net/wire.c
 // Arbitrary bytes as what a node sends: through the wire decoders, then through the client
 // library's whole receiving path, in pieces. The first byte chooses the pieces and the
 // subscription.

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// Reaches: tools/rec/recover.c tools/rec/sidecar.c
+// What a recorder finds after a crash: a folder whose unfinished sidecar is the input, beside media
+// of one of three kinds. The first byte chooses the media. Recovery leaves a folder that it accepts
+// the next time, and nothing unfinished.
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tools/rec/recover.h"
+
+#define MEDIA_BYTES 4096
+
+enum { NO_MEDIA, PART, FINAL, PICTURES, PICTURES_FINAL, MEDIA_KINDS };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+static char folder[] = "/dev/shm/pinhole-fuzz-XXXXXX";
+
+static void require(bool is_right)
+{
+    if (!is_right)
+        abort();
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    require(mkdtemp(folder) != NULL);
+    return 0;
+}
+
+static void write_file(const char *name, const void *bytes, size_t count)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    require(fd >= 0 && write(fd, bytes, count) == (ssize_t)count);
+    close(fd);
+}
+
+static void make_folder(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    require(mkdir(path, 0700) == 0);
+}
+
+static void make_media(unsigned kind)
+{
+    static uint8_t media[MEDIA_BYTES];
+    for (size_t i = 0; i < sizeof media; i += 2) {
+        media[i] = 0xff;
+        media[i + 1] = 0xd8; // a picture begins at each even offset
+    }
+    if (kind == PART)
+        write_file("000001_x.mkv.part", media, sizeof media);
+    if (kind == FINAL)
+        write_file("000001_x.mp4", media, sizeof media);
+    if (kind == PICTURES || kind == PICTURES_FINAL) {
+        make_folder(kind == PICTURES ? "000001_x.part" : "000001_x");
+        write_file(kind == PICTURES ? "000001_x.part/00000001.jpg" : "000001_x/00000001.jpg", media,
+                   100);
+        write_file(kind == PICTURES ? "000001_x.part/00000002.jpg" : "000001_x/00000002.jpg", media,
+                   200);
+    }
+}
+
+/** Empties a folder. Returns how many unfinished things were in it. */
+static unsigned empty(const char *path)
+{
+    unsigned unfinished = 0;
+    DIR *handle = opendir(path);
+    require(handle != NULL);
+    for (struct dirent *entry; (entry = readdir(handle)) != NULL;) {
+        char child[512];
+        if (entry->d_name[0] == '.')
+            continue;
+        unfinished += strstr(entry->d_name, ".part") != NULL;
+        snprintf(child, sizeof child, "%s/%s", path, entry->d_name);
+        if (unlink(child) < 0) {
+            empty(child);
+            require(rmdir(child) == 0);
+        }
+    }
+    closedir(handle);
+    return unfinished;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    struct rec_found *found, *again;
+    if (bytes < 1)
+        return 0;
+    make_media(*data % MEDIA_KINDS);
+    write_file("000001_x.jsonl.part", data + 1, bytes - 1);
+    // A complete one before it: where the newest says nothing, this one is asked.
+    write_file("000000_x.jsonl", data + 1, bytes - 1);
+    write_file("000002_y.jsonl.gone", "", 0);
+    rec_recover_folder(folder);
+    int count = rec_recover_list(folder, &found);
+    require(count >= 1);
+    struct rec_position position = rec_recover_position(folder, found, count);
+    require(position.is_known || !position.is_closed);
+
+    // What was recovered is complete, and says the same again.
+    rec_recover_folder(folder);
+    int same = rec_recover_list(folder, &again);
+    require(same == count);
+    struct rec_position second = rec_recover_position(folder, again, same);
+    require(second.is_known == position.is_known && second.boot_id == position.boot_id &&
+            second.last == position.last && second.is_closed == position.is_closed);
+    free(found);
+    free(again);
+    require(empty(folder) == 0);
+    return 0;
+}
