@@ -70,3 +70,16 @@ void client_copy_out(void *out, size_t out_bytes, const void *in, size_t in_byte
     memset(out, 0, out_bytes);
     memcpy(out, in, out_bytes < in_bytes ? out_bytes : in_bytes);
 }
+
+void client_clean(char *text, bool keeps_lines)
+{
+    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+        if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) // C1 in UTF-8
+            *at++ = ' ';
+        else if (*at >= ' ' && *at != 0x7f)
+            continue;
+        else if (*at == '\n' && keeps_lines)
+            continue;
+        *at = ' ';
+    }
+}

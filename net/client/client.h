@@ -26,6 +26,11 @@
 #define CLIENT_QUEUE_BYTES_MAX   (64u << 20)
 #define CLIENT_MESSAGE_BYTES_MAX (1u << 20)
 #define CLIENT_EVENT_BYTES_MAX   (128u << 10)
+/** What a node publishes at most after HELLO: so many records, and so many a second. */
+#define CLIENT_RECORDS_AHEAD 4096u
+#define CLIENT_RECORDS_PER_S 20000u
+/** Fewer bytes of a message than this in silence_timeout_ms are silence. */
+#define CLIENT_PROGRESS_BYTES 1024u
 /** Reads that a call may still do when its time is up: what has come in time must be taken, and who
  * polls pinhole_fd() needs the socket read empty, but a node that never stops sending must not hold
  * the caller for ever. */
@@ -132,9 +137,13 @@ struct pinhole {
     enum client_state state;
     uint64_t state_until_ns;
     uint64_t up_since_ns;
-    unsigned attempts; /**< tries since the link was last good; sets the back-off */
-    bool was_opened;   /**< pinhole_open() has succeeded: from now on a broken link is mended */
-    int broken_error;  /**< CLIENT_BROKEN: what calls return */
+    uint64_t heard_ns;  /**< the last progress: a message, or enough of a long one */
+    size_t heard_bytes; /**< since then */
+    uint64_t asked_ns;  /**< when the silent node was sent PING; 0: it was not, since then */
+    bool is_sending;    /**< a message is on its way in part: nothing may be sent between */
+    unsigned attempts;  /**< tries since the link was last good; sets the back-off */
+    bool was_opened;    /**< pinhole_open() has succeeded: from now on a broken link is mended */
+    int broken_error;   /**< CLIENT_BROKEN: what calls return */
     int fd;
     struct client_address peer;
     client_finder *find_id;       /**< for "id:" addresses */
@@ -168,6 +177,9 @@ struct pinhole {
 uint64_t client_deadline_ns(int timeout_ms);
 /** Keeps a sentence for pinhole_error() and returns -error. */
 int client_fail(struct pinhole *p, int error, const char *format, ...) BASE_PRINTF(3, 4);
+/** Replaces control characters of a text from the node by spaces: they could drive a terminal or
+ * forge a line of a log. */
+void client_clean(char *text, bool keeps_lines);
 /** Copies a struct of the caller's size into ours. -EINVAL: no size; -E2BIG: members we lack. */
 int client_copy_sized(void *out, size_t out_size, const void *in, size_t in_size);
 
@@ -224,6 +236,8 @@ void client_link_adopt(struct pinhole *p, int fd);
 /** Frees fd and whatever was half received. */
 void client_link_close(struct pinhole *p);
 
+/** Notes that the node makes progress. */
+void client_heard(struct pinhole *p);
 /** One step of receiving: takes a message apart or reads once. 1: something was done. 0: nothing to
  * do. -errno: the link cannot go on; the sentence is in p->error. */
 int client_receive(struct pinhole *p, bool may_read);
@@ -293,8 +307,11 @@ int client_next(struct pinhole *p, uint64_t deadline_ns, struct client_list *to,
 void client_position_start(struct pinhole *p, uint64_t start);
 /** Notes that the link was made again. */
 void client_position_resume(struct pinhole *p);
+/** True when a position beyond the end of the node's log, as HELLO tells it, was given up: the flow
+ * begins with the oldest record, or the newest frame. */
+bool client_position_restart(struct pinhole *p);
 /** Checks a received record against the position and queues it, after a GAP event if records are
- * missing before it. -errno when out of memory or bounds. */
+ * missing before it. -EPROTO: the node cannot have published it since HELLO. -ENOMEM. */
 int client_position_accept(struct pinhole *p, struct client_record *record);
 /** SUBSCRIBE for the wish: from its start, or where the position stands. */
 struct wire_subscribe client_position_subscribe(const struct pinhole *p, bool is_resuming);

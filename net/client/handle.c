@@ -11,7 +11,12 @@
 #define PINHOLE_VERSION "0"
 #endif
 
-enum { CONNECT_TIMEOUT_MS = 3000, REQUEST_TIMEOUT_MS = 3000, RECORDS_MAX = 8 };
+enum {
+    CONNECT_TIMEOUT_MS = 3000,
+    REQUEST_TIMEOUT_MS = 3000,
+    SILENCE_TIMEOUT_MS = 10000,
+    RECORDS_MAX = 8,
+};
 
 static int take_options(struct pinhole *p, const struct pinhole_options *options)
 {
@@ -28,6 +33,8 @@ static int take_options(struct pinhole *p, const struct pinhole_options *options
         mine->connect_timeout_ms = CONNECT_TIMEOUT_MS;
     if (mine->request_timeout_ms <= 0)
         mine->request_timeout_ms = REQUEST_TIMEOUT_MS;
+    if (mine->silence_timeout_ms == 0)
+        mine->silence_timeout_ms = SILENCE_TIMEOUT_MS;
     if (mine->records_max == 0)
         mine->records_max = RECORDS_MAX;
     return 0;

@@ -163,7 +163,12 @@ static int begin_up(struct pinhole *p)
     p->up_since_ns = clock_now_ns();
     p->are_features_fresh = false;
     enter(p, CLIENT_UP, NS_NEVER);
-    if (p->was_opened && client_event_add(p, PINHOLE_EVENT_RECONNECTED, 0, 0, "") < 0)
+    client_heard(p);
+    p->is_sending = false;
+    const char *note = "";
+    if (client_position_restart(p))
+        note = "the node's log is shorter than what came before: taken up from its beginning";
+    if (p->was_opened && client_event_add(p, PINHOLE_EVENT_RECONNECTED, 0, 0, note) < 0)
         return client_link_down(p, ENOMEM, "out of memory");
     return speak_first(p);
 }
@@ -244,6 +249,45 @@ static int receive(struct pinhole *p, bool may_read)
     return result < 0 ? client_link_down(p, -result, "%s", p->error) : result;
 }
 
+/** When the silence has lasted as long as it may; NS_NEVER: it may last. */
+static uint64_t silent_until_ns(const struct pinhole *p)
+{
+    if (p->state != CLIENT_UP || p->options.silence_timeout_ms < 0 || p->is_sending)
+        return NS_NEVER;
+    return base_max_u64(p->heard_ns, p->asked_ns) +
+           (uint64_t)p->options.silence_timeout_ms * NS_PER_MS;
+}
+
+/** Asks a node that has been silent for long, and gives the link up when it does not answer. */
+static int check_silence(struct pinhole *p)
+{
+    uint8_t message[WIRE_HEADER_BYTES];
+    const uint64_t now_ns = clock_now_ns();
+    if (now_ns < silent_until_ns(p))
+        return 0;
+    if (p->asked_ns != 0)
+        return client_link_down(
+            p, ETIMEDOUT, "the node does not answer PING: nothing but %zu bytes came in %d ms",
+            p->heard_bytes, (int)((now_ns - p->heard_ns) / NS_PER_MS));
+    p->asked_ns = now_ns;
+    const size_t bytes = client_message_put(message, WIRE_TYPE_PING, client_next_tag(p), NULL, 0);
+    const ssize_t sent = client_stream_send(p, message, bytes);
+    if (sent < 0)
+        return client_link_down(p, (int)-sent, "cannot send PING: %s", strerror((int)-sent));
+    if (sent > 0 && sent < (ssize_t)bytes)
+        return client_link_down(p, ETIMEDOUT, "the node does not read: cannot send PING");
+    return 0; // a full socket is as good as a PING: the node has something to answer
+}
+
+static int step_up(struct pinhole *p, bool may_read)
+{
+    const int result = receive(p, may_read);
+    if (result < 0 || p->state != CLIENT_UP || !may_read)
+        return result;
+    const int silence = check_silence(p);
+    return silence != 0 ? silence : result;
+}
+
 static int await_greeting(struct pinhole *p, bool may_read)
 {
     const int result = receive(p, may_read);
@@ -267,7 +311,7 @@ int client_advance(struct pinhole *p, bool may_read)
     case CLIENT_LOOKING_UP: result = finish_lookup(p); break;
     case CLIENT_CONNECTING: result = finish_connect(p); break;
     case CLIENT_GREETING: result = await_greeting(p, may_read); break;
-    case CLIENT_UP: result = receive(p, may_read); break;
+    case CLIENT_UP: result = step_up(p, may_read); break;
     }
     // A break that will be mended is progress.
     if (result < 0 && p->state == CLIENT_BROKEN)
@@ -285,6 +329,7 @@ static void poll_until(struct pinhole *p, uint64_t deadline_ns, bool is_sending,
     if (p->state == CLIENT_LOOKING_UP)
         pollers[0].fd = client_lookup_fd(p);
     uint64_t until_ns = base_min_u64(deadline_ns, p->state_until_ns);
+    until_ns = base_min_u64(until_ns, silent_until_ns(p));
     uint64_t now_ns = clock_now_ns();
     uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
     struct timespec left = {.tv_sec = (time_t)(left_ns / NS_PER_S),

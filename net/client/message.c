@@ -76,6 +76,7 @@ static void copy_line(const char *text, const char *name, char *out, size_t size
         const char *end = strchrnul(text, '\n');
         if (strncmp(text, name, length) == 0 && text[length] == '=') {
             snprintf(out, size, "%.*s", (int)(end - text - (long)length - 1), text + length + 1);
+            client_clean(out, false);
             return;
         }
         text = *end == '\n' ? end + 1 : end;
@@ -126,8 +127,9 @@ static int end_error(struct pinhole *p)
     int at = wire_get_error(p->message, p->message_length, &error);
     if (at < 0)
         return client_fail(p, EPROTO, "the node's ERROR is malformed");
-    const char *text = (const char *)p->message + at;
+    char *text = (char *)p->message + at;
     const char *name = wire_error_name(error.code);
+    client_clean(text, false);
     if (error.flags & WIRE_ERROR_CLOSING)
         snprintf(p->close_reason, sizeof p->close_reason, "%s %s", name, text);
     if (tag != 0 && tag == p->awaited_tag && !p->is_answered) {
@@ -152,9 +154,8 @@ static int end_record(struct pinhole *p)
                            r->header.type == WIRE_TYPE_FRAME ? "FRAME" : "EVENT");
     r->record = NULL;
     p->attempts = 0; // a link that carries records is worth making again at once
-    if (client_position_accept(p, record) < 0)
-        return client_fail(p, ENOMEM, "out of memory");
-    return 1;
+    const int error = client_position_accept(p, record);
+    return error < 0 ? error : 1;
 }
 
 int client_message_end(struct pinhole *p)

@@ -44,6 +44,11 @@ struct pinhole_options {
     int request_timeout_ms; /**< default 3000: how long a reply may take */
     int reconnect; /**< 0: default, reconnect and resume by itself; -1: a broken link is an error */
     size_t records_max; /**< records borrowed at a time before pinhole_next() refuses; default 8 */
+    /** A silent node is asked by PING after this long without a message. Without an answer for as
+     * long again, the link is broken (-ETIMEDOUT). A message that comes at less than 1 KiB in this
+     * time counts as silence. Only a thread that waits in a call notices it. Default 10000; -1
+     * never asks. */
+    int silence_timeout_ms;
 };
 
 /** What the node said of itself when the connection was made. Strings live until pinhole_close().
@@ -144,7 +149,7 @@ struct pinhole_event {
     uint64_t edge_ns;
     uint32_t sensor_sequence;
     uint8_t trigger_source, outcome, camera_state;
-    const char *text;        /**< never NULL */
+    const char *text;        /**< never NULL; no control characters but line feeds */
     uint64_t former_boot_id; /**< BOOT */
 };
 

@@ -2,6 +2,9 @@
 // The subscriber's place in the node's log: where to resume, what is missing, what came twice.
 #include "net/client/client.h"
 
+#include <errno.h>
+#include <inttypes.h>
+
 enum { QUEUE_FRAMES = 8 };
 
 static bool is_filtered(const struct pinhole_subscription *wish)
@@ -53,6 +56,28 @@ struct wire_subscribe client_position_subscribe(const struct pinhole *p, bool is
     if (at->expected > 0)
         out.from_sequence = at->expected;
     return out;
+}
+
+bool client_position_restart(struct pinhole *p)
+{
+    struct client_position *at = &p->position;
+    const bool is_beyond = at->boot_id == p->info.boot_id && at->expected > p->info.sequence_next;
+    if (!is_beyond || p->wish.policy == 0)
+        return false;
+    *at = (struct client_position){
+        .boot_id = at->boot_id,
+        .expected = p->wish.policy == PINHOLE_EVERY ? p->info.sequence_oldest : 0,
+        .is_exact = at->is_exact,
+    };
+    return true;
+}
+
+/** A node publishes records one after the other: none can be far beyond the end that HELLO told. */
+static bool is_possible(const struct pinhole *p, uint64_t boot_id, uint64_t last)
+{
+    const uint64_t seconds = (clock_now_ns() - p->up_since_ns) / NS_PER_S + 1;
+    const uint64_t ahead = CLIENT_RECORDS_AHEAD + seconds * CLIENT_RECORDS_PER_S;
+    return boot_id != p->info.boot_id || last < ahead || last - ahead < p->info.sequence_next;
 }
 
 static void start_boot(struct pinhole *p, uint64_t boot_id, uint64_t expected)
@@ -179,6 +204,13 @@ int client_position_accept(struct pinhole *p, struct client_record *record)
         first = event->first;
         last = event->last;
     }
+    if (!is_possible(p, boot_id, last)) {
+        client_record_give(p, record);
+        return client_fail(p, EPROTO,
+                           "a %s up to record %" PRIu64 " came, but the log ended at %" PRIu64
+                           " when the link was made",
+                           is_gap ? "GAP" : "record", last, p->info.sequence_next);
+    }
     if (at->floor != 0 && last <= at->floor) {
         client_record_give(p, record); // came over the earlier link already
         return 0;
@@ -187,7 +219,7 @@ int client_position_accept(struct pinhole *p, struct client_record *record)
         int error = add_gap(p, at->expected, first - 1);
         if (error < 0) {
             client_record_give(p, record);
-            return error;
+            return client_fail(p, -error, "out of memory");
         }
     }
     if (last != UINT64_MAX)

@@ -150,6 +150,7 @@ static int decode_event(struct client_record *record)
     if (at < 0)
         return at;
     record->bytes[record->length] = '\0';
+    client_clean((char *)record->bytes + at, true);
     record->shown.kind = PINHOLE_EVENT;
     record->shown.event = (struct pinhole_event){
         .kind = (enum pinhole_event_kind)wire.kind,

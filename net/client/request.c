@@ -60,6 +60,7 @@ int client_send(struct pinhole *p, uint8_t type, uint32_t tag, const void *paylo
     const size_t end = client_message_put(message, type, tag, payload, bytes);
     for (size_t at = 0; at < end;) {
         ssize_t sent = client_stream_send(p, message + at, end - at);
+        p->is_sending = sent > 0 && at + (size_t)sent < end;
         if (sent < 0)
             return client_link_down(p, (int)-sent, "cannot send %s: %s", type_name(type),
                                     strerror((int)-sent));

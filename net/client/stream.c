@@ -73,10 +73,20 @@ static int read_more(struct pinhole *p)
         return 0;
     if (got < 0)
         return client_fail(p, errno, "%s", strerror(errno));
+    p->heard_bytes += (size_t)got;
+    if (p->heard_bytes >= CLIENT_PROGRESS_BYTES)
+        client_heard(p);
     size_t body = (size_t)got < want ? (size_t)got : want;
     r->body_at += body;
     r->stage_end += (size_t)got - body;
     return 1;
+}
+
+void client_heard(struct pinhole *p)
+{
+    p->heard_ns = clock_now_ns();
+    p->heard_bytes = 0;
+    p->asked_ns = 0;
 }
 
 int client_receive(struct pinhole *p, bool may_read)
@@ -88,6 +98,7 @@ int client_receive(struct pinhole *p, bool may_read)
         take_staged(r);
         if (body_left(r) == 0) {
             r->is_in_body = false;
+            client_heard(p);
             return client_message_end(p);
         }
     }

@@ -22,6 +22,7 @@ PACKAGE = os.path.join(ROOT, "tools", "python")
 sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.join(ROOT, "tests", "host", "support"), PACKAGE]
 import pinhole  # noqa: E402
+import fake_node  # noqa: E402
 from cut_proxy import CutProxy  # noqa: E402
 from pinhole_node import Node, run_cases  # noqa: E402
 import pinhole_wire as wire  # noqa: E402
@@ -393,6 +394,141 @@ def test_without_reconnecting():
         except ConnectionError:
             pass
         proxy.close()
+
+
+class Scripted:
+    """A node that plays a script to each connection, the last one for ever."""
+
+    def __init__(self, *scripts, log_end=11):
+        self.log_end, self.frames = log_end, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self._run, args=(scripts,), daemon=True).start()
+
+    def _run(self, scripts):
+        for number in range(100):
+            link = self.listener.accept()[0]
+            try:
+                link.sendall(fake_node.message(fake_node.HELLO, struct.pack(
+                    "<HBBIQIHHQQQQII", 64, 1, 1, 4096, 7, 1 << 20, 4, 200, 3, self.log_end, 0, 0, 0,
+                    0) + b"DeviceUserID=ga\x1b[2Jte\n"))
+                scripts[min(number, len(scripts) - 1)](self, link)
+                while link.recv(4096):
+                    pass
+            except OSError:
+                pass
+            link.close()
+
+    @staticmethod
+    def expect(link, kind):
+        header = link.recv(16, socket.MSG_WAITALL)
+        assert header[5] == kind, header
+        tag, length = int.from_bytes(header[12:16], "little"), int.from_bytes(header[8:12], "little")
+        return tag, link.recv(length, socket.MSG_WAITALL) if length else b""
+
+    def take_subscribe(self, link, greets=True):
+        if greets:
+            self.expect(link, fake_node.PING)
+        tag, payload = self.expect(link, fake_node.SUBSCRIBE)
+        link.sendall(fake_node.message(fake_node.SUBSCRIBE, struct.pack("<Q", 3), tag, 1))
+        return struct.unpack_from("<Q", payload, 16)[0]
+
+
+def event_bytes(kind, sequence, first, last, text=b""):
+    return fake_node.message(fake_node.EVENT, struct.pack(
+        "<HBBBBHQQQQQQQII", 72, kind, 0, 0, 0, 0, 7, sequence, 0, 0, first, last, 0, 0, 0) + text)
+
+
+def await_event(camera, name):
+    while True:
+        record = camera.next(PATIENCE_S)
+        assert record is not None, f"no {name}"
+        if isinstance(record, pinhole.Event) and record.name == name:
+            return record
+
+
+def test_a_hung_node_is_told():
+    def hung(node, link):
+        node.take_subscribe(link)
+        node.expect(link, fake_node.PING)
+
+    with pinhole.Camera(Scripted(hung).address, silence=0.1) as camera:
+        assert "does not answer PING" in await_event(camera, "DISCONNECTED").text
+    with pinhole.Camera(Scripted(hung).address, silence=0.1, reconnect=False) as camera:
+        try:
+            camera.next(PATIENCE_S)
+            raise AssertionError("a hung node was not noticed")
+        except TimeoutError as why:
+            assert "does not answer PING" in str(why)
+
+
+def test_a_frame_that_drips_is_silence():
+    def drip(node, link):
+        node.take_subscribe(link)
+        for byte in fake_node.message(fake_node.FRAME, bytes(900)):
+            link.sendall(bytes([byte]))
+            time.sleep(0.01)
+
+    with pinhole.Camera(Scripted(drip).address, silence=0.1) as camera:
+        assert "nothing but" in await_event(camera, "DISCONNECTED").text
+
+
+def test_a_quiet_node_is_not_a_hung_one():
+    def quiet(node, link):
+        node.take_subscribe(link)
+        tag, _ = node.expect(link, fake_node.PING)
+        link.sendall(fake_node.message(fake_node.PING, b"", tag, 1))
+        link.sendall(event_bytes(3, 3, 0, 0, b"still here"))
+
+    with pinhole.Camera(Scripted(quiet).address, silence=2, reconnect=False) as camera:
+        assert camera.next(PATIENCE_S).text == "still here"
+
+
+def test_records_that_cannot_be_end_the_link():
+    def far(node, link):
+        node.take_subscribe(link)
+        link.sendall(event_bytes(1, 1 << 40, 4, 1 << 40))
+
+    with pinhole.Camera(Scripted(far).address, policy="every") as camera:
+        text = await_event(camera, "DISCONNECTED").text
+        assert "record 1099511627776 came, but the log ended at 11" in text, text
+
+
+def test_a_position_beyond_the_log_is_given_up():
+    starts = []
+
+    def first(node, link):
+        node.take_subscribe(link)
+        link.sendall(event_bytes(1, 2000, 3, 2000))
+        link.shutdown(socket.SHUT_WR)
+
+    def second(node, link):
+        starts.append(node.take_subscribe(link, greets=False))
+        link.sendall(event_bytes(3, 3, 0, 0, b"from its beginning"))
+
+    with pinhole.Camera(Scripted(first, second).address, policy="every") as camera:
+        assert await_event(camera, "GAP").last == 2000
+        assert "log is shorter" in await_event(camera, "RECONNECTED").text
+        assert await_event(camera, "CAMERA").text == "from its beginning"
+    assert starts == [3], starts
+
+
+def test_text_from_a_node_is_safe_to_print():
+    def rude(node, link):
+        node.take_subscribe(link)
+        link.sendall(event_bytes(3, 3, 0, 0, "a\x1b]0;b\x07c\x9bd\r<3>e".encode()))
+        tag, _ = node.expect(link, fake_node.TRIGGER)
+        link.sendall(fake_node.message(fake_node.ERROR, struct.pack("<HHI", 8, 10, 0) +
+                                       b"no\x1b[1m\nway", tag, 1))
+
+    with pinhole.Camera(Scripted(rude).address) as camera:
+        assert camera.id == "ga [2Jte", camera.id
+        assert await_event(camera, "CAMERA").text == "a ]0;b c d <3>e"
+        try:
+            camera.trigger()
+            raise AssertionError("the refusal is missing")
+        except pinhole.Unavailable as why:
+            assert str(why) == "no [1m way", str(why)
 
 
 def test_finding():

@@ -246,12 +246,11 @@ static void take_subscribe_at(struct peer *peer, uint64_t start)
 /** The link breaks before the first record: the node has said where it would have begun. */
 static void play_early_break(struct peer *peer)
 {
-    uint8_t message[PEER_MESSAGE_MAX];
     peer_greet(peer, BOOT, false);
     take_subscribe_at(peer, 500);
     peer_hang_up(peer);
     peer_accept(peer);
-    peer_send(peer, message, peer_make_hello(message, BOOT));
+    peer_say_hello(peer, BOOT);
     take_subscribe_at(peer, 500);
     peer_gap(peer, BOOT, 500, 502);
     peer_frame(peer, BOOT, 503);

@@ -101,6 +101,7 @@ static void greet(struct flood *flood, struct connection *c, int fd, uint64_t se
     c->fd = fd;
     c->sequence = sequence; // the log goes on
     c->output_bytes = peer_make_hello(c->output, BOOT);
+    peer_set_log_end(c->output, sequence + 1);
 }
 
 static void *run(void *argument)

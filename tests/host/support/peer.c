@@ -15,7 +15,11 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 20000 };
+enum {
+    PATIENCE_MS = 20000,
+    SEQUENCE_AT = 16,      /**< in FRAME and EVENT */
+    SEQUENCE_NEXT_AT = 32, /**< in HELLO */
+};
 
 /** In the test's own thread. */
 static void check(bool is_right, const char *what)
@@ -64,6 +68,13 @@ size_t peer_make_hello(uint8_t *out, uint64_t boot_id)
     size_t at = wire_put_hello(payload, &hello);
     memcpy(payload + at, text, sizeof text - 1);
     return peer_make(out, WIRE_TYPE_HELLO, 0, 0, payload, at + sizeof text - 1);
+}
+
+void peer_set_log_end(uint8_t *hello, uint64_t end)
+{
+    uint8_t *field = hello + WIRE_HEADER_BYTES + SEQUENCE_NEXT_AT;
+    if (end > wire_load_u64(field))
+        wire_store_u64(field, end);
 }
 
 size_t peer_make_frame(uint8_t *out, uint64_t boot_id, uint64_t sequence)
@@ -141,8 +152,26 @@ void peer_hang_up(struct peer *peer)
     peer->fd = -1;
 }
 
+/** Notes how far the node's log goes, for the next HELLO. */
+static void note_published(struct peer *peer, const uint8_t *message, size_t count)
+{
+    const uint8_t *payload = message + WIRE_HEADER_BYTES;
+    struct wire_header header;
+    uint64_t end = 0;
+    if (count < WIRE_HEADER_BYTES + sizeof end || wire_get_header(message, &header) < 0)
+        return;
+    const bool is_record = header.type == WIRE_TYPE_FRAME || header.type == WIRE_TYPE_EVENT;
+    if (is_record && count >= WIRE_HEADER_BYTES + SEQUENCE_AT + sizeof end)
+        end = wire_load_u64(payload + SEQUENCE_AT) + 1;
+    else if (header.type == WIRE_TYPE_SUBSCRIBE)
+        end = wire_load_u64(payload);
+    if (end > peer->log_end)
+        peer->log_end = end;
+}
+
 void peer_send(struct peer *peer, const void *bytes, size_t count)
 {
+    note_published(peer, bytes, count);
     for (size_t at = 0; at < count;) {
         await(peer, peer->fd, POLLOUT, "the client does not read");
         ssize_t sent = send(peer->fd, (const uint8_t *)bytes + at, count - at, MSG_NOSIGNAL);
@@ -227,11 +256,21 @@ void peer_take_subscribe(struct peer *peer)
     peer_reply(peer, WIRE_TYPE_SUBSCRIBE, NULL, 0);
 }
 
-void peer_greet(struct peer *peer, uint64_t boot_id, bool is_subscribed)
+void peer_say_hello(struct peer *peer, uint64_t boot_id)
 {
     uint8_t message[PEER_MESSAGE_MAX];
+    const size_t bytes = peer_make_hello(message, boot_id);
+    if (peer->boot_id != boot_id)
+        peer->log_end = 0;
+    peer->boot_id = boot_id;
+    peer_set_log_end(message, peer->log_end);
+    peer_send(peer, message, bytes);
+}
+
+void peer_greet(struct peer *peer, uint64_t boot_id, bool is_subscribed)
+{
     peer_accept(peer);
-    peer_send(peer, message, peer_make_hello(message, boot_id));
+    peer_say_hello(peer, boot_id);
     if (is_subscribed) {
         peer_take_subscribe(peer);
         return;

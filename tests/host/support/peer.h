@@ -20,7 +20,9 @@ struct peer {
     uint8_t request[WIRE_REQUEST_BYTES_MAX + 1]; /**< its payload, 0-terminated */
     size_t request_bytes;
     struct wire_subscribe subscribe; /**< of the last SUBSCRIBE received */
-    const char *wrong;               /**< why the script ended early; NULL: it did not */
+    uint64_t boot_id;                /**< of the last HELLO */
+    uint64_t log_end;  /**< after the last record of that boot, as the next HELLO says */
+    const char *wrong; /**< why the script ended early; NULL: it did not */
 };
 
 /** Listens on an ephemeral loopback port and plays the script in a thread. */
@@ -34,6 +36,8 @@ void peer_join(struct peer *peer);
  * `is_subscribed`, SUBSCRIBE, which it answers). */
 void peer_greet(struct peer *peer, uint64_t boot_id, bool is_subscribed);
 void peer_accept(struct peer *peer);
+/** HELLO, with the log's end after what was sent before. */
+void peer_say_hello(struct peer *peer, uint64_t boot_id);
 void peer_hang_up(struct peer *peer);
 void peer_send(struct peer *peer, const void *bytes, size_t count);
 /** Receives one message, which must be of this type. */
@@ -54,6 +58,8 @@ void peer_take_subscribe(struct peer *peer);
 size_t peer_make(uint8_t *out, uint8_t type, uint16_t flags, uint32_t tag, const void *payload,
                  size_t bytes);
 size_t peer_make_hello(uint8_t *out, uint64_t boot_id);
+/** Moves the log's end in a HELLO up to there. */
+void peer_set_log_end(uint8_t *hello, uint64_t end);
 /** frame_id = sequence; the "JPEG" is 100 + sequence % 1000 bytes, each the sequence's low byte. */
 size_t peer_make_frame(uint8_t *out, uint64_t boot_id, uint64_t sequence);
 size_t peer_make_event(uint8_t *out, const struct wire_event *event, const char *text);

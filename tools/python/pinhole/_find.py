@@ -52,7 +52,7 @@ def _announced(timeout: float) -> List[str]:
 
 def _ask(address: str, timeout: float, is_announced: bool) -> Optional[Node]:
     try:
-        link = _link.Link(address, lambda same: same, timeout, reconnect=False)
+        link = _link.Link(address, lambda same: same, timeout, reconnect=False, silence=None)
     except (OSError, ValueError):
         return None
     try:

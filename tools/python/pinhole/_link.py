@@ -14,21 +14,26 @@ from typing import Callable, Deque, Optional, Tuple
 from . import _address
 from ._position import LATEST, NONE, Position, Record, Wish, own_event, pack
 from ._records import EventKind, read_event, read_frame
-from .errors import refusal
+from .errors import clean, refusal
 
 HELLO, SUBSCRIBE, FRAME, EVENT, FEATURES, GET, SET, TRIGGER, STATS, PING, ERROR = range(1, 12)
 _HEADER = struct.Struct("<4sBBHII")
-_HELLO = struct.Struct("<HBBIQI")
+_HELLO = struct.Struct("<HBBIQIHHQQ")
 _LENGTH_MAX = 64 << 20
 _BACKOFF_S, _BACKOFF_MAX_S, _GOOD_AFTER_S = 0.1, 5.0, 5.0
+_PROGRESS_BYTES = 1024  # fewer of a message in the time of silence are silence
+_RECORDS_AHEAD, _RECORDS_PER_S = 4096, 20000  # what a node publishes at most after HELLO
 
 
 class Link:
     """Sends requests and queues records. `find` turns the user's address into one to connect to."""
 
     def __init__(self, address: str, find: Callable[[str], str], timeout: float,
-                 reconnect: bool) -> None:
+                 reconnect: bool, silence: Optional[float]) -> None:
         self.address, self._find, self.timeout, self._reconnect = address, find, timeout, reconnect
+        self._silence = silence
+        self._heard, self._heard_bytes, self._asked = 0.0, 0, 0.0
+        self._log_end, self._note = 0, ""
         self.records: Deque[Record] = collections.deque()
         self.boot_id = 0
         self.hello: dict[str, str] = {}
@@ -66,7 +71,6 @@ class Link:
         except Exception:
             self._drop()
             raise
-        self._up_since = time.monotonic()
 
     def _greet(self, deadline: float) -> None:
         message = self._receive(deadline)
@@ -74,15 +78,20 @@ class Link:
             raise TimeoutError(f"{self.address}: no greeting came: is it a Pinhole node?")
         kind, _, payload = message
         if kind == ERROR:
-            raise ConnectionRefusedError(f"{self.address}: {self._text(payload)}")
+            raise ConnectionRefusedError(f"{self.address}: {clean(self._text(payload))}")
         if kind != HELLO or len(payload) < _HELLO.size:
             raise ConnectionError(f"{self.address}: this is not a Pinhole node")
-        _, low, high, _, self.boot_id, _ = _HELLO.unpack_from(payload)
+        _, low, high, _, self.boot_id, _, _, _, oldest, self._log_end = _HELLO.unpack_from(payload)
         if low > 1 or high < 1:
             raise ConnectionError(f"{self.address} speaks protocol versions {low} to {high}")
         self.hello = dict(line.split("=", 1) for line in self._text(payload).splitlines()
                           if "=" in line)
         self.features_changed = True
+        self._up_since = time.monotonic()
+        self._note_progress()
+        self._note = ""
+        if self.position is not None and self.position.restart(self.boot_id, oldest, self._log_end):
+            self._note = "the node's log is shorter than what came before: taken up from its beginning"
         if self.position is None:
             self._send(PING, b"")  # says that someone is there
         else:
@@ -126,7 +135,7 @@ class Link:
         except (OSError, ValueError):
             self._plan_retry()
             return False
-        self.records.append(own_event(EventKind.RECONNECTED, self.boot_id, 0, 0, ""))
+        self.records.append(own_event(EventKind.RECONNECTED, self.boot_id, 0, 0, self._note))
         return True
 
     # --- messages ------------------------------------------------------------------------------
@@ -148,6 +157,9 @@ class Link:
                 if left > 0:
                     continue
                 return False
+            self._heard_bytes += got
+            if self._heard_bytes >= _PROGRESS_BYTES:
+                self._note_progress()
             if got == 0:
                 raise ConnectionResetError(f"{self.address}: the node closed the link")
             self._filled += got
@@ -166,11 +178,35 @@ class Link:
             return None
         (kind, tag), payload = self._head, bytes(self._buffer)
         self._begin_message()
+        self._note_progress()
         return kind, tag, payload
+
+    def _note_progress(self) -> None:
+        self._heard, self._heard_bytes, self._asked = time.monotonic(), 0, 0.0
+
+    def _check_silence(self) -> None:
+        """Asks a node that has been silent for long; TimeoutError when it did not answer that."""
+        now = time.monotonic()
+        if self._silence is None or now < max(self._heard, self._asked) + self._silence:
+            return
+        if self._asked:
+            raise TimeoutError(f"{self.address}: the node does not answer PING: nothing but "
+                               f"{self._heard_bytes} bytes came in {now - self._heard:.1f} s")
+        self._asked = now
+        self._send(PING, b"")
+
+    def _check_possible(self, record: Record) -> None:
+        """A node publishes records one after the other: none can be far beyond HELLO's end."""
+        ahead = _RECORDS_AHEAD + (time.monotonic() - self._up_since + 1) * _RECORDS_PER_S
+        last = Position.span(record)[1]
+        if record.boot_id == self.boot_id and last >= self._log_end + ahead:
+            raise ConnectionError(f"{self.address}: record {last} came, but the log ended at "
+                                  f"{self._log_end} when the link was made")
 
     @staticmethod
     def _text(payload: bytes) -> str:
-        return payload[int.from_bytes(payload[:2], "little"):].decode("utf-8", "replace")
+        text = payload[int.from_bytes(payload[:2], "little"):].decode("utf-8", "replace")
+        return clean(text, keeps_lines=True)
 
     def _send(self, kind: int, payload: bytes) -> int:
         assert self._socket is not None
@@ -185,10 +221,11 @@ class Link:
             record = read_frame(payload) if kind == FRAME else read_event(payload)
             if getattr(record, "kind", 0) in (EventKind.FEATURES, EventKind.CAMERA, EventKind.BOOT):
                 self.features_changed = True
+            self._check_possible(record)
             self._attempts = 0
             self.records.extend(self.position.accept(record))
         elif kind == ERROR and tag in (0, self._resume_tag):
-            raise ConnectionError(f"{self.address}: {self._text(payload)}")
+            raise ConnectionError(f"{self.address}: {clean(self._text(payload))}")
 
     def step(self, deadline: float) -> None:
         """Receives one message, or mends the link, or lets the time pass."""
@@ -198,6 +235,7 @@ class Link:
             message = self._receive(deadline)
             if message is not None:
                 self._take(*message)
+            self._check_silence()
         except (OSError, struct.error) as why:
             self._break(why)
 
@@ -227,7 +265,8 @@ class Link:
                 if message[1] != tag:
                     self._take(*message)
                 elif message[0] == ERROR:
-                    raise refusal(int.from_bytes(message[2][2:4], "little"), self._text(message[2]))
+                    raise refusal(int.from_bytes(message[2][2:4], "little"),
+                                  clean(self._text(message[2])))
                 else:
                     return message[2]
         except (OSError, struct.error) as why:

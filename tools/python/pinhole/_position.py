@@ -62,6 +62,13 @@ class Position:
         self.floor = max(self.expected - 1, 0)
         self.resumed = True
 
+    def restart(self, boot_id: int, oldest: int, end: int) -> bool:
+        """True when a position beyond the end of the node's log, as HELLO tells it, was given up."""
+        is_beyond = boot_id == self.boot_id and self.expected > end
+        if is_beyond:
+            self._start_boot(boot_id, oldest if self.wish.policy == EVERY else 0)
+        return is_beyond
+
     def _start_boot(self, boot_id: int, expected: int) -> None:
         self.boot_id, self.expected = boot_id, expected
         self.floor = self.last_frame = self._told = 0
@@ -85,7 +92,7 @@ class Position:
         if record.boot_id != self.boot_id:
             self._start_boot(record.boot_id, 0)
         is_gap = isinstance(record, Event) and record.kind == EventKind.GAP
-        first, last = self._span(record)
+        first, last = self.span(record)
         if self.floor and last <= self.floor:
             return  # came over the earlier link already
         if self.wish.is_exact and self.expected and first > self.expected:
@@ -103,7 +110,8 @@ class Position:
         yield record
 
     @staticmethod
-    def _span(record: Record) -> Tuple[int, int]:
+    def span(record: Record) -> Tuple[int, int]:
+        """The first and last record that this one speaks of."""
         if isinstance(record, Event) and record.kind == EventKind.GAP:
             return record.first, record.last
         return record.sequence, record.sequence

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Tuple
 
 from . import _jpeg
+from .errors import clean
 
 
 class FrameFlags(enum.IntFlag):
@@ -147,4 +148,4 @@ def read_event(payload: bytes) -> Event:
     (_, kind, source, outcome, state, _, boot, sequence, stamp, real, first, last, edge, _,
      sensor) = fields
     return Event(kind, boot, sequence, stamp, real, first, last, edge, sensor, source, outcome, state,
-                 payload[end:].decode("utf-8", "replace"))
+                 clean(payload[end:].decode("utf-8", "replace"), keeps_lines=True))

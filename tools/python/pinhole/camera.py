@@ -26,13 +26,17 @@ class Camera:
     `from_sequence` is a number, "newest" or "next". Events are kept in `events`, the last 1,000 of
     them, and given to `on_event` if that is set.
 
+    After `silence` seconds without a message the node is asked by PING. Without an answer for as
+    long again, the link is broken. A message at less than 1 KiB in that time counts as silence.
+    None never asks. Only a call that waits notices it.
+
     Features are attributes: `camera.ExposureTime = 8000`; `camera.features` is a mapping of them.
     """
 
     def __init__(self, address: Optional[str] = None, *, policy: str = "latest",
                  triggered_only: bool = False, no_events: bool = False, interval_us: int = 0,
                  from_sequence: Union[int, str] = "newest", boot_id: int = 0, timeout: float = 3.0,
-                 reconnect: bool = True,
+                 reconnect: bool = True, silence: Optional[float] = 10.0,
                  on_event: Optional[Callable[[Event], None]] = None) -> None:
         starts = {"newest": FROM_NEWEST, "next": FROM_NEXT}
         if policy not in ("latest", "every"):
@@ -46,7 +50,7 @@ class Camera:
         self.events: Deque[Event] = collections.deque(maxlen=_EVENTS_KEPT)
         self.on_event = on_event
         self._link = _link.Link(address or os.environ.get("PINHOLE_NODE") or "127.0.0.1",
-                                _find.resolve, timeout, reconnect)
+                                _find.resolve, timeout, reconnect, silence)
         self.features = Features(self._features, self._get, self._set_lines)
 
     # --- what the node is ----------------------------------------------------------------------

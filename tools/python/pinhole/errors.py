@@ -35,6 +35,16 @@ class Unavailable(Refused):
     """Understood, but not now: no camera, or TriggerMode is Off."""
 
 
+_CONTROLS = {code: " " for code in (*range(0x20), *range(0x7f, 0xa0))}
+_CONTROLS_BUT_LINES = {code: " " for code in _CONTROLS if code != ord("\n")}
+
+
+def clean(text: str, keeps_lines: bool = False) -> str:
+    """Text from a node, safe to print: control characters could drive a terminal or forge a line of
+    a log."""
+    return text.translate(_CONTROLS_BUT_LINES if keeps_lines else _CONTROLS)
+
+
 def refusal(code: int, text: str) -> Refused:
     """The exception for an ERROR message."""
     kinds = {7: UnknownFeature, 8: ReadOnly, 9: BadValue, 10: Unavailable}
