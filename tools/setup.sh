@@ -9,7 +9,7 @@ build="gcc g++ libc6-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev 
 build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi-client-dev libmosquitto-dev"
 test="binutils curl libcmocka-dev libjpeg-turbo-progs procps python3"
 test_wants="chromium chromium-driver ffmpeg jq libavformat-dev mosquitto mosquitto-clients mpv python3-numpy python3-opencv python3-pil
-  python3-prometheus-client python3-selenium valgrind"
+  python3-paho-mqtt python3-prometheus-client python3-selenium valgrind"
 lint="clang-format-19 clang-tidy-19 cppcheck libcmocka-dev mypy pyflakes3 python3 shellcheck"
 fuzz="clang libclang-rt-dev llvm libcmocka-dev"
 mirror="ca-certificates mmdebstrap"
@@ -26,6 +26,7 @@ fuzz) needs="$build $fuzz" wants="" ;;
 deb) needs="$build $build_wants $packaging" wants="" ;;
 check-deb) needs="make iproute2 qemu-user-static $mirror" wants="" ;;
 check-arm) needs="make $mirror" wants="" ;;
+check-mqtt) needs="$build $mirror libmosquitto-dev mosquitto mosquitto-clients nats-server rabbitmq-server" wants="python3-paho-mqtt" ;;
 check-libcamera) needs="$build $mirror" wants="" ;;
 check-vm) needs="$build $mirror $vm" wants="" ;;
 *)

@@ -73,12 +73,16 @@ parse_network() { # file
                 return "ADDRESS:PORT such as 0.0.0.0:8080"
             if (name == "ssh.key" && value !~ /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+\/=]+( .*)?$/)
                 return "a public key such as ssh-ed25519 AAAA... name"
+            if (name == "broker.host" && (value ~ / / || !are_names(value))) return "a host name or an address"
+            if (name == "broker.port" && (value !~ /^[0-9]+$/ || value > 65535)) return "0 to 65535"
+            if (name == "broker.username" && value ~ /;/) return "a name without a semicolon"
             if (name == "console.password" && length(value) < 8) return "at least 8 bytes"
             return ""
         }
         BEGIN {
             split("network.hostname network.address network.gateway network.dns network.ntp " \
                   "wifi.ssid wifi.password wifi.country wifi.address wifi.gateway wifi.dns " \
+                  "broker.host broker.port broker.username broker.password " \
                   "web.listen ssh.key console.password", list, " ")
             for (i in list) { known[list[i]] = 1; split(list[i], pair, "."); sections[pair[1]] = 1 }
         }
@@ -114,6 +118,9 @@ parse_network() { # file
                 { NR = set["wifi.password"]; fault("wifi.password needs wifi.ssid") }
             if (("wifi.ssid" in values) && !("wifi.country" in values))
                 { NR = set["wifi.ssid"]; fault("wifi.ssid needs wifi.country, for the channels that are legal there") }
+            for (name in values)
+                if (name ~ /^broker\./ && !("broker.host" in values))
+                    { NR = set[name]; fault(name " needs broker.host") }
             for (name in values) print name "=" values[name]
         }' "$1"
 }
@@ -155,7 +162,14 @@ use_node() {
     [ -e "$kept/pinhole.ini" ] || return 0
     cmp -s "$kept/pinhole.ini" "$root/etc/pinhole/pinhole.ini" ||
         put 644 "$root/etc/pinhole/pinhole.ini" <"$kept/pinhole.ini"
-    announce "$("$pinhole" --config "$kept/pinhole.ini" --print-config | sed -n 's/^listen = //p')"
+    announce "$(node_listen)"
+}
+
+# ADDRESS:PORT of the node, as it is when pinhole.ini says nothing, too.
+node_listen() {
+    set --
+    [ ! -e "$kept/pinhole.ini" ] || set -- --config "$kept/pinhole.ini"
+    "$pinhole" "$@" --print-config | sed -n 's/^listen = //p'
 }
 
 # Avahi tells the network of a node that the network can reach, and of no other.
@@ -204,6 +218,19 @@ wifi() {
     fi
 }
 
+# The bridge's unit starts when there are settings for it.
+bridge() {
+    hostname=$(get network.hostname) listen=$(node_listen)
+    case $listen in
+    0.0.0.0:* | '[::]':*) listen=127.0.0.1:${listen##*:} ;;
+    esac
+    for key in host port username; do
+        value=$(get "broker.$key")
+        [ -z "$value" ] || printf '%s = %s\n' "$key" "$value"
+    done
+    printf '\n[node %s]\naddress = %s\n' "${hostname:-camera}" "$listen"
+}
+
 use_network() {
     [ -e "$kept/pinhole-network.ini" ] || return 0
     parse_network "$kept/pinhole-network.ini" >"$verdict.settings"
@@ -225,6 +252,10 @@ use_network() {
     if [ -n "$(get ssh.key)" ]; then
         get ssh.key | put 600 "$root/root/.ssh/authorized_keys"
         chmod 700 "$root/root/.ssh"
+    fi
+    if [ -n "$(get broker.host)" ]; then
+        { echo '[broker]' && bridge; } | put 644 "$root/etc/pinhole/mqtt.ini"
+        [ -z "$(get broker.password)" ] || get broker.password | put 600 "$root/etc/credstore/mqtt-password"
     fi
     password=$(get console.password)
     case $password in

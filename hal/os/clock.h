@@ -18,6 +18,10 @@ static inline uint64_t clock_realtime_at(uint64_t monotonic_ns)
     return clock_realtime_ns() - clock_now_ns() + monotonic_ns;
 }
 
+/** CLOCK_BOOTTIME in nanoseconds: as CLOCK_MONOTONIC, but it goes on while the machine sleeps.
+ * Nobody can set it. Any thread. */
+uint64_t clock_boottime_ns(void);
+
 /** CPU time of the calling thread in nanoseconds (CLOCK_THREAD_CPUTIME_ID). */
 uint64_t clock_thread_cpu_ns(void);
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 TOPS = ("app", "hal", "net", "tools")
 # The largest circle that a folder has; lower a number when its circle has become smaller.
-LARGEST = {"hal/libcamera": 4, "tools/rec": 2}
+LARGEST = {"hal/libcamera": 4}
 
 
 def includes(root):

@@ -4,6 +4,8 @@
 
 #include "hal/base.h"
 #include "hal/os/clock.h"
+#include "tools/mqtt/discovery.h"
+#include "tools/mqtt/echo.h"
 #include "tools/mqtt/say.h"
 
 #include <poll.h>
@@ -13,9 +15,10 @@
 #include <string.h>
 
 enum {
-    TICK_MS = 500,     /**< longest sleep: keep-alive, state, position */
-    AWAY_TICK_MS = 50, /**< while a link is being made, which has no descriptor to wait for */
-    GOODBYE_MS = 1000, /**< for the last messages */
+    TICK_MS = 500,          /**< longest sleep: keep-alive, state, position */
+    AWAY_TICK_MS = 50,      /**< while a link is being made, which has no descriptor to wait for */
+    LONG_CONNECTION_S = 60, /**< its end is news, whatever the reason */
+    GOODBYE_MS = 1000,      /**< for the last messages */
 };
 
 static const char will[] = "{\"state\":\"offline\",\"reason\":\"the bridge is gone\"}";
@@ -28,6 +31,7 @@ void mqtt_camera_init(struct mqtt_camera *camera, const struct mqtt_settings *se
     memset(camera, 0, sizeof *camera);
     camera->settings = &settings->nodes[index];
     camera->bridge = &settings->bridge;
+    camera->all = settings;
     camera->is_stopping = is_stopping;
     camera->wake_fd = wake_fd;
     mqtt_level_from_name(camera->level, sizeof camera->level, camera->settings->name);
@@ -35,11 +39,13 @@ void mqtt_camera_init(struct mqtt_camera *camera, const struct mqtt_settings *se
     mqtt_client_init(&camera->client, broker, camera->level, topic, will);
 }
 
+/** One line for each kind of trouble, not one for each attempt. */
 static void say_lost(struct mqtt_camera *camera, bool was_up)
 {
     const struct mqtt_client *client = &camera->client;
-    // One line for each kind of trouble, not one for each attempt.
-    if (strcmp(camera->said_why, client->why) != 0 || was_up)
+    const bool was_long = was_up && client->lasted_ns > LONG_CONNECTION_S * NS_PER_S;
+    camera->is_repeating = !was_long && strcmp(camera->said_why, client->why) == 0;
+    if (!camera->is_repeating)
         mqtt_say("%s: %s:%d: %s: %s", camera->settings->name, client->broker->host,
                  client->broker->port, was_up ? "connection lost" : "cannot connect", client->why);
     snprintf(camera->said_why, sizeof camera->said_why, "%s", client->why);
@@ -55,13 +61,16 @@ static void note_change(struct mqtt_camera *camera)
         mqtt_records_lost(camera);
         return;
     }
-    mqtt_say("%s: connected to the broker %s:%d, MQTT %s", camera->settings->name,
-             camera->client.broker->host, camera->client.broker->port,
-             camera->client.spoken == 5 ? "5" : "3.1.1");
-    camera->said_why[0] = '\0';
+    if (!camera->is_repeating)
+        mqtt_say("%s: connected to the broker %s:%d, MQTT %s", camera->settings->name,
+                 camera->client.broker->host, camera->client.broker->port,
+                 camera->client.spoken == 5 ? "5" : "3.1.1");
     atomic_fetch_add(&camera->counters.connections, 1);
     mqtt_records_connected(camera);
     mqtt_control_subscribe(camera);
+    mqtt_echo_begin(camera);
+    if (camera->settings == camera->all->nodes)
+        mqtt_discovery_subscribe(camera);
     camera->state_ns = 0;
     if (!atomic_load(&camera->is_node_up))
         mqtt_state_publish(camera, "the node is away");
@@ -100,6 +109,7 @@ static void step(struct mqtt_camera *camera)
     mqtt_control_step(camera);
     mqtt_records_step(camera);
     mqtt_state_step(camera);
+    mqtt_echo_step(camera);
 }
 
 /** Gives the messages on their way a moment to be acknowledged. */

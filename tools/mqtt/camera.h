@@ -30,12 +30,14 @@ struct mqtt_link {
 
 /** Where policy `every` is. */
 struct mqtt_progress {
+    bool said_weak;          /**< that 3.1.1 proves little */
     bool is_asked, is_known; /**< the position that the broker remembers */
     uint64_t asked_ns;
     struct mqtt_place remembered; /**< last published */
     uint64_t next_ns;
     struct mqtt_place suspect; /**< the oldest record on its way when connections were lost */
     unsigned losses;           /**< connections lost over it in a row */
+    char why[300];             /**< how the last one ended */
 };
 
 /** What policy `latest` holds and has left out. */
@@ -46,6 +48,18 @@ struct mqtt_live {
     uint64_t boot_id, first, last, records; /**< of events left out; records is 0: none */
 };
 
+/** How many frames a second the node makes. */
+struct mqtt_rate {
+    uint64_t frame_id, since_frame_id, since_ns;
+};
+
+/** Whether pictures come back, see echo.h. */
+struct mqtt_echo {
+    bool is_waiting, is_over;
+    uint64_t sent_ns; /**< when the first picture was sent; 0: none yet */
+    unsigned long long frames_before;
+};
+
 struct mqtt_counters {
 #define COUNTER(member, metric, help) atomic_ullong member;
 #include "tools/mqtt/counters.def"
@@ -54,6 +68,7 @@ struct mqtt_counters {
 struct mqtt_camera {
     const struct mqtt_node_settings *settings;
     const struct mqtt_bridge_settings *bridge;
+    const struct mqtt_settings *all; /**< to know which nodes there are */
     const atomic_bool *is_stopping;
     int wake_fd; /**< an eventfd, readable when is_stopping was set */
     pthread_t thread;
@@ -64,12 +79,15 @@ struct mqtt_camera {
     struct mqtt_window window;
     struct mqtt_progress progress;
     struct mqtt_live live;
+    struct mqtt_rate rate;
+    struct mqtt_echo echo;
     uint8_t *scratch; /**< header and JPEG in one piece */
     size_t scratch_bytes;
     uint64_t picture_ns, preview_ns, state_ns; /**< when the last was published */
     bool has_preview_on_the_way;
     unsigned said_reasons; /**< bits of refusals that were said */
-    char said_why[384];    /**< why connecting failed, as it was said last */
+    char said_why[384];    /**< why the connection failed, as it was said last */
+    bool is_repeating;     /**< it fails for the same reason again and again: nothing is said */
     bool wants_records;    /**< there is room for what the node may send */
     bool has_more;         /**< records wait inside libpinhole */
     atomic_bool is_connected, is_node_up;
@@ -88,15 +106,16 @@ void mqtt_camera_drop(struct mqtt_camera *camera, const char *format, ...)
 
 // --- publish.c ---
 
-/** Publishes `object` (freed) with QoS 1 on PREFIX/NODE/rest. False: it was not handed over. */
+/** Publishes `object` (freed) with QoS 1 on PREFIX/NODE/rest, a literal. False: it was not handed
+ * over. */
 bool mqtt_publish(struct mqtt_camera *camera, const char *rest, json_t *object, bool is_retained,
                   int slot, enum mqtt_tag tag);
 /** The same with response properties (freed). */
 bool mqtt_publish_with(struct mqtt_camera *camera, const char *rest, json_t *object,
                        mosquitto_property *properties);
-/** Publishes a text, not freed, on a whole topic. */
+/** Publishes a text, not freed, on a whole topic. `what`, a literal, names it in messages. */
 bool mqtt_publish_text(struct mqtt_camera *camera, const char *topic, const char *text,
-                       bool is_retained);
+                       bool is_retained, const char *what);
 /** Publishes a picture with its meta message and its trigger, or the event that it is too large. */
 void mqtt_publish_frame(struct mqtt_camera *camera, const struct pinhole_frame *frame, int slot);
 /** Publishes the smaller picture, if it is time and the last one has left. */
@@ -126,7 +145,7 @@ void mqtt_records_end(struct mqtt_camera *camera);
 void mqtt_state_publish(struct mqtt_camera *camera, const char *reason);
 /** Publishes it again when it is time. */
 void mqtt_state_step(struct mqtt_camera *camera);
-/** Publishes the values of all features. */
+/** Publishes the values of all features, and what Home Assistant makes of them. */
 void mqtt_state_features(struct mqtt_camera *camera);
 
 // --- control.c ---

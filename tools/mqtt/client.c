@@ -33,9 +33,10 @@ int mqtt_broker_init(struct mqtt_broker *broker, const struct mqtt_broker_settin
     snprintf(broker->host, sizeof broker->host, "%s", settings->host);
     const bool has_tls = settings->ca_file[0] != '\0' || settings->psk_identity[0] != '\0';
     broker->port = settings->port != 0 ? (int)settings->port : has_tls ? 8883 : 1883;
-    if (settings->version != MQTT_VERSION_AUTO)
-        broker->version.state = settings->version == MQTT_VERSION_5 ? MQTT_KEEP_5 : MQTT_KEEP_311;
-    broker->said_version = settings->version != MQTT_VERSION_AUTO;
+    if (settings->mqtt_version != MQTT_VERSION_AUTO)
+        broker->version.state =
+            settings->mqtt_version == MQTT_VERSION_5 ? MQTT_KEEP_5 : MQTT_KEEP_311;
+    broker->said_version = settings->mqtt_version != MQTT_VERSION_AUTO;
     int result = mqtt_settings_secret(settings->password_file, "mqtt-password", broker->password,
                                       sizeof broker->password, error);
     broker->has_password = result == 0;
@@ -85,7 +86,7 @@ static void on_connect(struct mosquitto *mosq, void *user, int reason, int flags
     mosquitto_property_read_int32(properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &client->packet_max,
                                   false);
     mosquitto_property_read_byte(properties, MQTT_PROP_RETAIN_AVAILABLE, &can_retain, false);
-    client->can_retain = can_retain != 0;
+    client->can_retain = client->can_retain && can_retain != 0;
 }
 
 static void on_disconnect(struct mosquitto *mosq, void *user, int reason,
@@ -118,12 +119,8 @@ static void on_publish(struct mosquitto *mosq, void *user, int mid, int reason,
 
 static void take_properties(struct mqtt_received *out, const mosquitto_property *properties)
 {
-    char *topic = NULL;
     void *data = NULL;
     uint16_t bytes = 0;
-    if (mosquitto_property_read_string(properties, MQTT_PROP_RESPONSE_TOPIC, &topic, false) != NULL)
-        snprintf(out->response_topic, sizeof out->response_topic, "%s", topic);
-    free(topic);
     if (mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &data, &bytes,
                                        false) != NULL &&
         bytes <= sizeof out->correlation) {
@@ -139,7 +136,6 @@ static void on_message(struct mosquitto *mosq, void *user, const struct mosquitt
     struct mqtt_client *client = user;
     (void)mosq;
     if (client->inbox_count == MQTT_CLIENT_INBOX_MAX || message->payloadlen < 0 ||
-        message->payloadlen >= MQTT_COMMAND_BYTES ||
         strlen(message->topic) >= sizeof client->inbox[0].topic) {
         client->inbox_dropped++;
         return;
@@ -147,9 +143,10 @@ static void on_message(struct mosquitto *mosq, void *user, const struct mosquitt
     struct mqtt_received *out = &client->inbox[client->inbox_count++];
     memset(out, 0, sizeof *out);
     snprintf(out->topic, sizeof out->topic, "%s", message->topic);
-    out->bytes = (size_t)message->payloadlen;
-    if (out->bytes > 0)
-        memcpy(out->payload, message->payload, out->bytes);
+    const size_t bytes = (size_t)message->payloadlen;
+    out->is_cut = bytes >= sizeof out->payload;
+    if (bytes > 0)
+        memcpy(out->payload, message->payload, out->is_cut ? sizeof out->payload - 1 : bytes);
     out->is_retained = message->retain;
     take_properties(out, properties);
 }
@@ -209,18 +206,25 @@ static uint64_t pause_ns(const struct mqtt_client *client)
     return (top_ms / 2 + random % (top_ms / 2 + 1)) * NS_PER_MS;
 }
 
-/** The connection is over, or was not made; `why` says it. */
-static void end(struct mqtt_client *client, enum mqtt_attempt attempt)
+/** The connection is over, or was not made; `why` says it. False: it was a question of the version,
+ * and the other one is tried at once. */
+static bool end(struct mqtt_client *client, enum mqtt_attempt attempt)
 {
     const bool was_up = client->state == MQTT_UP;
-    if (was_up && clock_now_ns() - client->since_ns > GOOD_AFTER_S * NS_PER_S)
+    client->lasted_ns = clock_now_ns() - client->since_ns;
+    if (was_up && client->lasted_ns > GOOD_AFTER_S * NS_PER_S)
         client->attempts = 0;
     forget(client);
     if (!was_up)
         note_version(client->broker, client->spoken, attempt);
-    client->retry_ns = clock_now_ns() + pause_ns(client);
-    client->since_ns = clock_now_ns();
+    if (!was_up && client->spoken != 5 && attempt == MQTT_NO_CONNACK)
+        client->silent_ends++;
+    client->since_ns = client->retry_ns = clock_now_ns();
+    if (!was_up && client->spoken == 5 && next_version(client->broker) != 5)
+        return false;
+    client->retry_ns += pause_ns(client);
     client->attempts++;
+    return true;
 }
 
 static int set_tls(struct mqtt_client *client)
@@ -256,7 +260,7 @@ static int configure(struct mqtt_client *client)
                                            broker->has_password ? broker->password : NULL);
     if (result == MOSQ_ERR_SUCCESS)
         result = mosquitto_will_set(mosq, client->will_topic, (int)strlen(client->will),
-                                    client->will, 1, true);
+                                    client->will, 1, client->can_retain);
     return result;
 }
 
@@ -268,6 +272,29 @@ static void explain(struct mqtt_client *client, int code)
              client->log[0] != '\0' ? ": " : "", client->log);
 }
 
+/** Brokers can be set to refuse retained messages. The last will is one. Under 3.1.1 such a broker
+ * closes the connection without a word, so each other attempt goes without. */
+static bool should_retain(const struct mqtt_client *client)
+{
+    pthread_mutex_lock(&client->broker->lock);
+    const bool is_refused = client->broker->has_no_retain;
+    pthread_mutex_unlock(&client->broker->lock);
+    return !is_refused && (client->spoken == 5 || client->silent_ends % 2 == 0);
+}
+
+static void note_no_retain(struct mqtt_broker *broker)
+{
+    pthread_mutex_lock(&broker->lock);
+    const bool was_known = broker->has_no_retain;
+    broker->has_no_retain = true;
+    pthread_mutex_unlock(&broker->lock);
+    if (!was_known)
+        mqtt_say(
+            "%s:%d: the broker takes no retained messages: state and features are not kept for "
+            "later subscribers, and policy every starts anew after a restart of the bridge",
+            broker->host, broker->port);
+}
+
 static void begin(struct mqtt_client *client)
 {
     const struct mqtt_broker *broker = client->broker;
@@ -275,6 +302,7 @@ static void begin(struct mqtt_client *client)
     client->is_answered = client->is_ended = client->is_dropped = false;
     client->is_subscribe_answered = client->is_subscribe_refused = false;
     client->spoken = next_version(client->broker);
+    client->can_retain = should_retain(client);
     client->state = MQTT_CONNECTING;
     client->since_ns = clock_now_ns();
     client->mosq = mosquitto_new(client->id, true, client);
@@ -330,18 +358,28 @@ static enum mqtt_attempt judge(const struct mqtt_client *client, int code)
 
 static bool accept_connack(struct mqtt_client *client)
 {
+    if (client->connack == MQTT_RC_RETAIN_NOT_SUPPORTED && client->spoken == 5 &&
+        !client->broker->has_no_retain) {
+        note_no_retain(client->broker);
+        note_version(client->broker, client->spoken, MQTT_REFUSED);
+        mqtt_client_close(client);
+        client->retry_ns = 0;
+        return false;
+    }
     if (client->connack != 0) {
         snprintf(client->why, sizeof client->why, "the broker refuses the connection: %s",
                  client->spoken == 5 ? mosquitto_reason_string(client->connack)
                                      : mosquitto_connack_string(client->connack));
-        end(client, judge(client, 0));
-        return true;
+        return end(client, judge(client, 0));
     }
     if (note_version(client->broker, client->spoken, MQTT_ACCEPTED)) {
         mqtt_client_close(client);
         client->retry_ns = 0;
         return false;
     }
+    if (!client->can_retain)
+        note_no_retain(client->broker);
+    client->silent_ends = 0;
     client->state = MQTT_UP;
     client->since_ns = clock_now_ns();
     return true;
@@ -361,27 +399,26 @@ bool mqtt_client_step(struct mqtt_client *client, short revents)
     if (code != MOSQ_ERR_SUCCESS || client->is_ended) {
         if (!client->is_dropped && (client->why[0] == '\0' || client->log[0] != '\0'))
             explain(client, code);
-        end(client, judge(client, code));
-        return true;
+        return end(client, judge(client, code));
     }
     if (client->state == MQTT_CONNECTING &&
         clock_now_ns() - client->since_ns > CONNECT_TIMEOUT_S * NS_PER_S) {
         snprintf(client->why, sizeof client->why, "no answer within %d s", CONNECT_TIMEOUT_S);
-        end(client, MQTT_UNREACHABLE);
-        return true;
+        return end(client, MQTT_UNREACHABLE);
     }
     return false;
 }
 
 int mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication,
-                        int slot, uint64_t number, int tag)
+                        int slot, uint64_t number, int tag, const char *what)
 {
     struct mqtt_sent *sent = client->sent;
     if (client->state != MQTT_UP || !mqtt_client_has_room(client, 1))
         return MOSQ_ERR_NO_CONN;
     while (sent->is_used)
         sent++;
-    *sent = (struct mqtt_sent){.slot = slot, .number = number, .tag = tag, .is_used = true};
+    *sent = (struct mqtt_sent){
+        .slot = slot, .number = number, .tag = tag, .what = what, .is_used = true};
     client->sent_count++;
     // The mid is there before anything can come back: at QoS 0 the callback runs within this call.
     const int result = mosquitto_publish_v5(

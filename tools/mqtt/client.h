@@ -22,7 +22,7 @@
 
 /** Messages on their way at a time, and messages received that wait to be taken. */
 #define MQTT_CLIENT_SENT_MAX  192
-#define MQTT_CLIENT_INBOX_MAX 8
+#define MQTT_CLIENT_INBOX_MAX 16
 /** The longest command taken. */
 #define MQTT_COMMAND_BYTES 512
 
@@ -36,6 +36,7 @@ struct mqtt_broker {
     pthread_mutex_t lock; /**< of the rest */
     struct mqtt_version version;
     bool said_version;
+    bool has_no_retain; /**< it takes no retained messages */
 };
 
 /** A message to publish. */
@@ -51,10 +52,11 @@ struct mqtt_publication {
 /** A message that left: at QoS 0 its last byte was written, at QoS 1 it was acknowledged. */
 struct mqtt_sent {
     int mid;
-    int slot;        /**< as given to mqtt_client_publish() */
-    uint64_t number; /**< the same */
-    int tag;         /**< the same */
-    int reason;      /**< MQTT 5's: 128 and above is a refusal */
+    int slot;         /**< as given to mqtt_client_publish() */
+    uint64_t number;  /**< the same */
+    int tag;          /**< the same */
+    const char *what; /**< the same */
+    int reason;       /**< MQTT 5's: 128 and above is a refusal */
     bool is_used, is_done;
 };
 
@@ -62,9 +64,8 @@ struct mqtt_sent {
 struct mqtt_received {
     char topic[MQTT_TOPIC_BYTES];
     char payload[MQTT_COMMAND_BYTES]; /**< 0-terminated */
-    size_t bytes;
     bool is_retained;
-    char response_topic[MQTT_TOPIC_BYTES]; /**< "": none was asked for */
+    bool is_cut; /**< the payload is longer */
     uint8_t correlation[64];
     uint16_t correlation_bytes;
 };
@@ -79,18 +80,20 @@ struct mqtt_client {
     const char *will;
     struct mosquitto *mosq; /**< NULL unless connecting or up */
     enum mqtt_client_state state;
-    int spoken;          /**< 5 or 3 */
-    bool is_answered;    /**< a CONNACK came */
-    int connack;         /**< its reason */
-    bool is_ended;       /**< the library has noticed the end, or it was dropped */
-    bool is_dropped;     /**< its owner has given it up */
-    uint64_t retry_ns;   /**< CLOCK_MONOTONIC */
-    uint64_t since_ns;   /**< when this state began */
-    unsigned attempts;   /**< in vain, in a row */
-    uint32_t packet_max; /**< the broker's; 0 = not known */
-    bool can_retain;
-    char why[384]; /**< why the last connection ended, or was not made */
-    char log[256]; /**< the library's last error line */
+    int spoken;           /**< 5 or 3 */
+    bool is_answered;     /**< a CONNACK came */
+    int connack;          /**< its reason */
+    bool is_ended;        /**< the library has noticed the end, or it was dropped */
+    bool is_dropped;      /**< its owner has given it up */
+    uint64_t retry_ns;    /**< CLOCK_MONOTONIC */
+    uint64_t since_ns;    /**< when this state began */
+    uint64_t lasted_ns;   /**< how long the state before it lasted */
+    unsigned attempts;    /**< in vain, in a row */
+    unsigned silent_ends; /**< attempts with 3.1.1 that were closed without a CONNACK */
+    uint32_t packet_max;  /**< the broker's; 0 = not known */
+    bool can_retain;      /**< this connection may; its will is retained then */
+    char why[384];        /**< why the last connection ended, or was not made */
+    char log[256];        /**< the library's last error line */
     unsigned sent_count;
     struct mqtt_sent sent[MQTT_CLIENT_SENT_MAX];
     unsigned inbox_count, inbox_dropped;
@@ -111,11 +114,11 @@ int mqtt_client_poll(const struct mqtt_client *client, short *events);
 /** Reads, writes, keeps alive, connects when it is time. Returns true when the connection was made
  * or lost in this call (see state). After a loss `why` says what happened. */
 bool mqtt_client_step(struct mqtt_client *client, short revents);
-/** Hands a message over. 0, or libmosquitto's error code; nothing is on its way then, except after
- * an error that ends the connection, which mqtt_client_step() reports. MOSQ_ERR_OVERSIZE_PACKET:
- * the broker takes no packet this large. */
+/** Hands a message over. `what`, a literal, names it in messages. 0, or libmosquitto's error code;
+ * nothing is on its way then, except after an error that ends the connection, which
+ * mqtt_client_step() reports. MOSQ_ERR_OVERSIZE_PACKET: the broker takes no packet this large. */
 int mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication,
-                        int slot, uint64_t number, int tag);
+                        int slot, uint64_t number, int tag, const char *what);
 /** Takes a message that left. */
 bool mqtt_client_take_sent(struct mqtt_client *client, struct mqtt_sent *out);
 /** Is there room for `count` more messages on their way? */

@@ -2,6 +2,8 @@
 // Commands: set/FEATURE and trigger/command, answered on reply.
 #include "tools/common/json.h"
 #include "tools/mqtt/camera.h"
+#include "tools/mqtt/discovery.h"
+#include "tools/mqtt/echo.h"
 #include "tools/mqtt/say.h"
 
 #include <errno.h>
@@ -109,6 +111,8 @@ static void run(struct mqtt_camera *camera, const struct mqtt_received *received
     const char *error = NULL;
     if (received->is_retained)
         error = "retained commands are not carried out: they would be repeated at each connection";
+    else if (received->is_cut)
+        error = "the payload is too long";
     else if (camera->link.node == NULL)
         error = "the node is away";
     else if (!(is_set ? settings->allow_set : settings->allow_trigger))
@@ -135,8 +139,10 @@ void mqtt_control_step(struct mqtt_camera *camera)
     struct mqtt_client *client = &camera->client;
     for (const struct mqtt_received *received; (received = mqtt_client_received(client)) != NULL;
          mqtt_client_drop_received(client)) {
+        if (received->is_retained && mqtt_discovery_take(camera, received->topic))
+            continue;
         struct command command = {.what = rest_of(camera, received->topic)};
-        if (command.what == NULL)
+        if (command.what == NULL || mqtt_echo_take(camera, command.what))
             continue;
         if (strcmp(command.what, "position") == 0) {
             mqtt_records_remembered(camera, received->payload);

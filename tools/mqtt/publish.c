@@ -20,10 +20,11 @@ enum {
 
 /** Hands a message over; on failure its record does not wait for it. */
 static int hand_over(struct mqtt_camera *camera, const struct mqtt_publication *publication,
-                     int slot, enum mqtt_tag tag)
+                     int slot, enum mqtt_tag tag, const char *what)
 {
     const uint64_t number = mqtt_window_add(&camera->window, slot);
-    const int result = mqtt_client_publish(&camera->client, publication, slot, number, (int)tag);
+    const int result =
+        mqtt_client_publish(&camera->client, publication, slot, number, (int)tag, what);
     if (result != MOSQ_ERR_SUCCESS)
         mqtt_window_acknowledge(&camera->window, slot, 0);
     return result;
@@ -31,7 +32,7 @@ static int hand_over(struct mqtt_camera *camera, const struct mqtt_publication *
 
 static bool publish_object(struct mqtt_camera *camera, const char *topic, json_t *object,
                            bool is_retained, const mosquitto_property *properties, int slot,
-                           enum mqtt_tag tag)
+                           enum mqtt_tag tag, const char *what)
 {
     char *text = object != NULL
                      ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9))
@@ -45,7 +46,7 @@ static bool publish_object(struct mqtt_camera *camera, const char *topic, json_t
                                                  .qos = 1,
                                                  .is_retained = is_retained,
                                                  .properties = properties};
-    const bool is_done = hand_over(camera, &publication, slot, tag) == MOSQ_ERR_SUCCESS;
+    const bool is_done = hand_over(camera, &publication, slot, tag, what) == MOSQ_ERR_SUCCESS;
     atomic_fetch_add(&camera->counters.messages, is_done);
     free(text);
     return is_done;
@@ -62,7 +63,7 @@ bool mqtt_publish(struct mqtt_camera *camera, const char *rest, json_t *object, 
 {
     char topic[MQTT_TOPIC_BYTES];
     make_topic(camera, topic, rest);
-    return publish_object(camera, topic, object, is_retained, NULL, slot, tag);
+    return publish_object(camera, topic, object, is_retained, NULL, slot, tag, rest);
 }
 
 bool mqtt_publish_with(struct mqtt_camera *camera, const char *rest, json_t *object,
@@ -70,20 +71,21 @@ bool mqtt_publish_with(struct mqtt_camera *camera, const char *rest, json_t *obj
 {
     char topic[MQTT_TOPIC_BYTES];
     make_topic(camera, topic, rest);
-    const bool is_done = publish_object(camera, topic, object, false, properties, -1, MQTT_OTHER);
+    const bool is_done =
+        publish_object(camera, topic, object, false, properties, -1, MQTT_OTHER, rest);
     mosquitto_property_free_all(&properties);
     return is_done;
 }
 
 bool mqtt_publish_text(struct mqtt_camera *camera, const char *topic, const char *text,
-                       bool is_retained)
+                       bool is_retained, const char *what)
 {
     const struct mqtt_publication publication = {.topic = topic,
                                                  .payload = text,
                                                  .bytes = strlen(text),
                                                  .qos = 1,
                                                  .is_retained = is_retained};
-    return hand_over(camera, &publication, -1, MQTT_OTHER) == MOSQ_ERR_SUCCESS;
+    return hand_over(camera, &publication, -1, MQTT_OTHER, what) == MOSQ_ERR_SUCCESS;
 }
 
 size_t mqtt_publish_max(const struct mqtt_camera *camera)
@@ -158,7 +160,7 @@ static int publish_picture(struct mqtt_camera *camera, const struct pinhole_fram
             settings->payload == MQTT_PAYLOAD_JPEG ? "image/jpeg" : "application/x-pinhole-frame",
             settings->expiry_s);
     publication.properties = properties;
-    const int result = hand_over(camera, &publication, slot, MQTT_PICTURE);
+    const int result = hand_over(camera, &publication, slot, MQTT_PICTURE, "frame");
     mosquitto_property_free_all(&properties);
     if (result == MOSQ_ERR_SUCCESS) {
         atomic_fetch_add(&camera->counters.frames, 1);
@@ -171,7 +173,8 @@ void mqtt_publish_frame(struct mqtt_camera *camera, const struct pinhole_frame *
 {
     json_t *meta = mqtt_message_meta(frame);
     const bool is_fitting = payload_bytes(camera, frame) <= mqtt_publish_max(camera);
-    const int result = is_fitting ? publish_picture(camera, frame, meta, slot) : MOSQ_ERR_OVERSIZE_PACKET;
+    const int result =
+        is_fitting ? publish_picture(camera, frame, meta, slot) : MOSQ_ERR_OVERSIZE_PACKET;
     if (result == MOSQ_ERR_SUCCESS) {
         // Behind its picture on the same connection, and always with QoS 1: when it is acknowledged
         // the broker has read the picture too.
@@ -200,7 +203,7 @@ void mqtt_publish_preview(struct mqtt_camera *camera, const struct pinhole_frame
     make_topic(camera, topic, "preview");
     const struct mqtt_publication publication = {.topic = topic, .payload = jpeg, .bytes = bytes};
     if (jpeg != NULL && bytes <= mqtt_publish_max(camera) &&
-        hand_over(camera, &publication, -1, MQTT_PREVIEW) == MOSQ_ERR_SUCCESS) {
+        hand_over(camera, &publication, -1, MQTT_PREVIEW, "preview") == MOSQ_ERR_SUCCESS) {
         camera->has_preview_on_the_way = true;
         atomic_fetch_add(&camera->counters.previews, 1);
     }
@@ -208,19 +211,6 @@ void mqtt_publish_preview(struct mqtt_camera *camera, const struct pinhole_frame
 }
 
 // --- what becomes of them -----------------------------------------------------------------------
-
-static const char *topic_of(int tag)
-{
-    switch ((enum mqtt_tag)tag) {
-    case MQTT_PICTURE: return "frame";
-    case MQTT_META: return "frame/meta";
-    case MQTT_RECORD: return "trigger or event";
-    case MQTT_PREVIEW: return "preview";
-    case MQTT_POSITION: return "position";
-    case MQTT_OTHER: break;
-    }
-    return "state or reply";
-}
 
 /** Would the same message be refused again, whatever changes at the broker? */
 static bool is_permanent(int reason)
@@ -236,9 +226,9 @@ static void tell_refused(struct mqtt_camera *camera, const struct mqtt_sent *sen
     atomic_fetch_add(
         is_picture ? &camera->counters.frames_refused : &camera->counters.messages_refused, 1);
     if ((camera->said_reasons & bit) == 0)
-        mqtt_say("%s: the broker refuses %s/%s/%s: %s (%d)", camera->settings->name,
-                 camera->bridge->prefix, camera->level, topic_of(sent->tag),
-                 mosquitto_reason_string(sent->reason), sent->reason);
+        mqtt_say("%s: the broker refuses %s of %s/%s: %s (%d)", camera->settings->name, sent->what,
+                 camera->bridge->prefix, camera->level, mosquitto_reason_string(sent->reason),
+                 sent->reason);
     camera->said_reasons |= bit;
 }
 

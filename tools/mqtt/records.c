@@ -176,6 +176,7 @@ static void take_live(struct mqtt_camera *camera, struct pinhole_record *record)
 {
     const struct pinhole_event *event = &record->event;
     if (record->kind == PINHOLE_FRAME) {
+        camera->rate.frame_id = record->frame.frame_id;
         hold(camera, record);
         return;
     }
@@ -236,7 +237,7 @@ static void tell_suspect(struct mqtt_camera *camera, struct mqtt_place place, in
     char text[400];
     snprintf(text, sizeof text,
              "left out: the connection ended %d times while it was sent, last: %.300s", LOSSES_MAX,
-             camera->client.why);
+             camera->progress.why);
     mqtt_say("%s: record %llu is %s", camera->settings->name, (unsigned long long)place.sequence,
              text);
     atomic_fetch_add(&camera->counters.frames_refused, 1);
@@ -266,8 +267,10 @@ static void take_each(struct mqtt_camera *camera, struct pinhole_record *record)
     else
         publish_event(camera, &record->event, slot);
     mqtt_window_end(&camera->window, slot);
-    if (record->kind == PINHOLE_FRAME)
+    if (record->kind == PINHOLE_FRAME) {
+        camera->rate.frame_id = record->frame.frame_id;
         mqtt_publish_preview(camera, &record->frame);
+    }
     pinhole_release(camera->link.node, record);
 }
 
@@ -375,6 +378,12 @@ void mqtt_records_step(struct mqtt_camera *camera)
 void mqtt_records_connected(struct mqtt_camera *camera)
 {
     camera->progress.next_ns = 0;
+    if (is_every(camera) && camera->client.spoken != 5 && !camera->progress.said_weak)
+        mqtt_say(
+            "%s: policy every over MQTT 3.1.1: an acknowledgement may come for a message that the "
+            "broker throws away; see README.md, Brokers",
+            camera->settings->name);
+    camera->progress.said_weak = camera->progress.said_weak || camera->client.spoken != 5;
 }
 
 /** Counts the connections that the same record has cost. */
@@ -384,10 +393,12 @@ static void suspect(struct mqtt_camera *camera)
     const struct mqtt_place oldest = mqtt_window_oldest(&camera->window);
     const bool is_same = oldest.is_known && oldest.boot_id == progress->suspect.boot_id &&
                          oldest.sequence == progress->suspect.sequence;
-    if (!oldest.is_known)
+    // A refusal that may pass is no fault of the record.
+    if (!oldest.is_known || camera->client.is_dropped)
         return;
     progress->losses = is_same ? progress->losses + 1 : 1;
     progress->suspect = oldest;
+    snprintf(progress->why, sizeof progress->why, "%.299s", camera->client.why);
 }
 
 void mqtt_records_lost(struct mqtt_camera *camera)

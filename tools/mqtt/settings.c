@@ -322,10 +322,13 @@ static int check(const struct mqtt_settings *s, struct mqtt_settings_error *erro
     if (s->nodes_count == 0)
         return mqtt_settings_fail(error, "no node is given: [NAME=]ADDRESS or [node NAME]");
     if (s->bridge.prefix[0] == '\0' || !is_level(s->bridge.prefix) ||
-        !is_level(s->bridge.discovery_prefix))
+        !is_level(s->bridge.discovery_prefix) || !is_level(s->broker.client_id) ||
+        strchr(s->broker.client_id, '/') != NULL)
         return mqtt_settings_fail(
-            error, "prefix and discovery_prefix have letters, digits, '-', '_' and '/' only: other "
-                   "characters are changed or refused by one broker or another");
+            error,
+            "prefix, discovery_prefix and client_id have letters, digits, '-', '_' and, but for "
+            "client_id, '/' only: other "
+            "characters are changed or refused by one broker or another");
     if ((s->broker.cert_file[0] == '\0') != (s->broker.key_file[0] == '\0'))
         return mqtt_settings_fail(error, "cert_file and key_file go together");
     if (s->broker.ca_file[0] != '\0' && s->broker.psk_identity[0] != '\0')

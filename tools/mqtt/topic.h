@@ -13,7 +13,7 @@
 /** Room for a level: three bytes for each of a name's 60, and the 0. */
 #define MQTT_LEVEL_BYTES 184
 /** Room for a topic. */
-#define MQTT_TOPIC_BYTES 512
+#define MQTT_TOPIC_BYTES 800
 
 /** Writes the level of a name. False, with *level cut at a whole character: no room. */
 bool mqtt_level_from_name(char *level, size_t bytes, const char *name);

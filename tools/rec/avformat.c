@@ -75,12 +75,12 @@ static int result_of(const struct av_media *media, int result)
 static void set_metadata(AVFormatContext *muxer, const char *title, uint64_t realtime_ns)
 {
     char text[64];
-    time_t seconds = (time_t)(realtime_ns / REC_NS_PER_S);
+    time_t seconds = (time_t)(realtime_ns / NS_PER_S);
     struct tm date;
     gmtime_r(&seconds, &date);
     size_t length = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &date);
     snprintf(text + length, sizeof text - length, ".%06uZ",
-             (unsigned)(realtime_ns % REC_NS_PER_S / 1000));
+             (unsigned)(realtime_ns % NS_PER_S / 1000));
     av_dict_set(&muxer->metadata, "creation_time", text, 0);
     av_dict_set(&muxer->metadata, "title", title, 0);
 }
@@ -106,7 +106,14 @@ static int write_header(struct av_media *media, const struct av_kind *kind, cons
     stream->codecpar->codec_id = AV_CODEC_ID_MJPEG;
     stream->codecpar->width = first->width;
     stream->codecpar->height = first->height;
-    stream->time_base = (AVRational){1, (int)(REC_NS_PER_S / kind->tick_ns)};
+    // JPEG has the full range. Players take grey pictures for limited range if nobody says so.
+    stream->codecpar->color_range = AVCOL_RANGE_JPEG;
+    if (kind == &mp4) { // whose muxer takes the range only with the rest: what JFIF says
+        stream->codecpar->color_primaries = AVCOL_PRI_BT709;
+        stream->codecpar->color_trc = AVCOL_TRC_IEC61966_2_1;
+        stream->codecpar->color_space = AVCOL_SPC_BT470BG;
+    }
+    stream->time_base = (AVRational){1, (int)(NS_PER_S / kind->tick_ns)};
     set_metadata(muxer, title, first->realtime_ns);
 
     AVDictionary *options = NULL;
@@ -134,16 +141,16 @@ static void close_file(struct rec_media *base)
     free(media);
 }
 
-static int open_file(struct rec_media **out, const char *path, const struct rec_media_ops *ops,
-                     const struct av_kind *kind, const char *title,
-                     const struct pinhole_frame *first)
+static int open_file(struct rec_media **out, int folder_fd, const char *name, const char *title,
+                     const struct pinhole_frame *first, const struct rec_media_ops *ops,
+                     const struct av_kind *kind)
 {
     struct av_media *media = calloc(1, sizeof *media);
     if (media == NULL)
         return -ENOMEM;
     media->base.ops = ops;
     media->base.first_timestamp_ns = first->timestamp_ns;
-    media->base.fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    media->base.fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (media->base.fd < 0) {
         int error = errno;
         free(media);
@@ -152,24 +159,25 @@ static int open_file(struct rec_media **out, const char *path, const struct rec_
     int error = write_header(media, kind, title, first);
     if (error < 0) {
         close_file(&media->base);
-        unlink(path);
+        unlinkat(folder_fd, name, 0);
         return error;
     }
     media->base.good_bytes = (uint64_t)avio_tell(media->muxer->pb);
+    media->base.occupied_bytes = rec_occupied(media->base.good_bytes);
     *out = &media->base;
     return 0;
 }
 
-static int open_matroska(struct rec_media **out, const char *path, const char *title,
+static int open_matroska(struct rec_media **out, int folder_fd, const char *name, const char *title,
                          const struct pinhole_frame *first)
 {
-    return open_file(out, path, &matroska_ops, &matroska, title, first);
+    return open_file(out, folder_fd, name, title, first, &matroska_ops, &matroska);
 }
 
-static int open_mp4(struct rec_media **out, const char *path, const char *title,
+static int open_mp4(struct rec_media **out, int folder_fd, const char *name, const char *title,
                     const struct pinhole_frame *first)
 {
-    return open_file(out, path, &mp4_ops, &mp4, title, first);
+    return open_file(out, folder_fd, name, title, first, &mp4_ops, &mp4);
 }
 
 static int write_frame(struct rec_media *base, const struct pinhole_frame *frame,
@@ -179,7 +187,7 @@ static int write_frame(struct rec_media *base, const struct pinhole_frame *frame
     AVPacket *packet = media->packet;
     const bool is_mp4 = base->ops == &mp4_ops;
     const unsigned ticks_per_s = (unsigned)media->muxer->streams[0]->time_base.den;
-    const uint64_t tick_ns = REC_NS_PER_S / ticks_per_s;
+    const uint64_t tick_ns = NS_PER_S / ticks_per_s;
     *place = (struct rec_place){.pts_ns = rec_media_pts(base, frame->timestamp_ns, tick_ns)};
 
     av_packet_unref(packet);
@@ -187,13 +195,13 @@ static int write_frame(struct rec_media *base, const struct pinhole_frame *frame
     packet->size = (int)frame->jpeg_bytes;
     packet->flags = AV_PKT_FLAG_KEY;
     packet->pts = packet->dts = (int64_t)(place->pts_ns / tick_ns);
-    // MP4 is told each frame's duration, which its player needs for the last one, and that it need
-    // not be where the next begins. Matroska has the next frame's time.
-    if (is_mp4) {
-        packet->duration =
-            frame->frame_duration_us != 0 ? frame->frame_duration_us : GUESSED_DURATION_MS * 1000;
+    // The last frame ends somewhere: without its duration players count one frame less.
+    const uint64_t duration_us =
+        frame->frame_duration_us != 0 ? frame->frame_duration_us : GUESSED_DURATION_MS * 1000;
+    packet->duration = (int64_t)(duration_us * 1000 / tick_ns);
+    // A frame need not end where the next begins.
+    if (is_mp4)
         av_opt_set(media->muxer->priv_data, "movflags", "+frag_discont", 0);
-    }
     int result = av_write_frame(media->muxer, packet);
     if (result >= 0)
         result = av_write_frame(media->muxer, NULL); // ends the cluster or fragment
@@ -206,6 +214,7 @@ static int write_frame(struct rec_media *base, const struct pinhole_frame *frame
     base->last_pts_ns = place->pts_ns;
     base->before_bytes = base->good_bytes;
     base->good_bytes = place->end;
+    base->occupied_bytes = rec_occupied(place->end);
     base->frames++;
     return 0;
 }
@@ -216,6 +225,7 @@ static int undo(struct rec_media *base, const struct rec_place *place)
     (void)place;
     base->frames--;
     base->good_bytes = base->before_bytes;
+    base->occupied_bytes = rec_occupied(base->good_bytes);
     return 0;
 }
 

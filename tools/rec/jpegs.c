@@ -12,7 +12,7 @@
 
 enum { TICK_NS = 1 };
 
-static int open_folder(struct rec_media **out, const char *path, const char *title,
+static int open_folder(struct rec_media **out, int folder_fd, const char *name, const char *title,
                        const struct pinhole_frame *first)
 {
     (void)title;
@@ -22,13 +22,14 @@ static int open_folder(struct rec_media **out, const char *path, const char *tit
     media->ops = &rec_media_jpeg;
     media->first_timestamp_ns = first->timestamp_ns;
     media->fd = -1;
-    if (mkdir(path, 0777) == 0)
-        media->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (mkdirat(folder_fd, name, 0777) == 0)
+        media->fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (media->fd < 0) {
         int error = errno;
         free(media);
         return -error;
     }
+    media->occupied_bytes = rec_occupied(0);
     *out = media;
     return 0;
 }
@@ -52,7 +53,7 @@ static int write_file(struct rec_media *media, const struct pinhole_frame *frame
 {
     *place = (struct rec_place){0};
     snprintf(place->file, sizeof place->file, "%012" PRIu64 ".jpg", frame->sequence);
-    int fd = openat(media->fd, place->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = openat(media->fd, place->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return -errno;
     int error = write_all(fd, frame->jpeg, frame->jpeg_bytes);
@@ -65,6 +66,7 @@ static int write_file(struct rec_media *media, const struct pinhole_frame *frame
     place->pts_ns = rec_media_pts(media, frame->timestamp_ns, TICK_NS);
     media->last_pts_ns = place->pts_ns;
     media->good_bytes += frame->jpeg_bytes;
+    media->occupied_bytes += rec_occupied(frame->jpeg_bytes);
     media->frames++;
     return 0;
 }
@@ -72,8 +74,10 @@ static int write_file(struct rec_media *media, const struct pinhole_frame *frame
 static int undo(struct rec_media *media, const struct rec_place *place)
 {
     struct stat status;
-    if (fstatat(media->fd, place->file, &status, 0) == 0)
+    if (fstatat(media->fd, place->file, &status, 0) == 0) {
         media->good_bytes -= (uint64_t)status.st_size;
+        media->occupied_bytes -= rec_occupied((uint64_t)status.st_size);
+    }
     media->frames--;
     return unlinkat(media->fd, place->file, 0) < 0 ? -errno : 0;
 }
@@ -96,22 +100,3 @@ const struct rec_media_ops rec_media_jpeg = {.suffix = "",
                                              .finish = sync_folder,
                                              .sync = sync_folder,
                                              .close = close_folder};
-
-const struct rec_media_ops *rec_media_of(enum rec_container container)
-{
-    switch (container) {
-    case REC_MATROSKA: return rec_media_matroska;
-    case REC_MP4: return rec_media_mp4;
-    default: return &rec_media_jpeg;
-    }
-}
-
-uint64_t rec_media_pts(const struct rec_media *media, uint64_t timestamp_ns, uint64_t tick_ns)
-{
-    uint64_t since_ns =
-        timestamp_ns > media->first_timestamp_ns ? timestamp_ns - media->first_timestamp_ns : 0;
-    uint64_t pts_ns = (since_ns + tick_ns / 2) / tick_ns * tick_ns;
-    if (media->frames > 0 && pts_ns <= media->last_pts_ns)
-        pts_ns = media->last_pts_ns + tick_ns;
-    return pts_ns;
-}

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -22,12 +21,15 @@ enum {
     ROOM_BYTES = 8 << 20,
     QUOTA_STEPS = 64,
     LISTEN_SHARES = 32,
-    SHARES = 4
+    SHARES = 4,
+    STEP_S = 1, /**< the wall clock was set if it moves by more against the others */
 };
 
 struct entry {
     struct rec_found found;
-    const char *folder; /**< one of keeper->folders */
+    const char *folder;  /**< one of keeper->folders */
+    uint64_t counted_ns; /**< CLOCK_BOOTTIME since when it is here: completed, or found */
+    bool is_own;         /**< completed by this run */
 };
 
 struct folder {
@@ -39,12 +41,17 @@ struct rec_keeper {
     const struct rec_options *options;
     int lock_fd;
     pthread_mutex_t lock;
+    dev_t device; /**< with `inode`: the folder that is locked */
+    ino_t inode;
+    bool was_unmounted_said;
     struct folder *folders;
     struct entry *list;      /**< complete segments, in the order of their completion */
     size_t head, tail, room; /**< list[head..tail) are there */
     uint64_t complete_bytes;
     int64_t growing_bytes; /**< in unfinished segments */
     int64_t unchecked_bytes;
+    int64_t wall_offset_ns; /**< CLOCK_REALTIME minus CLOCK_BOOTTIME */
+    bool is_wall_trusted;
 };
 
 /** The path that stands for all equal ones; NULL: out of memory. */
@@ -63,7 +70,8 @@ static const char *intern(struct rec_keeper *keeper, const char *path)
 }
 
 /** Without memory it is found again at the next start. */
-static void append(struct rec_keeper *keeper, const char *path, const struct rec_found *found)
+static void append(struct rec_keeper *keeper, const char *path, const struct rec_found *found,
+                   bool is_own)
 {
     const char *folder = intern(keeper, path);
     if (folder == NULL)
@@ -81,30 +89,55 @@ static void append(struct rec_keeper *keeper, const char *path, const struct rec
         keeper->list = grown;
         keeper->room = room;
     }
-    keeper->list[keeper->tail++] = (struct entry){*found, folder};
+    keeper->list[keeper->tail++] = (struct entry){*found, folder, clock_boottime_ns(), is_own};
     keeper->complete_bytes += found->bytes;
 }
 
+/** Is a file system mounted at the folder itself? */
+static bool is_mount_point(const char *directory)
+{
+    struct statx here;
+    if (statx(AT_FDCWD, directory, 0, STATX_INO, &here) < 0)
+        return false;
+    if (here.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
+        return here.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+    char parent[REC_PATH_SIZE]; // kernels before 5.8
+    struct statx above;
+    snprintf(parent, sizeof parent, "%.*s/..", REC_PATH_SIZE - 4, directory);
+    return statx(AT_FDCWD, parent, 0, STATX_INO, &above) == 0 &&
+           (here.stx_dev_major != above.stx_dev_major || here.stx_dev_minor != above.stx_dev_minor);
+}
+
+/** Makes the folder, and locks it in place of the one that was locked before. */
 static int lock_folder(struct rec_keeper *keeper)
 {
     char path[REC_PATH_SIZE];
+    struct stat status;
     const char *directory = keeper->options->directory;
     if (mkdir(directory, 0777) < 0 && errno != EEXIST) {
         int error = errno;
         rec_say("cannot make the folder %s: %s", directory, strerror(error));
         return -error;
     }
-    snprintf(path, sizeof path, "%s/.pinhole-rec.lock", directory);
-    keeper->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (keeper->lock_fd < 0) {
+    snprintf(path, sizeof path, "%.*s/.pinhole-rec.lock", REC_PATH_SIZE - 32, directory);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0 || stat(directory, &status) < 0) {
         int error = errno;
         rec_say("cannot write in %s: %s", directory, strerror(error));
+        if (fd >= 0)
+            close(fd);
         return -error;
     }
-    if (flock(keeper->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         rec_say("%s is in use by another pinhole-rec", directory);
+        close(fd);
         return -EBUSY;
     }
+    if (keeper->lock_fd >= 0)
+        close(keeper->lock_fd);
+    keeper->lock_fd = fd;
+    keeper->device = status.st_dev;
+    keeper->inode = status.st_ino;
     return 0;
 }
 
@@ -117,26 +150,59 @@ static int by_time(const void *a, const void *b)
     return left->serial < right->serial ? -1 : left->serial > right->serial;
 }
 
-static void take_stock(struct rec_keeper *keeper)
+/** One camera's segments. Their numbers are their order, whatever the wall clock has done. */
+static void take_stock_of(struct rec_keeper *keeper, const char *path)
+{
+    struct rec_found *found;
+    uint64_t latest_ns = 0;
+    int count = rec_recover_list(path, &found);
+    for (int i = 0; i < count; i++) {
+        if (found[i].time_ns < latest_ns)
+            found[i].time_ns = latest_ns;
+        latest_ns = found[i].time_ns;
+        append(keeper, path, &found[i], false);
+    }
+    free(found);
+}
+
+/** `should_recover`: no segment is open anywhere, so what is unfinished was left by a crash. */
+static void take_stock(struct rec_keeper *keeper, bool should_recover)
 {
     DIR *folder = opendir(keeper->options->directory);
+    keeper->head = keeper->tail = 0;
+    keeper->complete_bytes = 0;
     if (folder == NULL)
         return;
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         char path[REC_PATH_SIZE];
-        struct rec_found *found;
         if (entry->d_name[0] == '.')
             continue;
-        snprintf(path, sizeof path, "%s/%s", keeper->options->directory, entry->d_name);
-        rec_recover_folder(path);
-        int count = rec_recover_list(path, &found);
-        for (int i = 0; i < count; i++)
-            append(keeper, path, &found[i]);
-        free(found);
+        snprintf(path, sizeof path, "%.*s/%s", REC_PATH_SIZE - 264, keeper->options->directory,
+                 entry->d_name);
+        if (should_recover)
+            rec_recover_folder(path);
+        take_stock_of(keeper, path);
     }
     closedir(folder);
     if (keeper->tail > 0)
         qsort(keeper->list, keeper->tail, sizeof *keeper->list, by_time);
+}
+
+static int check_mount(struct rec_keeper *keeper)
+{
+    if (!keeper->options->needs_mount || is_mount_point(keeper->options->directory)) {
+        keeper->was_unmounted_said = false;
+        return 0;
+    }
+    if (!keeper->was_unmounted_said)
+        rec_say("%s is not a mount point now (--require-mount)", keeper->options->directory);
+    keeper->was_unmounted_said = true;
+    return -ENODEV;
+}
+
+static int64_t wall_offset_ns(void)
+{
+    return (int64_t)(clock_realtime_ns() - clock_boottime_ns());
 }
 
 int rec_keeper_open(struct rec_keeper **out, const struct rec_options *options)
@@ -149,10 +215,14 @@ int rec_keeper_open(struct rec_keeper **out, const struct rec_options *options)
     }
     keeper->options = options;
     keeper->lock_fd = -1;
+    keeper->wall_offset_ns = wall_offset_ns();
+    keeper->is_wall_trusted = clock_is_synchronized();
     pthread_mutex_init(&keeper->lock, NULL);
-    int error = lock_folder(keeper);
+    int error = check_mount(keeper);
     if (error == 0)
-        take_stock(keeper);
+        error = lock_folder(keeper);
+    if (error == 0)
+        take_stock(keeper, true);
     return error;
 }
 
@@ -171,15 +241,42 @@ void rec_keeper_close(struct rec_keeper *keeper)
     free(keeper);
 }
 
-void rec_keeper_add(struct rec_keeper *keeper, const char *stem, uint64_t serial, uint64_t bytes)
+static int check_folder(struct rec_keeper *keeper)
 {
-    char folder[REC_PATH_SIZE];
-    struct rec_found found = {.serial = serial, .bytes = bytes, .time_ns = clock_realtime_ns()};
-    const char *slash = strrchr(stem, '/');
-    snprintf(folder, sizeof folder, "%.*s", (int)(slash - stem), stem);
-    snprintf(found.name, sizeof found.name, "%.*s", (int)sizeof found.name - 1, slash + 1);
+    struct stat status;
+    int error = check_mount(keeper);
+    if (error < 0)
+        return error;
+    const bool is_there = stat(keeper->options->directory, &status) == 0;
+    if (is_there && status.st_dev == keeper->device && status.st_ino == keeper->inode)
+        return 0;
+    if (!is_there && errno != ENOENT)
+        return -errno;
+    error = lock_folder(keeper);
+    if (error < 0)
+        return error;
+    take_stock(keeper, false);
+    rec_say("%s %s; it holds %zu segments", keeper->options->directory,
+            is_there ? "is another folder now" : "was gone and is made again",
+            keeper->tail - keeper->head);
+    return 0;
+}
+
+int rec_keeper_check(struct rec_keeper *keeper)
+{
     pthread_mutex_lock(&keeper->lock);
-    append(keeper, folder, &found);
+    int error = check_folder(keeper);
+    pthread_mutex_unlock(&keeper->lock);
+    return error;
+}
+
+void rec_keeper_add(struct rec_keeper *keeper, const char *folder, const char *stem,
+                    uint64_t serial, uint64_t bytes)
+{
+    struct rec_found found = {.serial = serial, .bytes = bytes, .time_ns = clock_realtime_ns()};
+    snprintf(found.name, sizeof found.name, "%.*s", (int)sizeof found.name - 1, stem);
+    pthread_mutex_lock(&keeper->lock);
+    append(keeper, folder, &found, true);
     pthread_mutex_unlock(&keeper->lock);
 }
 
@@ -197,21 +294,25 @@ static bool is_last_of_camera(const struct rec_keeper *keeper, size_t index)
 static void unlink_segment(const struct entry *entry)
 {
     static const char *const suffixes[] = {".mkv", ".mp4", ""};
-    char stem[REC_PATH_SIZE], path[REC_PATH_SIZE], gone[REC_PATH_SIZE];
-    snprintf(stem, sizeof stem, "%.*s/%s", REC_PATH_SIZE - 64, entry->folder, entry->found.name);
-    rec_segment_path(path, stem, ".jsonl", false);
-    rec_segment_path(gone, stem, ".jsonl.gone", false);
+    char name[REC_FILE_SIZE], gone[REC_FILE_SIZE];
+    int fd = open(entry->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    rec_segment_name(name, entry->found.name, ".jsonl", false);
+    rec_segment_name(gone, entry->found.name, ".jsonl.gone", false);
     // Under this name a deletion that is cut short is finished at the next start.
-    const bool is_renamed = rename(path, gone) == 0;
+    const bool is_renamed = renameat(fd, name, fd, gone) == 0;
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
-        rec_segment_unlink(rec_segment_path(path, stem, suffixes[i], false));
+        rec_segment_unlink(fd, rec_segment_name(name, entry->found.name, suffixes[i], false));
     if (is_renamed)
-        unlink(gone);
+        unlinkat(fd, gone, 0);
+    close(fd);
 }
 
-static void delete_at(struct rec_keeper *keeper, size_t index)
+static void delete_at(struct rec_keeper *keeper, size_t index, const char *reason)
 {
     struct entry *list = keeper->list;
+    rec_say("deleted %s/%s: %s", list[index].folder, list[index].found.name, reason);
     unlink_segment(&list[index]);
     keeper->complete_bytes -= list[index].found.bytes;
     // Mostly it is the first, and nothing moves.
@@ -220,11 +321,11 @@ static void delete_at(struct rec_keeper *keeper, size_t index)
 }
 
 /** Deletes the oldest segment that may go. False: there is none. */
-static bool delete_oldest(struct rec_keeper *keeper)
+static bool delete_oldest(struct rec_keeper *keeper, const char *reason)
 {
     for (size_t i = keeper->head; i < keeper->tail; i++)
         if (!is_last_of_camera(keeper, i)) {
-            delete_at(keeper, i);
+            delete_at(keeper, i, reason);
             return true;
         }
     return false;
@@ -258,18 +359,47 @@ static bool is_over_quota(const struct rec_keeper *keeper)
     return quota != 0 && total(keeper) + 2 * growth_step(keeper) > quota;
 }
 
+/** Was the entry completed under a wall clock that nobody had set? Asked once of each. */
+static bool has_wrong_time(struct entry *entry)
+{
+    char name[REC_FILE_SIZE], path[REC_PATH_SIZE];
+    snprintf(path, sizeof path, "%.*s/%s", REC_PATH_SIZE - REC_FILE_SIZE - 1, entry->folder,
+             rec_segment_name(name, entry->found.name, ".jsonl", false));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    const bool is_wrong = rec_sidecar_was_unsynchronized(fd);
+    close(fd);
+    return is_wrong;
+}
+
+/** Older than max_age_ns? CLOCK_BOOTTIME counts, since the segment is here. Of what an earlier run
+ * has left also the wall clock, while it is synchronised and was when the segment was completed. */
+static bool is_too_old(const struct rec_keeper *keeper, struct entry *entry)
+{
+    const uint64_t max_age_ns = keeper->options->max_age_ns;
+    if (clock_boottime_ns() - entry->counted_ns > max_age_ns)
+        return true;
+    if (entry->is_own || !keeper->is_wall_trusted || entry->found.time_ns == 0 ||
+        entry->found.time_ns + max_age_ns >= clock_realtime_ns())
+        return false;
+    if (!has_wrong_time(entry))
+        return true;
+    entry->found.time_ns = 0;
+    return false;
+}
+
 static void enforce(struct rec_keeper *keeper)
 {
     const struct rec_options *options = keeper->options;
-    const uint64_t now_ns = clock_realtime_ns();
     keeper->unchecked_bytes = 0;
-    while (options->max_age_ns != 0 && keeper->head < keeper->tail &&
-           keeper->list[keeper->head].found.time_ns + options->max_age_ns < now_ns)
-        delete_at(keeper, keeper->head);
-    while (is_over_quota(keeper) && delete_oldest(keeper))
+    for (size_t i = keeper->head; options->max_age_ns != 0 && i < keeper->tail; i++)
+        if (is_too_old(keeper, &keeper->list[i]))
+            delete_at(keeper, i, "older than --max-age");
+    while (is_over_quota(keeper) && delete_oldest(keeper, "over --quota-bytes"))
         ;
     while (options->free_bytes != 0 && rec_keeper_free(keeper) < options->free_bytes &&
-           delete_oldest(keeper))
+           delete_oldest(keeper, "less than --free-bytes is free"))
         ;
 }
 
@@ -283,25 +413,40 @@ void rec_keeper_grow(struct rec_keeper *keeper, int64_t bytes)
     pthread_mutex_unlock(&keeper->lock);
 }
 
+/** After a step the wall clock is not believed until the kernel says again that it is right. */
+static void watch_clock(struct rec_keeper *keeper)
+{
+    const int64_t offset_ns = wall_offset_ns(), step_ns = offset_ns - keeper->wall_offset_ns;
+    keeper->wall_offset_ns = offset_ns;
+    keeper->is_wall_trusted = clock_is_synchronized();
+    if (step_ns > -STEP_S * (int64_t)NS_PER_S && step_ns < STEP_S * (int64_t)NS_PER_S)
+        return;
+    keeper->is_wall_trusted = false;
+    rec_say("the wall clock was set by %+.1f s; the ages of this run's segments do not change",
+            (double)step_ns / 1e9);
+}
+
 void rec_keeper_enforce(struct rec_keeper *keeper)
 {
     pthread_mutex_lock(&keeper->lock);
+    watch_clock(keeper);
     enforce(keeper);
     pthread_mutex_unlock(&keeper->lock);
 }
 
 bool rec_keeper_make_room(struct rec_keeper *keeper)
 {
+    static const char reason[] = "the disk is full";
     const struct rec_options *options = keeper->options;
     if (options->quota_bytes == 0 && options->free_bytes == 0 && options->max_age_ns == 0)
         return false;
     const uint64_t wanted = options->free_bytes > ROOM_BYTES ? options->free_bytes : ROOM_BYTES;
     pthread_mutex_lock(&keeper->lock);
-    const bool any = delete_oldest(keeper);
-    while (any && rec_keeper_free(keeper) < wanted && delete_oldest(keeper))
+    bool has_deleted = delete_oldest(keeper, reason);
+    while (has_deleted && rec_keeper_free(keeper) < wanted && delete_oldest(keeper, reason))
         ;
     pthread_mutex_unlock(&keeper->lock);
-    return any;
+    return has_deleted;
 }
 
 uint64_t rec_keeper_total(struct rec_keeper *keeper)

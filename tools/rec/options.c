@@ -3,6 +3,7 @@
 #include "tools/rec/rec.h"
 #include "tools/rec/segment.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -16,36 +17,44 @@ enum { SEGMENT_S = 60, SYNC_S = 10 };
 static const char help[] =
     "Usage: pinhole-rec [OPTION]... [NAME=]ADDRESS...\n"
     "       pinhole-rec [OPTION]... --listen ADDRESS:PORT\n"
-    "Records every frame of Pinhole cameras, each into a folder of its own, with a sidecar of\n"
-    "JSON lines that tells of each frame and of everything that is missing. Goes on where it\n"
-    "stopped: after a broken link, a restart of the node, or its own.\n\n"
+    "       pinhole-rec check FOLDER...\n"
+    "Records every frame of Pinhole cameras. Each camera has a folder, and in it a sidecar of "
+    "JSON\n"
+    "lines for each segment. The sidecar has all that is known of each frame, and what is "
+    "missing.\n"
+    "The recorder goes on where it stopped: after a broken link, a restart of the node or its "
+    "own.\n"
+    "`check` compares recordings with their sidecars.\n\n"
     "Where from and where to:\n"
     "  ADDRESS                  host, host:port, [v6]:port or unix:/path; NAME= names its folder\n"
-    "  -l, --listen ADDR:PORT   nodes dial in (uplink in their configuration); their\n"
+    "  -l, --listen ADDR:PORT   nodes dial in (`uplink` in their configuration); their\n"
     "                           DeviceUserID names the folder\n"
+    "      --allow [NAME=]ADDR[/BITS]  only this address or network may dial in, with NAME= only\n"
+    "                           it under that name; may be given several times\n"
     "  -o, --output DIR         folder of the folders (default: recordings)\n"
+    "      --require-mount      write only while DIR is a mount point\n"
     "  -c, --container WHAT     matroska, mp4 (fragmented), or jpeg: a folder of files\n"
     "                           (default: matroska, or jpeg in a build without libavformat)\n"
+    "      --interval SECONDS   time-lapse: least time between two frames (default: every frame)\n"
     "Segments:\n"
-    "  -s, --segment-seconds S  a new one after so long (default 60; 0: no bound)\n"
-    "  -b, --segment-bytes N    or after so many bytes\n"
+    "  -s, --segment-seconds S  a new one after this time (default 60; 0: no bound)\n"
+    "  -b, --segment-bytes N    or when it would grow beyond this\n"
     "      --discard-unfinished SIGINT and SIGTERM remove the unfinished segment (default:\n"
     "                           complete it)\n"
-    "      --sync-seconds S     hands the unfinished segment to the disk so often (default 10;\n"
-    "                           0: only when complete): what a power cut can cost\n"
-    "What to keep; the oldest segments of all cameras are deleted first (default: all is kept):\n"
-    "  -q, --quota-bytes N      so much altogether\n"
+    "      --sync-seconds S     how often the unfinished segment is handed to the disk (default\n"
+    "                           10; 0: when it is complete). A power cut can cost this much.\n"
+    "What to keep. The oldest segments of all cameras are deleted first (default: all is kept):\n"
+    "  -q, --quota-bytes N      this much altogether, in blocks of the disk\n"
     "  -a, --max-age AGE        nothing older: 90, 90s, 15m, 12h, 30d\n"
-    "  -f, --free-bytes N       so much stays free on the disk\n"
+    "  -f, --free-bytes N       this much stays free on the disk\n"
     "Other:\n"
-    "      --seconds S          ends after so long\n"
+    "      --seconds S          ends after this time\n"
     "      --quiet              no progress line on a terminal\n"
     "  -h, --help, -V, --version\n\n"
-    "N may end in K, M, G or T (1024 each). Exit codes: 0 all was recorded; 1 the folder cannot "
-    "be\n"
-    "written, or records were dropped because it could not; 2 wrong usage; 3 a camera was never\n"
-    "reached; 4 a node no longer had some records, see `missing` in the sidecars.\n"
-    "The files are described in REC.md.\n";
+    "N may end in K, M, G or T (1024 each). Exit codes: 0 all was recorded; 1 the folder cannot\n"
+    "be written, or records were dropped because it could not; 2 wrong usage; 3 a camera was\n"
+    "never reached; 4 a node no longer had some records, see `missing` in the sidecars.\n"
+    "tools/rec/README.md describes the files.\n";
 
 static int usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static int usage(const char *format, ...)
@@ -91,9 +100,9 @@ static bool read_age(const char *text, uint64_t *out_ns)
 {
     static const uint64_t units[] = {1, 60, 3600, 86400};
     uint64_t seconds;
-    if (!read_scaled(text, "SMHD", units, &seconds) || seconds > UINT64_MAX / 4 / REC_NS_PER_S)
+    if (!read_scaled(text, "SMHD", units, &seconds) || seconds > UINT64_MAX / 4 / NS_PER_S)
         return false;
-    *out_ns = seconds * REC_NS_PER_S;
+    *out_ns = seconds * NS_PER_S;
     return true;
 }
 
@@ -119,22 +128,9 @@ static bool read_container(const char *text, enum rec_container *out)
     return false;
 }
 
-void rec_name_clean(char out[REC_NAME_SIZE], const char *text)
-{
-    size_t length = 0;
-    for (; *text != '\0' && length < REC_NAME_SIZE - 1; text++) {
-        const bool is_plain = isalnum((unsigned char)*text) || strchr("-_.", *text) != NULL;
-        out[length] = is_plain && (length > 0 || *text != '.') ? *text : '_';
-        length++;
-    }
-    out[length] = '\0';
-    if (length == 0)
-        snprintf(out, REC_NAME_SIZE, "camera");
-}
-
 static int add_camera(struct rec_options *options, const char *text)
 {
-    char wanted[REC_NAME_SIZE];
+    char file[REC_NAME_SIZE];
     const char *equals = strchr(text, '=');
     const char *address = equals != NULL ? equals + 1 : text;
     const unsigned count = options->cameras_count;
@@ -142,27 +138,73 @@ static int add_camera(struct rec_options *options, const char *text)
         return usage("more than %d cameras", REC_CAMERAS_MAX);
     if (*address == '\0')
         return usage("'%s' has no address", text);
-    char *name = options->cameras[count].name;
-    rec_name_clean(name, address);
-    if (equals != NULL) {
-        snprintf(wanted, sizeof wanted, "%.*s", (int)(equals - text), text);
-        rec_name_clean(name, wanted);
-        if ((size_t)(equals - text) >= sizeof wanted || strcmp(name, wanted) != 0)
-            return usage("'%.*s' is no name: letters, digits, - _ . and at most %d of them",
-                         (int)(equals - text), text, REC_NAME_SIZE - 1);
-    }
+    const int length = equals != NULL ? (int)(equals - text) : (int)strlen(address);
+    char *name = options->cameras[count].camera;
+    snprintf(name, REC_NAME_SIZE, "%.*s", length, text);
+    const bool does_fit = length < REC_NAME_SIZE && rec_name_to_file(file, name);
+    if (equals != NULL && (!does_fit || strcmp(file, name) != 0))
+        return usage("'%.*s' is no name for a folder: no '/', '%%' or control character, no '.' or "
+                     "'-' in front, at most %d bytes of UTF-8",
+                     length, text, REC_NAME_SIZE - 1);
+    if (!does_fit)
+        return usage("'%s' is too long to name a folder; NAME=ADDRESS names it", text);
     for (unsigned i = 0; i < count; i++)
-        if (strcmp(options->cameras[i].name, name) == 0)
+        if (strcmp(options->cameras[i].camera, name) == 0)
             return usage("two cameras are named '%s'; NAME=ADDRESS names them", name);
     options->cameras[count].address = address;
     options->cameras_count++;
     return REC_OK;
 }
 
-enum { DISCARD = 256, SYNC, SECONDS, QUIET };
+/** "[NAME=]ADDRESS[/BITS]". */
+static bool read_allowed(const char *text, struct rec_allowed *out)
+{
+    char host[64];
+    const char *equals = strrchr(text, '='), *address = equals != NULL ? equals + 1 : text;
+    const char *slash = strchr(address, '/');
+    const int length = slash != NULL ? (int)(slash - address) : (int)strlen(address);
+    if ((equals != NULL && (equals == text || equals - text >= REC_NAME_SIZE)) ||
+        length >= (int)sizeof host)
+        return false;
+    snprintf(out->camera, sizeof out->camera, "%.*s", equals != NULL ? (int)(equals - text) : 0,
+             text);
+    snprintf(host, sizeof host, "%.*s", length, address);
+    memcpy(out->network, "\0\0\0\0\0\0\0\0\0\0\xFF\xFF", 12);
+    unsigned bits_max = 32;
+    if (inet_pton(AF_INET, host, out->network + 12) != 1) {
+        bits_max = 128;
+        if (inet_pton(AF_INET6, host, out->network) != 1)
+            return false;
+    }
+    uint64_t bits = bits_max;
+    if (slash != NULL && (!read_scaled(slash + 1, "", NULL, &bits) || bits > bits_max))
+        return false;
+    out->bits = (unsigned)bits + 128 - bits_max;
+    return true;
+}
+
+static bool add_allowed(struct rec_options *options, const char *text)
+{
+    return options->allowed_count < REC_ALLOWED_MAX &&
+           read_allowed(text, &options->allowed[options->allowed_count++]);
+}
+
+static bool read_interval(const char *text, uint32_t *out_us)
+{
+    uint64_t ns;
+    if (!read_seconds(text, &ns) || ns / 1000 == 0 || ns / 1000 > UINT32_MAX)
+        return false;
+    *out_us = (uint32_t)(ns / 1000);
+    return true;
+}
+
+enum { DISCARD = 256, SYNC, SECONDS, QUIET, ALLOW, MOUNT, INTERVAL };
 static const struct option long_options[] = {
     {"listen", required_argument, NULL, 'l'},
+    {"allow", required_argument, NULL, ALLOW},
     {"output", required_argument, NULL, 'o'},
+    {"require-mount", no_argument, NULL, MOUNT},
+    {"interval", required_argument, NULL, INTERVAL},
     {"container", required_argument, NULL, 'c'},
     {"segment-seconds", required_argument, NULL, 's'},
     {"segment-bytes", required_argument, NULL, 'b'},
@@ -190,10 +232,13 @@ static bool take_option(struct rec_options *out, int letter)
     case 'q': return read_bytes(optarg, &out->quota_bytes);
     case 'a': return read_age(optarg, &out->max_age_ns);
     case 'f': return read_bytes(optarg, &out->free_bytes);
+    case ALLOW: return add_allowed(out, optarg);
+    case INTERVAL: return read_interval(optarg, &out->interval_us);
+    case MOUNT: out->needs_mount = true; return true;
     case SYNC: return read_seconds(optarg, &out->sync_ns);
     case SECONDS: return read_seconds(optarg, &out->run_ns);
-    case DISCARD: out->discard_unfinished = true; return true;
-    default: out->quiet = true; return true;
+    case DISCARD: out->should_discard_unfinished = true; return true;
+    default: out->is_quiet = true; return true;
     }
 }
 
@@ -201,9 +246,11 @@ static int check(const struct rec_options *options)
 {
     if (options->listen == NULL && options->cameras_count == 0)
         return usage("which camera? Name addresses, or --listen");
+    if (options->listen == NULL && options->allowed_count > 0)
+        return usage("--allow is for nodes that dial in: --listen");
     if (rec_media_of(options->container) == NULL)
         return usage("this build has no libavformat: only --container jpeg");
-    if (strlen(options->directory) > REC_PATH_SIZE - 256)
+    if (strlen(options->directory) > REC_PATH_SIZE - 2 * REC_NAME_SIZE)
         return usage("the name of the output folder is too long");
     return REC_OK;
 }
@@ -213,8 +260,8 @@ int rec_options_read(struct rec_options *out, int argc, char **argv)
     *out = (struct rec_options){
         .directory = "recordings",
         .container = rec_media_matroska != NULL ? REC_MATROSKA : REC_JPEG,
-        .segment_ns = SEGMENT_S * REC_NS_PER_S,
-        .sync_ns = SYNC_S * REC_NS_PER_S,
+        .segment_ns = SEGMENT_S * NS_PER_S,
+        .sync_ns = SYNC_S * NS_PER_S,
     };
     int letter, index = 0;
     while ((letter = getopt_long(argc, argv, "l:o:c:s:b:q:a:f:hV", long_options, &index)) != -1) {

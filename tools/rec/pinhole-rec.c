@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // pinhole-rec: records Pinhole cameras to the disk. This file: start, each second, the end.
+#include "tools/rec/check.h"
 #include "tools/rec/link.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ struct recorder {
 /** What the cameras have done, summed. */
 struct sum {
     unsigned cameras, linked, unreached;
-    unsigned long long frames, bytes, missing, dropped;
+    unsigned long long frames, bytes, missing, dropped, repeated;
 };
 
 static void add_up(struct rec_camera *camera, void *user)
@@ -35,6 +36,7 @@ static void add_up(struct rec_camera *camera, void *user)
     sum->bytes += atomic_load(&camera->bytes);
     sum->missing += atomic_load(&camera->missing);
     sum->dropped += atomic_load(&camera->dropped);
+    sum->repeated += atomic_load(&camera->repeated);
 }
 
 static void tick(struct rec_camera *camera, void *user)
@@ -46,7 +48,7 @@ static void tick(struct rec_camera *camera, void *user)
 static void end_segment(struct rec_camera *camera, void *user)
 {
     const struct rec_options *options = user;
-    rec_camera_close_segment(camera, "end", options->discard_unfinished);
+    rec_camera_close_segment(camera, "end", options->should_discard_unfinished);
 }
 
 static void each_camera(struct recorder *r, void (*visit)(struct rec_camera *, void *), void *user)
@@ -75,11 +77,11 @@ static void show_progress(struct recorder *r, const struct sum *before, double s
 /** Until a signal or the end of the time. */
 static void keep_house(struct recorder *r, const sigset_t *signals)
 {
-    const bool is_shown = !r->options.quiet && isatty(STDERR_FILENO);
+    const bool is_shown = !r->options.is_quiet && isatty(STDERR_FILENO);
     const uint64_t start_ns = clock_now_ns();
     uint64_t shown_ns = start_ns;
     for (;;) {
-        uint64_t wait_ns = REC_NS_PER_S;
+        uint64_t wait_ns = NS_PER_S;
         if (r->options.run_ns != 0) {
             uint64_t passed_ns = clock_now_ns() - start_ns;
             if (passed_ns >= r->options.run_ns)
@@ -87,8 +89,8 @@ static void keep_house(struct recorder *r, const sigset_t *signals)
             if (r->options.run_ns - passed_ns < wait_ns)
                 wait_ns = r->options.run_ns - passed_ns;
         }
-        const struct timespec wait = {.tv_sec = (time_t)(wait_ns / REC_NS_PER_S),
-                                      .tv_nsec = (long)(wait_ns % REC_NS_PER_S)};
+        const struct timespec wait = {.tv_sec = (time_t)(wait_ns / NS_PER_S),
+                                      .tv_nsec = (long)(wait_ns % NS_PER_S)};
         struct sum before = {0};
         each_camera(r, add_up, &before);
         if (sigtimedwait(signals, NULL, &wait) > 0)
@@ -112,7 +114,7 @@ static int start(struct recorder *r)
     if (r->cameras == NULL)
         return REC_UNWRITTEN;
     for (unsigned i = 0; i < options->cameras_count; i++, r->prepared++)
-        if (rec_camera_init(&r->cameras[i], options->cameras[i].name, options->cameras[i].address,
+        if (rec_camera_init(&r->cameras[i], options->cameras[i].camera, options->cameras[i].address,
                             options, r->keeper) < 0)
             return REC_UNWRITTEN;
     if (options->listen != NULL && rec_listen_start(&r->listener, options, r->keeper) < 0)
@@ -141,6 +143,9 @@ static int finish(struct recorder *r, int code)
     if (code == REC_OK)
         rec_say("%llu frames of %u cameras, %llu missing, %llu dropped", sum.frames, sum.cameras,
                 sum.missing, sum.dropped);
+    if (sum.repeated > 0)
+        rec_say("%llu records came though they were recorded or known as missing already",
+                sum.repeated);
     for (unsigned i = 0; i < r->prepared; i++)
         rec_camera_free(&r->cameras[i]);
     if (r->listener != NULL)
@@ -160,15 +165,17 @@ int main(int argc, char **argv)
 {
     static struct recorder recorder;
     sigset_t signals;
-    int code = rec_options_read(&recorder.options, argc, argv);
-    if (code != REC_OK)
-        return code < 0 ? REC_OK : code;
-    // Blocked in every thread; only keep_house() takes them.
+    // Blocked in every thread from the first moment on; only keep_house() takes them.
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (argc > 1 && strcmp(argv[1], "check") == 0)
+        return rec_check(argc - 1, argv + 1);
+    int code = rec_options_read(&recorder.options, argc, argv);
+    if (code != REC_OK)
+        return code < 0 ? REC_OK : code;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); // a file size limit is an error like a full disk
     code = start(&recorder);

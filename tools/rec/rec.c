@@ -47,3 +47,33 @@ void rec_show_progress(const char *text)
     snprintf(line, sizeof line, "%s", text);
     pthread_mutex_unlock(&lock);
 }
+
+static bool must_be_mapped(const char *at, size_t bytes, bool is_first)
+{
+    const unsigned char c = (unsigned char)*at;
+    const bool is_c1 = c == 0xC2 && (unsigned char)at[1] < 0xA0;
+    return bytes == 0 || c < ' ' || c == 0x7F || is_c1 || c == '/' || c == '%' ||
+           (is_first && (c == '.' || c == '-'));
+}
+
+bool rec_name_to_file(char out[REC_NAME_SIZE], const char *camera)
+{
+    size_t length = 0;
+    for (const char *at = camera; *at != '\0';) {
+        const size_t utf8_bytes = text_utf8_bytes(at), bytes = utf8_bytes > 0 ? utf8_bytes : 1;
+        const bool is_mapped = must_be_mapped(at, utf8_bytes, at == camera);
+        if (length + (is_mapped ? 3 * bytes : bytes) >= REC_NAME_SIZE) {
+            out[length] = '\0';
+            return false;
+        }
+        for (size_t i = 0; i < bytes; i++, at++)
+            if (is_mapped)
+                length += (size_t)snprintf(out + length, 4, "%%%02X", (unsigned char)*at);
+            else
+                out[length++] = *at;
+    }
+    out[length] = '\0';
+    if (length == 0)
+        snprintf(out, REC_NAME_SIZE, "camera");
+    return true;
+}

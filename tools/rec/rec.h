@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REC_NS_PER_S    1000000000ull
-#define REC_NEVER       UINT64_MAX
 #define REC_CAMERAS_MAX 64
-#define REC_NAME_SIZE   64
-#define REC_PATH_SIZE   1024
+#define REC_ALLOWED_MAX 64
+/** With the 0; a file name has at most 255 bytes. */
+#define REC_NAME_SIZE 256
+#define REC_PATH_SIZE 1024
 
 /** Process exit codes. When several apply, the first in this order of weight: 1, 3, 4. */
 enum rec_exit {
@@ -29,18 +29,28 @@ enum rec_exit {
 
 enum rec_container { REC_MATROSKA, REC_MP4, REC_JPEG };
 
+/** Who may dial in. */
+struct rec_allowed {
+    char camera[REC_NAME_SIZE]; /**< under this name only; "" = under any */
+    uint8_t network[16];        /**< IPv6; IPv4 as ::ffff:A.B.C.D */
+    unsigned bits;              /**< of the network that count */
+};
+
 struct rec_options {
     const char *directory;
     enum rec_container container;
     uint64_t segment_ns, segment_bytes; /**< 0 = no bound */
     uint64_t quota_bytes, max_age_ns, free_bytes;
-    uint64_t sync_ns; /**< between two calls of fdatasync */
-    uint64_t run_ns;  /**< 0 = until a signal */
-    bool discard_unfinished, quiet;
-    const char *listen; /**< ADDRESS:PORT or NULL */
+    uint64_t sync_ns;     /**< between two calls of fdatasync */
+    uint64_t run_ns;      /**< 0 = until a signal */
+    uint32_t interval_us; /**< least distance of two frames' capture times; 0 = every frame */
+    bool should_discard_unfinished, is_quiet, needs_mount;
+    const char *listen;     /**< ADDRESS:PORT or NULL */
+    unsigned allowed_count; /**< 0: everybody may dial in */
+    struct rec_allowed allowed[REC_ALLOWED_MAX];
     unsigned cameras_count;
     struct {
-        char name[REC_NAME_SIZE];
+        char camera[REC_NAME_SIZE];
         const char *address;
     } cameras[REC_CAMERAS_MAX];
 };
@@ -50,8 +60,10 @@ extern atomic_bool rec_is_stopping;
 
 /** Fills *out. REC_OK; or an exit code after printing what was wrong; -1: help was printed. */
 int rec_options_read(struct rec_options *out, int argc, char **argv);
-/** Makes text fit to be the name of a folder. */
-void rec_name_clean(char out[REC_NAME_SIZE], const char *text);
+/** Makes a camera's name a file name: UTF-8 stays. `/`, `%`, control characters, bytes that are not
+ * UTF-8, and a dot or dash in front become %XX, so that different names stay different. False: the
+ * file name would be too long, and is cut. */
+bool rec_name_to_file(char out[REC_NAME_SIZE], const char *camera);
 
 /** Prints a line about what happens, to stderr, unharmed by the progress line. */
 void rec_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

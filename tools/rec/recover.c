@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
-// After a crash the sidecar is the truth as far as the media bears it out: the media is cut after
-// the last frame that the sidecar tells of, the sidecar after the last frame that is whole in the
-// media. What is cut is asked for again from the node, or becomes a `missing` line.
+// After a crash the sidecar is the truth as far as the media bears it out. The media is cut after
+// the last frame that the sidecar has, the sidecar after the last frame that is whole in the media.
+// What is cut is asked for again from the node, or becomes a `missing` line.
+//
+// A media file that lacks its index is then written again with one, beside the old one, and its
+// sidecar with it. The new sidecar gets its final name last. Until then the old pair is there, and
+// a start that finds both begins over.
 #include "tools/rec/recover.h"
 
 #include "tools/rec/segment.h"
@@ -9,14 +13,45 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const media_suffixes[] = {".mkv", ".mp4", ""};
 enum { SUFFIXES = sizeof media_suffixes / sizeof media_suffixes[0] };
+static const char ended[] = "the recorder had ended unexpectedly";
+
+/** An unfinished segment and what is known of it. */
+struct remains {
+    int folder_fd;
+    const char *folder;
+    char stem[REC_FILE_SIZE];
+    char media[REC_FILE_SIZE]; /**< "" = there is none */
+    bool is_final;             /**< the media has its final name */
+    int media_fd;
+    uint64_t frames, lines, media_end; /**< what the sidecar says and the media bears out */
+    off_t sidecar_end;                 /**< of that */
+    char last_file[32];                /**< of that, in a folder */
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), end_length = strlen(end);
+    return length > end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+static void make_stem(char *out, const char *name, const char *suffix)
+{
+    snprintf(out, REC_FILE_SIZE, "%.*s", (int)(strlen(name) - strlen(suffix)), name);
+}
+
+static bool exists(int folder_fd, const char *name)
+{
+    struct stat status;
+    return fstatat(folder_fd, name, &status, 0) == 0;
+}
 
 /** A power cut can leave a file with holes where nothing was written yet. (The end is not looked
  * at: cameras may pad their own JPEGs.) */
@@ -26,18 +61,16 @@ static bool is_jpeg(int fd, uint64_t offset)
     return pread(fd, begin, 2, (off_t)offset) == 2 && begin[0] == 0xff && begin[1] == 0xd8;
 }
 
-/** The media of a segment under either of its names; *is_final says which. */
-static bool find_media(const char *stem, char *path, bool *is_final)
+/** The media of a segment under either of its names; the unfinished one goes first. */
+static bool find_media(int folder_fd, const char *stem, char *name, bool *is_final)
 {
     for (int final = 0; final < 2; final++)
-        for (int i = 0; i < SUFFIXES; i++) {
-            rec_segment_path(path, stem, media_suffixes[i], final == 0);
-            struct stat status;
-            if (stat(path, &status) == 0) {
+        for (int i = 0; i < SUFFIXES; i++)
+            if (exists(folder_fd, rec_segment_name(name, stem, media_suffixes[i], final == 0))) {
                 *is_final = final == 1;
                 return true;
             }
-        }
+    name[0] = '\0';
     return false;
 }
 
@@ -52,147 +85,305 @@ static bool is_whole(int fd, const struct rec_line *line)
     int file = openat(fd, line->file, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return false;
-    bool result =
+    const bool is_good =
         fstat(file, &status) == 0 && (uint64_t)status.st_size == line->bytes && is_jpeg(file, 0);
     close(file);
-    return result;
+    return is_good;
 }
 
-/** Removes the files of a folder that come after the last one told of: names sort by sequence. */
+/** Removes the pictures of a folder that come after the last one of the sidecar: names sort by
+ * sequence. */
 static void cut_folder(int fd, const char *last)
 {
-    DIR *folder = fdopendir(dup(fd));
-    if (folder == NULL)
+    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = copy >= 0 ? fdopendir(copy) : NULL;
+    if (folder == NULL) {
+        if (copy >= 0)
+            close(copy);
         return;
-    rewinddir(folder);
+    }
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-        if (entry->d_name[0] != '.' && strcmp(entry->d_name, last) > 0)
+        if (rec_is_picture_name(entry->d_name) && strcmp(entry->d_name, last) > 0)
             unlinkat(fd, entry->d_name, 0);
     closedir(folder);
 }
 
-struct survey {
-    uint64_t frames, lines, media_end;
-    off_t sidecar_end;
-    char last_file[32];
-};
-
-static struct survey look(struct rec_reader *sidecar, int media_fd)
+static int open_sidecar(const struct remains *r, struct rec_reader **reader)
 {
-    struct survey found = {0};
+    char name[REC_FILE_SIZE];
+    int fd =
+        openat(r->folder_fd, rec_segment_name(name, r->stem, ".jsonl", true), O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : rec_reader_open(reader, fd);
+}
+
+static int survey(struct remains *r)
+{
     struct rec_line line;
-    for (; rec_reader_next(sidecar, &line); found.sidecar_end = rec_reader_at(sidecar)) {
-        if (line.type == REC_LINE_FRAME) {
-            if (!is_whole(media_fd, &line))
-                break;
-            found.frames++;
-            found.media_end = line.end;
-            memcpy(found.last_file, line.file, sizeof found.last_file);
-        }
-        found.lines += line.type != REC_LINE_OTHER;
-    }
-    return found;
-}
-
-/** Cuts sidecar and media to what both have. */
-static int cut(const char *sidecar, const struct survey *found, int media_fd, bool is_final)
-{
-    int fd = open(sidecar, O_WRONLY | O_APPEND | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int error = ftruncate(fd, found->sidecar_end) < 0 ? -errno : 0;
-    char *line = rec_sidecar_end("recovered", found->frames, "the recorder had ended unexpectedly");
-    if (line != NULL && error == 0) // only says what happened: a full disk may lack it
-        if (write(fd, line, strlen(line)) != (ssize_t)strlen(line))
-            (void)!ftruncate(fd, found->sidecar_end);
-    free(line);
-    if (fsync(fd) < 0 && error == 0)
-        error = -errno;
-    close(fd);
-    if (media_fd < 0 || error < 0 || found->frames == 0)
-        return error;
-    if (found->last_file[0] != '\0')
-        cut_folder(media_fd, found->last_file);
-    else if (!is_final && ftruncate(media_fd, (off_t)found->media_end) < 0)
-        return -errno;
-    return fsync(media_fd) < 0 ? -errno : 0;
-}
-
-static int recover(const char *stem)
-{
-    char sidecar[REC_PATH_SIZE], media[REC_PATH_SIZE], final[REC_PATH_SIZE];
-    bool is_final = false;
-    int media_fd = -1;
     struct rec_reader *reader;
-    int error = rec_reader_open(&reader, rec_segment_path(sidecar, stem, ".jsonl", true));
+    int error = open_sidecar(r, &reader);
     if (error < 0)
         return error;
-    const bool has_media = find_media(stem, media, &is_final);
-    if (has_media) {
-        media_fd = open(media, O_RDWR | O_CLOEXEC);
-        if (media_fd < 0 && errno == EISDIR)
-            media_fd = open(media, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (; rec_reader_next(reader, &line); r->sidecar_end = rec_reader_at(reader)) {
+        if (line.type == REC_LINE_FRAME) {
+            if (!is_whole(r->media_fd, &line))
+                break;
+            r->frames++;
+            r->media_end = line.end;
+            memcpy(r->last_file, line.file, sizeof r->last_file);
+        }
+        r->lines += line.type != REC_LINE_OTHER && line.type != REC_LINE_SEGMENT;
     }
-    struct survey found = look(reader, media_fd);
     rec_reader_close(reader);
-    if (found.lines > 0)
-        error = cut(sidecar, &found, media_fd, is_final);
-    if (media_fd >= 0)
-        close(media_fd);
-    if (error < 0)
-        return error;
-    if (has_media && found.frames == 0) {
-        rec_segment_unlink(media);
-    } else if (has_media && !is_final) {
-        snprintf(final, sizeof final, "%.*s", (int)(strlen(media) - strlen(".part")), media);
-        error = rename(media, final) < 0 ? -errno : 0;
+    return 0;
+}
+
+static int append_line(int fd, char *line)
+{
+    int error = -ENOMEM;
+    if (line != NULL) {
+        const ssize_t length = (ssize_t)strlen(line), done = write(fd, line, (size_t)length);
+        error = done == length ? 0 : done < 0 ? -errno : -ENOSPC;
     }
-    if (found.lines == 0)
-        unlink(sidecar);
-    else if (error == 0)
-        error = rename(sidecar, rec_segment_path(final, stem, ".jsonl", false)) < 0 ? -errno : 0;
-    rec_segment_sync_folder(sidecar);
-    if (error == 0)
-        rec_say("%s: recovered, %llu frames", stem, (unsigned long long)found.frames);
+    free(line);
     return error;
 }
 
-static bool ends_with(const char *text, const char *end)
+/** Cuts sidecar and media to what both have. */
+static int cut(const struct remains *r)
 {
-    size_t length = strlen(text), end_length = strlen(end);
-    return length > end_length && strcmp(text + length - end_length, end) == 0;
+    char name[REC_FILE_SIZE];
+    int fd = openat(r->folder_fd, rec_segment_name(name, r->stem, ".jsonl", true),
+                    O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int error = ftruncate(fd, r->sidecar_end) < 0 ? -errno : 0;
+    // The last line only says what happened: a full disk may lack it.
+    if (error == 0 && append_line(fd, rec_sidecar_end("recovered", r->frames, ended)) < 0)
+        (void)!ftruncate(fd, r->sidecar_end);
+    if (fsync(fd) < 0 && error == 0)
+        error = -errno;
+    close(fd);
+    if (r->media_fd < 0 || error < 0 || r->frames == 0)
+        return error;
+    if (r->last_file[0] != '\0')
+        cut_folder(r->media_fd, r->last_file);
+    else if (!r->is_final && ftruncate(r->media_fd, (off_t)r->media_end) < 0)
+        return -errno;
+    return fsync(r->media_fd) < 0 ? -errno : 0;
 }
 
-static void make_stem(char *out, const char *folder, const char *name, const char *suffix)
+/** The pair as it is: cut, and without an index. */
+static int complete_as_it_is(const struct remains *r)
 {
-    snprintf(out, REC_PATH_SIZE, "%s/%.*s", folder, (int)(strlen(name) - strlen(suffix)), name);
+    char part[REC_FILE_SIZE], final[REC_FILE_SIZE];
+    int error = cut(r);
+    if (error == 0 && r->media[0] != '\0' && !r->is_final) {
+        make_stem(final, r->media, ".part");
+        error = rec_segment_rename(r->folder_fd, r->media, final);
+    }
+    if (error == 0)
+        error = rec_segment_rename(r->folder_fd, rec_segment_name(part, r->stem, ".jsonl", true),
+                                   rec_segment_name(final, r->stem, ".jsonl", false));
+    return error;
+}
+
+/** A media file with an index, and its sidecar, being written beside the old pair. */
+struct copy {
+    const struct remains *r;
+    const struct rec_media_ops *ops;
+    struct rec_media *media;
+    bool was_media_made;
+    int sidecar_fd;
+    char title[REC_NAME_SIZE];
+};
+
+static int copy_frame(struct copy *copy, struct rec_reader *reader, const struct rec_line *line,
+                      uint8_t *jpeg)
+{
+    char name[REC_FILE_SIZE];
+    struct rec_place place;
+    size_t bytes;
+    const struct pinhole_frame frame = {.jpeg = jpeg,
+                                        .jpeg_bytes = line->bytes,
+                                        .sequence = line->first,
+                                        .width = (uint16_t)line->width,
+                                        .height = (uint16_t)line->height,
+                                        .timestamp_ns = line->captured_ns,
+                                        .realtime_ns = line->realtime_ns,
+                                        .frame_duration_us = line->frame_duration_us};
+    const ssize_t got = pread(copy->r->media_fd, jpeg, line->bytes, (off_t)line->offset);
+    if (got != (ssize_t)line->bytes)
+        return got < 0 ? -errno : -EIO;
+    int error = 0;
+    if (copy->media == NULL)
+        error = copy->ops->open(&copy->media, copy->r->folder_fd,
+                                rec_segment_name(name, copy->r->stem, copy->ops->suffix, false),
+                                copy->title, &frame);
+    copy->was_media_made = copy->media != NULL;
+    if (error == 0)
+        error = copy->ops->write(copy->media, &frame, &place);
+    if (error < 0)
+        return error;
+    const char *text = rec_reader_text(reader, &bytes);
+    return append_line(copy->sidecar_fd, rec_sidecar_moved(text, bytes, &place));
+}
+
+static int copy_line(struct copy *copy, struct rec_reader *reader, const struct rec_line *line)
+{
+    size_t bytes;
+    if (line->type != REC_LINE_FRAME) {
+        const char *text = rec_reader_text(reader, &bytes);
+        return append_line(copy->sidecar_fd, strndup(text, bytes));
+    }
+    if (line->bytes > line->end || line->end > copy->r->media_end)
+        return -EBADMSG;
+    uint8_t *jpeg = malloc(line->bytes);
+    int error = jpeg != NULL ? copy_frame(copy, reader, line, jpeg) : -ENOMEM;
+    free(jpeg);
+    return error;
+}
+
+static int copy_lines(struct copy *copy)
+{
+    struct rec_line line;
+    struct rec_reader *reader;
+    int error = open_sidecar(copy->r, &reader);
+    if (error < 0)
+        return error;
+    while (error == 0 && rec_reader_at(reader) < copy->r->sidecar_end &&
+           rec_reader_next(reader, &line))
+        error = copy_line(copy, reader, &line);
+    rec_reader_close(reader);
+    if (error == 0)
+        error = append_line(copy->sidecar_fd, rec_sidecar_end("recovered", copy->r->frames, ended));
+    if (error == 0 && copy->media != NULL)
+        error = copy->ops->finish(copy->media);
+    if (error == 0 && fsync(copy->sidecar_fd) < 0)
+        error = -errno;
+    return error;
+}
+
+/** The media and its sidecar written again with an index. -errno: nothing has changed. */
+static int complete_with_index(const struct remains *r)
+{
+    char sidecar[REC_FILE_SIZE], fresh[REC_FILE_SIZE], media[REC_FILE_SIZE];
+    struct copy copy = {
+        .r = r, .ops = ends_with(r->media, ".mp4.part") ? rec_media_mp4 : rec_media_matroska};
+    if (copy.ops == NULL)
+        return -ENOSYS;
+    const char *slash = strrchr(r->folder, '/');
+    snprintf(copy.title, sizeof copy.title, "%s", slash != NULL ? slash + 1 : r->folder);
+    rec_segment_name(fresh, r->stem, ".jsonl.new", false);
+    copy.sidecar_fd = openat(r->folder_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (copy.sidecar_fd < 0)
+        return -errno;
+    int error = copy_lines(&copy);
+    close(copy.sidecar_fd);
+    if (copy.media != NULL)
+        copy.ops->close(copy.media);
+    if (error == 0)
+        error = rec_segment_rename(r->folder_fd, fresh,
+                                   rec_segment_name(sidecar, r->stem, ".jsonl", false));
+    if (error < 0) {
+        unlinkat(r->folder_fd, fresh, 0);
+        if (copy.was_media_made)
+            unlinkat(r->folder_fd, rec_segment_name(media, r->stem, copy.ops->suffix, false), 0);
+        return error;
+    }
+    fsync(r->folder_fd);
+    unlinkat(r->folder_fd, r->media, 0);
+    unlinkat(r->folder_fd, rec_segment_name(sidecar, r->stem, ".jsonl", true), 0);
+    return 0;
+}
+
+/** Takes away what an earlier recovery has left. True: it had completed the segment. */
+static bool tidy(const struct remains *r)
+{
+    char name[REC_FILE_SIZE], part[REC_FILE_SIZE];
+    const bool is_done = exists(r->folder_fd, rec_segment_name(name, r->stem, ".jsonl", false));
+    unlinkat(r->folder_fd, rec_segment_name(name, r->stem, ".jsonl.new", false), 0);
+    for (int i = 0; i < SUFFIXES - 1; i++) {
+        rec_segment_name(part, r->stem, media_suffixes[i], true);
+        rec_segment_name(name, r->stem, media_suffixes[i], false);
+        if (exists(r->folder_fd, part) && exists(r->folder_fd, name))
+            unlinkat(r->folder_fd, is_done ? part : name, 0);
+    }
+    if (is_done)
+        unlinkat(r->folder_fd, rec_segment_name(name, r->stem, ".jsonl", true), 0);
+    return is_done;
+}
+
+static int complete(struct remains *r)
+{
+    char name[REC_FILE_SIZE];
+    if (r->lines == 0) {
+        if (r->media[0] != '\0')
+            rec_segment_unlink(r->folder_fd, r->media);
+        unlinkat(r->folder_fd, rec_segment_name(name, r->stem, ".jsonl", true), 0);
+        return 0;
+    }
+    if (r->frames == 0) {
+        if (r->media[0] != '\0')
+            rec_segment_unlink(r->folder_fd, r->media);
+        r->media[0] = '\0';
+    } else if (!r->is_final && r->last_file[0] == '\0') {
+        int error = complete_with_index(r);
+        if (error == 0)
+            return 0;
+        rec_say("%s/%s: no index can be written: %s; players have to search", r->folder, r->stem,
+                strerror(-error));
+    }
+    return complete_as_it_is(r);
+}
+
+static void recover(int folder_fd, const char *folder, const char *stem)
+{
+    struct remains r = {.folder_fd = folder_fd, .folder = folder, .media_fd = -1};
+    snprintf(r.stem, sizeof r.stem, "%s", stem);
+    if (tidy(&r))
+        return;
+    if (find_media(folder_fd, stem, r.media, &r.is_final)) {
+        r.media_fd = openat(folder_fd, r.media, O_RDWR | O_CLOEXEC);
+        if (r.media_fd < 0 && errno == EISDIR)
+            r.media_fd = openat(folder_fd, r.media, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    int error = survey(&r);
+    if (error == 0)
+        error = complete(&r);
+    if (r.media_fd >= 0)
+        close(r.media_fd);
+    fsync(folder_fd);
+    if (error < 0)
+        rec_say("%s/%s: cannot be recovered: %s", folder, stem, strerror(-error));
+    else
+        rec_say("%s/%s: recovered, %" PRIu64 " frames", folder, stem, r.frames);
 }
 
 /** A deletion that was begun: its sidecar has the name .gone until the media is away. */
-static void finish_deletion(const char *stem)
+static void finish_deletion(int folder_fd, const char *stem)
 {
-    char path[REC_PATH_SIZE];
+    char name[REC_FILE_SIZE];
     bool is_final;
-    if (find_media(stem, path, &is_final))
-        rec_segment_unlink(path);
-    unlink(rec_segment_path(path, stem, ".jsonl.gone", false));
+    if (find_media(folder_fd, stem, name, &is_final))
+        rec_segment_unlink(folder_fd, name);
+    unlinkat(folder_fd, rec_segment_name(name, stem, ".jsonl.gone", false), 0);
 }
 
 void rec_recover_folder(const char *folder)
 {
-    char stem[REC_PATH_SIZE];
+    char stem[REC_FILE_SIZE];
     DIR *handle = opendir(folder);
     if (handle == NULL)
         return;
     for (struct dirent *entry; (entry = readdir(handle)) != NULL;) {
+        if (strlen(entry->d_name) >= REC_FILE_SIZE)
+            continue;
         if (ends_with(entry->d_name, ".jsonl.gone")) {
-            make_stem(stem, folder, entry->d_name, ".jsonl.gone");
-            finish_deletion(stem);
+            make_stem(stem, entry->d_name, ".jsonl.gone");
+            finish_deletion(dirfd(handle), stem);
         } else if (ends_with(entry->d_name, ".jsonl.part")) {
-            make_stem(stem, folder, entry->d_name, ".jsonl.part");
-            int error = recover(stem);
-            if (error < 0)
-                rec_say("%s: cannot be recovered: %s", stem, strerror(-error));
+            make_stem(stem, entry->d_name, ".jsonl.part");
+            recover(dirfd(handle), folder, stem);
         }
     }
     closedir(handle);
@@ -204,32 +395,47 @@ static int by_serial(const void *a, const void *b)
     return left->serial < right->serial ? -1 : left->serial > right->serial;
 }
 
-static uint64_t folder_bytes(const char *path)
+static uint64_t folder_bytes(int folder_fd, const char *name)
 {
     uint64_t bytes = 0;
     struct stat status;
-    DIR *folder = opendir(path);
-    if (folder == NULL)
+    int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (folder == NULL) {
+        if (fd >= 0)
+            close(fd);
         return 0;
+    }
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-        if (entry->d_name[0] != '.' && fstatat(dirfd(folder), entry->d_name, &status, 0) == 0)
-            bytes += (uint64_t)status.st_size;
+        if (entry->d_name[0] != '.' && fstatat(fd, entry->d_name, &status, 0) == 0)
+            bytes += rec_occupied_by(&status);
     closedir(folder);
     return bytes;
 }
 
-static void weigh(const char *folder, struct rec_found *found)
+static void weigh(int folder_fd, struct rec_found *found)
 {
-    char stem[REC_PATH_SIZE], path[REC_PATH_SIZE];
+    char name[REC_FILE_SIZE];
     bool is_final;
     struct stat status;
-    make_stem(stem, folder, found->name, "");
-    if (stat(rec_segment_path(path, stem, ".jsonl", false), &status) == 0) {
-        found->bytes = (uint64_t)status.st_size;
-        found->time_ns = (uint64_t)status.st_mtim.tv_sec * REC_NS_PER_S;
+    if (fstatat(folder_fd, rec_segment_name(name, found->name, ".jsonl", false), &status, 0) == 0) {
+        found->bytes = rec_occupied_by(&status);
+        found->time_ns = (uint64_t)status.st_mtim.tv_sec * NS_PER_S;
     }
-    if (find_media(stem, path, &is_final) && stat(path, &status) == 0)
-        found->bytes += S_ISDIR(status.st_mode) ? folder_bytes(path) : (uint64_t)status.st_size;
+    if (!find_media(folder_fd, found->name, name, &is_final) ||
+        fstatat(folder_fd, name, &status, 0) < 0)
+        return;
+    found->bytes += rec_occupied_by(&status);
+    if (S_ISDIR(status.st_mode))
+        found->bytes += folder_bytes(folder_fd, name);
+}
+
+/** The number that a segment's files begin with; 0: it is no such file. */
+static uint64_t serial_of(const char *name)
+{
+    char *after;
+    const uint64_t serial = strtoull(name, &after, 10);
+    return name[0] >= '0' && name[0] <= '9' && *after == '_' ? serial : 0;
 }
 
 int rec_recover_list(const char *folder, struct rec_found **out)
@@ -240,11 +446,9 @@ int rec_recover_list(const char *folder, struct rec_found **out)
     if (handle == NULL)
         return -errno;
     for (struct dirent *entry; (entry = readdir(handle)) != NULL;) {
-        char *after;
-        uint64_t serial = strtoull(entry->d_name, &after, 10);
+        const uint64_t serial = serial_of(entry->d_name);
         const size_t length = strlen(entry->d_name) - strlen(".jsonl");
-        if (!ends_with(entry->d_name, ".jsonl") || after == entry->d_name || *after != '_' ||
-            length >= sizeof out[0]->name)
+        if (serial == 0 || !ends_with(entry->d_name, ".jsonl") || length >= sizeof out[0]->name)
             continue;
         if (count == room) {
             room = room > 0 ? 2 * room : 64;
@@ -261,7 +465,7 @@ int rec_recover_list(const char *folder, struct rec_found **out)
         memset(found, 0, sizeof *found);
         found->serial = serial;
         memcpy(found->name, entry->d_name, length);
-        weigh(folder, found);
+        weigh(dirfd(handle), found);
     }
     closedir(handle);
     if (count > 0)
@@ -269,20 +473,39 @@ int rec_recover_list(const char *folder, struct rec_found **out)
     return count;
 }
 
-struct rec_position rec_recover_position(const char *folder, const struct rec_found *found,
-                                         int count)
+uint64_t rec_recover_next_serial(const char *folder)
 {
+    uint64_t highest = 0;
+    DIR *handle = opendir(folder);
+    if (handle == NULL)
+        return 1;
+    for (struct dirent *entry; (entry = readdir(handle)) != NULL;)
+        if (serial_of(entry->d_name) > highest)
+            highest = serial_of(entry->d_name);
+    closedir(handle);
+    return highest + 1;
+}
+
+struct rec_position rec_recover_position(const char *folder, char *device_serial, size_t size)
+{
+    struct rec_found *found;
     struct rec_position position = {0};
+    int count = rec_recover_list(folder, &found);
     for (int i = count - 1; i >= 0 && !position.is_known; i--) {
-        char stem[REC_PATH_SIZE], path[REC_PATH_SIZE];
+        char path[REC_PATH_SIZE];
         struct rec_line line;
-        make_stem(stem, folder, found[i].name, "");
         struct rec_reader *reader;
-        if (rec_reader_open(&reader, rec_segment_path(path, stem, ".jsonl", false)) < 0)
+        snprintf(path, sizeof path, "%.*s/%s.jsonl", REC_PATH_SIZE - 48, folder, found[i].name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || rec_reader_open(&reader, fd) < 0)
             continue;
-        while (rec_reader_next(reader, &line))
+        while (rec_reader_next(reader, &line)) {
             rec_position_follow(&position, &line);
+            if (line.type == REC_LINE_SEGMENT && line.device_serial[0] != '\0')
+                snprintf(device_serial, size, "%s", line.device_serial);
+        }
         rec_reader_close(reader);
     }
+    free(found);
     return position;
 }

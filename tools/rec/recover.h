@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What was left on the disk: completing segments after a crash, and finding where to go on.
+// What is on the disk already: completing segments after a crash, and finding where to go on.
 #ifndef PINHOLE_TOOLS_REC_RECOVER_H
 #define PINHOLE_TOOLS_REC_RECOVER_H
 
@@ -16,9 +16,11 @@ struct rec_found {
 /** The complete segments of a camera's folder, by serial. Returns how many, *out on the heap, or
  * -errno. */
 int rec_recover_list(const char *folder, struct rec_found **out);
+/** The number after the highest that any file of the folder begins with; 1 without a folder. */
+uint64_t rec_recover_next_serial(const char *folder);
 
-/** Where the newest segments say the recording stands. */
-struct rec_position rec_recover_position(const char *folder, const struct rec_found *found,
-                                         int count);
+/** Where the newest segment says the recording stands. Sets device_serial[size] to what it says of
+ * the node, if anything. */
+struct rec_position rec_recover_position(const char *folder, char *device_serial, size_t size);
 
 #endif

@@ -2,16 +2,24 @@
 // One segment: its media and its sidecar, under temporary names until complete. The media is one
 // file made by libavformat, or a folder of JPEGs. After every successful write the file is whole up
 // to its end, and readable if it is cut there.
+//
+// A segment keeps its folder open. So it is completed where it was begun, even if the folder is
+// renamed or a disk is mounted over it.
 #ifndef PINHOLE_TOOLS_REC_SEGMENT_H
 #define PINHOLE_TOOLS_REC_SEGMENT_H
 
 #include "tools/rec/sidecar.h"
 
+#include <sys/stat.h>
+
+enum { REC_FILE_SIZE = 64 };
+
 struct rec_media {
     const struct rec_media_ops *ops;
-    int fd;                /**< the file or the folder */
-    uint64_t good_bytes;   /**< its size after the last frame that was written wholly */
-    uint64_t before_bytes; /**< and after the one before that */
+    int fd;                  /**< the file or the folder */
+    uint64_t good_bytes;     /**< its size after the last frame that was written wholly */
+    uint64_t before_bytes;   /**< and after the one before that */
+    uint64_t occupied_bytes; /**< on the disk, by rec_occupied() */
     bool is_finished;
     uint64_t first_timestamp_ns, last_pts_ns;
     uint64_t frames;
@@ -20,8 +28,8 @@ struct rec_media {
 /** Functions return 0 or -errno. After a failed write, or undo(), only close() may follow. */
 struct rec_media_ops {
     const char *suffix; /**< ".mkv" */
-    /** Makes `path`, which must not exist, for frames like this one. */
-    int (*open)(struct rec_media **out, const char *path, const char *title,
+    /** Makes `name`, which must not exist, in the folder, for frames like this one. */
+    int (*open)(struct rec_media **out, int folder_fd, const char *name, const char *title,
                 const struct pinhole_frame *first);
     int (*write)(struct rec_media *media, const struct pinhole_frame *frame,
                  struct rec_place *place);
@@ -47,7 +55,9 @@ const char *rec_media_library(void);
 uint64_t rec_media_pts(const struct rec_media *media, uint64_t timestamp_ns, uint64_t tick_ns);
 
 struct rec_segment {
-    char stem[REC_PATH_SIZE]; /**< path without suffix */
+    int folder_fd;
+    char folder[REC_PATH_SIZE];
+    char stem[REC_FILE_SIZE]; /**< file name without suffix */
     char title[REC_NAME_SIZE];
     uint64_t serial;
     const struct rec_media_ops *ops;
@@ -57,16 +67,18 @@ struct rec_segment {
     uint64_t lines;         /**< after the first */
     uint64_t opened_ns, synced_ns;
     uint64_t accounted_bytes; /**< what the keeper knows of */
+    bool has_shape;           /**< a frame's header could be read */
+    struct rec_shape shape;   /**< the last one */
 };
 
-/** Makes the sidecar `stem`.jsonl.part with its first line. */
+/** Makes the sidecar with its first line in the source's folder. */
 int rec_segment_open(struct rec_segment **out, const struct rec_source *source, uint64_t serial,
-                     uint64_t boot_id);
+                     const struct rec_position *position);
 /** Appends lines to the sidecar. NULL is -ENOMEM. Frees them. */
 int rec_segment_line(struct rec_segment *segment, char *lines);
 /** Writes the frame, then its line: both or, with -errno, neither; then only close may follow. */
 int rec_segment_frame(struct rec_segment *segment, const struct pinhole_frame *frame);
-/** Bytes on the disk, both files. */
+/** Bytes that both files occupy on the disk. */
 uint64_t rec_segment_bytes(const struct rec_segment *segment);
 uint64_t rec_segment_frames(const struct rec_segment *segment);
 /** fdatasync when sync_ns have passed since the last. */
@@ -77,11 +89,16 @@ int64_t rec_segment_close(struct rec_segment *segment, const char *reason, bool 
 /** Removes and frees it. */
 void rec_segment_discard(struct rec_segment *segment);
 
-/** Path of a file of the segment, in out[REC_PATH_SIZE]: stem, suffix, and ".part" perhaps. */
-char *rec_segment_path(char *out, const char *stem, const char *suffix, bool is_part);
-/** Removes a media file, or a folder with its files. */
-void rec_segment_unlink(const char *path);
-/** fsync of the folder that a path is in. */
-void rec_segment_sync_folder(const char *path);
+/** Name of a file of the segment, in out[REC_FILE_SIZE]: stem, suffix, and ".part" perhaps. */
+char *rec_segment_name(char *out, const char *stem, const char *suffix, bool is_part);
+/** Removes a media file, or a folder with the files that a recorder has put there. */
+void rec_segment_unlink(int folder_fd, const char *name);
+/** Renames a file within the folder. -EEXIST: the new name is taken, by whatever. */
+int rec_segment_rename(int folder_fd, const char *from, const char *to);
+/** Is it the name of a picture in a folder of JPEGs? */
+bool rec_is_picture_name(const char *name);
+/** Bytes on the disk: whole blocks, and what the file system needs to know of a file. */
+uint64_t rec_occupied(uint64_t bytes);
+uint64_t rec_occupied_by(const struct stat *status);
 
 #endif

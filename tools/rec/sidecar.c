@@ -3,17 +3,37 @@
 
 #include "tools/common/json.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <time.h>
 
-/** No line is longer. An event's text is cut so that its line stays below, escaped as it may be. */
-enum { LINE_BYTES_MAX = 128 << 10, TEXT_BYTES_MAX = 16 << 10 };
+enum {
+    FORMAT = 2,
+    /** So that the line stays below REC_LINE_BYTES_MAX, escaped as it may be. */
+    TEXT_BYTES_MAX = REC_LINE_BYTES_MAX / 8
+};
 
 static const char *const container_names[] = {"matroska", "mp4", "jpeg"};
+
+// Times are text, as in protobuf's JSON mapping. Readers that take numbers for doubles (jq 1.6,
+// JavaScript, pandas) would lose up to 128 ns of an integer.
+
+/** A moment: "2026-11-20T14:30:00.123456789Z". */
+static void put_realtime(json_t **line, const char *name, uint64_t realtime_ns)
+{
+    char date[32];
+    time_t seconds = (time_t)(realtime_ns / NS_PER_S);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+    json_put(line, name, json_sprintf("%s.%09" PRIu64 "Z", date, realtime_ns % NS_PER_S));
+}
+
+/** A time of the node's monotonic clock: "5632.659833519s". */
+static void put_monotonic(json_t **line, const char *name, uint64_t ns)
+{
+    json_put(line, name, json_sprintf("%" PRIu64 ".%09" PRIu64 "s", ns / NS_PER_S, ns % NS_PER_S));
+}
 
 static json_t *begin(const char *type)
 {
@@ -22,41 +42,109 @@ static json_t *begin(const char *type)
     return line;
 }
 
-char *rec_sidecar_segment(const struct rec_source *source, const char *media, uint64_t boot_id,
-                          uint64_t serial)
+static json_t *list_boots(const struct rec_position *position)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; position->is_known && i < position->count; i++) {
+        json_t *boot = json_object();
+        json_put_id(&boot, "boot_id", position->boots[i].boot_id);
+        json_put_u64(&boot, "last", position->boots[i].last);
+        json_put_flag(&boot, "is_closed", position->boots[i].is_closed);
+        json_put_item(&list, boot);
+    }
+    return list;
+}
+
+char *rec_sidecar_segment(const struct rec_source *source, const struct rec_position *position,
+                          const char *media, uint64_t serial)
 {
     char recorder[64];
     json_t *line = begin("segment");
     snprintf(recorder, sizeof recorder, "pinhole-rec %s", pinhole_version());
-    json_put_u64(&line, "format", 1);
-    json_put_text(&line, "camera", source->name);
+    json_put_u64(&line, "format", FORMAT);
+    json_put_text(&line, "camera", source->camera);
     json_put_text(&line, "address", source->address != NULL ? source->address : "");
+    if (source->device_serial[0] != '\0')
+        json_put_text(&line, "device_serial", source->device_serial);
     json_put_u64(&line, "serial", serial);
     json_put_text(&line, "container", container_names[source->container]);
     json_put_text(&line, "media", media);
-    json_put_id(&line, "boot_id", boot_id);
-    json_put_u64(&line, "started_realtime_ns", clock_realtime_ns());
+    json_put_id(&line, "boot_id", position->count > 0 ? position->boots[0].boot_id : 0);
+    json_put(&line, "boots", list_boots(position));
+    put_realtime(&line, "started", clock_realtime_ns());
     json_put_text(&line, "recorder", recorder);
     return json_line(line);
 }
 
+static void put_place(json_t **line, const struct rec_place *place)
+{
+    json_put_u64(line, "pts_ns", place->pts_ns);
+    if (place->file[0] != '\0') {
+        json_put_text(line, "file", place->file);
+    } else {
+        json_put_u64(line, "offset", place->offset);
+        json_put_u64(line, "end", place->end);
+    }
+}
+
+static void put_shape(json_t **line, const struct pinhole_frame *frame)
+{
+    struct rec_shape shape;
+    char sampling[32];
+    if (!rec_shape_read(frame->jpeg, frame->jpeg_bytes, &shape))
+        return;
+    json_put_u64(line, "components", shape.components);
+    json_put_text(line, "sampling", rec_sampling_name(&shape, sampling, sizeof sampling));
+}
+
+static void put_answered_trigger(json_t **line, const struct pinhole_frame *frame)
+{
+    json_put_u64(line, "trigger_id", frame->trigger_id);
+    json_put_text(line, "source", pinhole_source_name(frame->trigger_source));
+    put_monotonic(line, "edge", frame->edge_ns);
+    json_put_i64(line, "exposure_delta_ns", frame->exposure_delta_ns);
+    json_put_i64(line, "burst_index", frame->burst_index);
+}
+
 char *rec_sidecar_frame(const struct pinhole_frame *frame, const struct rec_place *place)
 {
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"frame_id", frame->frame_id},
+        {"sensor_sequence", frame->sensor_sequence},
+        {"width", frame->width},
+        {"height", frame->height},
+        {"bytes", frame->jpeg_bytes},
+        {"crc32c", rec_crc32c(frame->jpeg, frame->jpeg_bytes)},
+        {"quality", frame->quality},
+        {"flags", frame->flags},
+        {"exposure_us", frame->exposure_us},
+        {"gain_milli", frame->gain_milli},
+        {"digital_gain_milli", frame->digital_gain_milli},
+        {"frame_duration_us", frame->frame_duration_us},
+        {"colour_temperature_k", frame->colour_temperature_k},
+        {"lux_milli", frame->lux_milli},
+        {"lens_position_milli", frame->lens_position_milli},
+        {"acquired_us", frame->acquired_us},
+        {"encode_start_us", frame->encode_start_us},
+        {"encoded_us", frame->encoded_us},
+        {"queued_us", frame->queued_us},
+        {"encodes", frame->encodes},
+        {"skipped", frame->skipped},
+    };
     json_t *line = begin("frame");
-    json_put_frame(&line, frame);
-    json_put_u64(&line, "digital_gain_milli", frame->digital_gain_milli);
-    json_put_u64(&line, "frame_duration_us", frame->frame_duration_us);
-    json_put_u64(&line, "colour_temperature_k", frame->colour_temperature_k);
-    json_put_u64(&line, "lux_milli", frame->lux_milli);
-    json_put_u64(&line, "lens_position_milli", frame->lens_position_milli);
-    json_put_u64(&line, "encodes", frame->encodes);
-    json_put_u64(&line, "pts_ns", place->pts_ns);
-    if (place->file[0] != '\0') {
-        json_put_text(&line, "file", place->file);
-    } else {
-        json_put_u64(&line, "offset", place->offset);
-        json_put_u64(&line, "end", place->end);
-    }
+    json_put_id(&line, "boot_id", frame->boot_id);
+    json_put_u64(&line, "sequence", frame->sequence);
+    put_monotonic(&line, "captured", frame->timestamp_ns);
+    put_realtime(&line, "realtime", frame->realtime_ns);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        json_put_u64(&line, numbers[i].name, numbers[i].value);
+    put_shape(&line, frame);
+    if (frame->trigger_id != 0)
+        put_answered_trigger(&line, frame);
+    put_place(&line, place);
     return json_line(line);
 }
 
@@ -66,7 +154,7 @@ static void put_trigger(json_t **line, const struct pinhole_event *e)
     json_put_u64(line, "last_trigger", e->last);
     json_put_text(line, "source", pinhole_source_name(e->trigger_source));
     json_put_text(line, "outcome", pinhole_outcome_name(e->outcome));
-    json_put_u64(line, "edge_ns", e->edge_ns);
+    put_monotonic(line, "edge", e->edge_ns);
 }
 
 char *rec_sidecar_event(const struct pinhole_event *e)
@@ -76,8 +164,8 @@ char *rec_sidecar_event(const struct pinhole_event *e)
     json_put_text(&line, "kind", pinhole_event_name(e->kind));
     json_put_id(&line, "boot_id", e->boot_id);
     json_put_u64(&line, "sequence", e->sequence);
-    json_put_u64(&line, "monotonic_ns", e->monotonic_ns);
-    json_put_u64(&line, "realtime_ns", e->realtime_ns);
+    put_monotonic(&line, "happened", e->monotonic_ns);
+    put_realtime(&line, "realtime", e->realtime_ns);
     if (e->kind == PINHOLE_EVENT_TRIGGER)
         put_trigger(&line, e);
     if (e->kind == PINHOLE_EVENT_CAMERA)
@@ -89,9 +177,10 @@ char *rec_sidecar_event(const struct pinhole_event *e)
     return json_line(line);
 }
 
-char *rec_sidecar_missing(uint64_t boot_id, uint64_t first, uint64_t last, const char *reason)
+static char *range_line(const char *type, uint64_t boot_id, uint64_t first, uint64_t last,
+                        const char *reason)
 {
-    json_t *line = begin("missing");
+    json_t *line = begin(type);
     json_put_id(&line, "boot_id", boot_id);
     json_put_u64(&line, "first", first);
     if (last != 0)
@@ -102,11 +191,30 @@ char *rec_sidecar_missing(uint64_t boot_id, uint64_t first, uint64_t last, const
     return json_line(line);
 }
 
+char *rec_sidecar_missing(uint64_t boot_id, uint64_t first, uint64_t last, const char *reason)
+{
+    return range_line("missing", boot_id, first, last, reason);
+}
+
+char *rec_sidecar_left_out(uint64_t boot_id, uint64_t first, uint64_t last)
+{
+    return range_line("left_out", boot_id, first, last, "interval");
+}
+
+char *rec_sidecar_corrected(uint64_t boot_id, uint64_t last, const char *reason)
+{
+    json_t *line = begin("corrected");
+    json_put_id(&line, "boot_id", boot_id);
+    json_put_u64(&line, "last", last);
+    json_put_text(&line, "reason", reason);
+    return json_line(line);
+}
+
 char *rec_sidecar_boot(uint64_t boot_id)
 {
     json_t *line = begin("boot");
     json_put_id(&line, "boot_id", boot_id);
-    json_put_u64(&line, "noticed_realtime_ns", clock_realtime_ns());
+    put_realtime(&line, "noticed", clock_realtime_ns());
     return json_line(line);
 }
 
@@ -114,7 +222,7 @@ char *rec_sidecar_link(const char *state, const char *text)
 {
     json_t *line = begin("link");
     json_put_text(&line, "state", state);
-    json_put_u64(&line, "realtime_ns", clock_realtime_ns());
+    put_realtime(&line, "realtime", clock_realtime_ns());
     json_put_text(&line, "text", text);
     return json_line(line);
 }
@@ -123,140 +231,15 @@ char *rec_sidecar_end(const char *type, uint64_t frames, const char *reason)
 {
     json_t *line = begin(type);
     json_put_u64(&line, "frames", frames);
-    json_put_u64(&line, "realtime_ns", clock_realtime_ns());
+    put_realtime(&line, "realtime", clock_realtime_ns());
+    json_put_flag(&line, "clock_synchronized", clock_is_synchronized());
     json_put_text(&line, "reason", reason);
     return json_line(line);
 }
 
-static uint64_t number(const json_t *object, const char *name)
+char *rec_sidecar_moved(const char *line, size_t bytes, const struct rec_place *place)
 {
-    uint64_t value = 0;
-    return json_get_u64(object, name, &value) ? value : 0;
-}
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text != NULL ? text : "";
-}
-
-static void take_apart(const json_t *object, const char *type, struct rec_line *out)
-{
-    out->boot_id = strtoull(text_of(object, "boot_id"), NULL, 16);
-    if (strcmp(type, "frame") == 0) {
-        out->type = REC_LINE_FRAME;
-        out->first = out->last = number(object, "sequence");
-        out->bytes = number(object, "bytes");
-        out->offset = number(object, "offset");
-        out->end = number(object, "end");
-        snprintf(out->file, sizeof out->file, "%s", text_of(object, "file"));
-    } else if (strcmp(type, "event") == 0) {
-        out->type = REC_LINE_EVENT;
-        out->first = out->last = number(object, "sequence");
-    } else if (strcmp(type, "missing") == 0) {
-        out->type = REC_LINE_MISSING;
-        out->first = number(object, "first");
-        out->last = number(object, "last"); // null reads as 0
-    } else if (strcmp(type, "boot") == 0) {
-        out->type = REC_LINE_BOOT;
-    }
-}
-
-static bool parse(const char *text, size_t bytes, struct rec_line *out)
-{
-    json_t *object = json_loadb(text, bytes, 0, NULL);
-    const char *type = json_string_value(json_object_get(object, "type"));
-    memset(out, 0, sizeof *out);
-    if (type != NULL)
-        take_apart(object, type, out);
-    json_decref(object);
-    return type != NULL;
-}
-
-struct rec_reader {
-    int fd;
-    off_t at; /**< in the file, of bytes[begin] */
-    size_t begin, end;
-    char bytes[LINE_BYTES_MAX];
-};
-
-int rec_reader_open(struct rec_reader **out, const char *path)
-{
-    struct rec_reader *reader = malloc(sizeof *reader);
-    *out = NULL;
-    if (reader == NULL)
-        return -ENOMEM;
-    reader->at = 0;
-    reader->begin = reader->end = 0;
-    reader->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (reader->fd < 0) {
-        int error = errno;
-        free(reader);
-        return -error;
-    }
-    *out = reader;
-    return 0;
-}
-
-/** Reads on behind what is there. False: the file's end, or no room. */
-static bool fill(struct rec_reader *reader)
-{
-    memmove(reader->bytes, reader->bytes + reader->begin, reader->end - reader->begin);
-    reader->end -= reader->begin;
-    reader->begin = 0;
-    ssize_t got;
-    do
-        got = read(reader->fd, reader->bytes + reader->end, sizeof reader->bytes - reader->end);
-    while (got < 0 && errno == EINTR);
-    reader->end += got > 0 ? (size_t)got : 0;
-    return got > 0;
-}
-
-bool rec_reader_next(struct rec_reader *reader, struct rec_line *line)
-{
-    const char *newline;
-    for (;;) {
-        newline = memchr(reader->bytes + reader->begin, '\n', reader->end - reader->begin);
-        if (newline != NULL)
-            break;
-        if (!fill(reader))
-            return false;
-    }
-    const size_t bytes = (size_t)(newline - (reader->bytes + reader->begin));
-    if (!parse(reader->bytes + reader->begin, bytes, line))
-        return false;
-    reader->begin += bytes + 1;
-    reader->at += (off_t)bytes + 1;
-    return true;
-}
-
-off_t rec_reader_at(const struct rec_reader *reader)
-{
-    return reader->at;
-}
-
-void rec_reader_close(struct rec_reader *reader)
-{
-    if (reader == NULL)
-        return;
-    close(reader->fd);
-    free(reader);
-}
-
-void rec_position_follow(struct rec_position *position, const struct rec_line *line)
-{
-    if (line->type == REC_LINE_OTHER)
-        return;
-    if (line->type == REC_LINE_MISSING && line->last == 0) {
-        // The node's end, noted with its successor's beginning.
-        if (!position->is_known)
-            *position = (struct rec_position){
-                .is_known = true, .boot_id = line->boot_id, .last = line->first - 1};
-        position->is_closed = position->boot_id == line->boot_id;
-        return;
-    }
-    if (!position->is_known || position->boot_id != line->boot_id)
-        *position = (struct rec_position){.is_known = true, .boot_id = line->boot_id};
-    if (line->last > position->last)
-        position->last = line->last;
+    json_t *object = json_loadb(line, bytes, 0, NULL);
+    put_place(&object, place);
+    return json_line(object);
 }

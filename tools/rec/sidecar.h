@@ -4,6 +4,7 @@
 #define PINHOLE_TOOLS_REC_SIDECAR_H
 
 #include "net/client/pinhole.h"
+#include "tools/rec/picture.h"
 #include "tools/rec/rec.h"
 
 #include <stddef.h>
@@ -11,19 +12,38 @@
 
 /** What a segment is of. */
 struct rec_source {
-    char name[REC_NAME_SIZE];
+    char camera[REC_NAME_SIZE]; /**< as the user or the node calls it */
+    char name[REC_NAME_SIZE];   /**< the same as a file name */
     char folder[REC_PATH_SIZE];
-    const char *address; /**< NULL: it dials in */
+    char device_serial[128]; /**< DeviceSerialNumber; "" = not known */
+    const char *address;     /**< NULL: it dials in */
     enum rec_container container;
 };
 
-/** Where a camera stands in its node's log. */
-struct rec_position {
-    bool is_known;
+/** How far one boot of the node is recorded. */
+struct rec_boot {
     uint64_t boot_id;
     uint64_t last;  /**< sequence of the last record that is written, or known as missing */
-    bool is_closed; /**< the end of that boot is already in a sidecar as missing */
+    bool is_closed; /**< the sidecars say that what came after `last` is missing */
 };
+
+/** No line of a sidecar is longer. */
+enum { REC_LINE_BYTES_MAX = 128 << 10 };
+
+/** Boots that are remembered, so that one that comes back is not recorded twice. */
+enum { REC_BOOTS_MAX = 16 };
+
+/** Where a camera stands in its node's log. */
+struct rec_position {
+    bool is_known;  /**< records up to the current boot's `last` are accounted for */
+    unsigned count; /**< 0: nothing was recorded yet */
+    struct rec_boot boots[REC_BOOTS_MAX]; /**< the current one first, then the latest ones */
+};
+
+/** Makes a boot the current one, and returns it. A new one begins at 0. */
+struct rec_boot *rec_position_enter(struct rec_position *position, uint64_t boot_id);
+/** The boot if it is remembered, or NULL. */
+struct rec_boot *rec_position_find(struct rec_position *position, uint64_t boot_id);
 
 /** Where a frame's JPEG lies. */
 struct rec_place {
@@ -33,32 +53,56 @@ struct rec_place {
     char file[32];   /**< "" unless each frame is a file */
 };
 
-// Each returns the line with its newline on the heap, or NULL: out of memory.
-char *rec_sidecar_segment(const struct rec_source *source, const char *media, uint64_t boot_id,
-                          uint64_t serial);
+/** These return the line with its newline on the heap, or NULL: out of memory. */
+char *rec_sidecar_segment(const struct rec_source *source, const struct rec_position *position,
+                          const char *media, uint64_t serial);
 char *rec_sidecar_frame(const struct pinhole_frame *frame, const struct rec_place *place);
 char *rec_sidecar_event(const struct pinhole_event *event);
 /** `last` 0: nobody knows how many. */
 char *rec_sidecar_missing(uint64_t boot_id, uint64_t first, uint64_t last, const char *reason);
+/** Records that exist but were not asked for. */
+char *rec_sidecar_left_out(uint64_t boot_id, uint64_t first, uint64_t last);
+/** What was said to be missing after `last` is not. */
+char *rec_sidecar_corrected(uint64_t boot_id, uint64_t last, const char *reason);
 char *rec_sidecar_boot(uint64_t boot_id);
 char *rec_sidecar_link(const char *state, const char *text);
 char *rec_sidecar_end(const char *type, uint64_t frames, const char *reason);
+/** A frame's line with another place. */
+char *rec_sidecar_moved(const char *line, size_t bytes, const struct rec_place *place);
 
-/** What recovery and resuming need of a line. */
+/** What recovery, resuming and checking need of a line. */
 struct rec_line {
-    enum { REC_LINE_OTHER, REC_LINE_FRAME, REC_LINE_EVENT, REC_LINE_MISSING, REC_LINE_BOOT } type;
+    enum {
+        REC_LINE_OTHER,
+        REC_LINE_SEGMENT,
+        REC_LINE_FRAME,
+        REC_LINE_EVENT,
+        REC_LINE_MISSING,
+        REC_LINE_LEFT_OUT,
+        REC_LINE_CORRECTED,
+        REC_LINE_BOOT,
+    } type;
     uint64_t boot_id, first, last; /**< last 0: MISSING without an end */
     uint64_t bytes, offset, end;   /**< FRAME */
-    char file[32];                 /**< FRAME, "" = none */
+    uint64_t captured_ns, realtime_ns;
+    uint32_t width, height, frame_duration_us;
+    bool has_crc;
+    uint32_t crc32c;
+    char file[32];                /**< FRAME, "" = none */
+    char media[64];               /**< SEGMENT */
+    char device_serial[128];      /**< SEGMENT */
+    struct rec_position position; /**< SEGMENT */
 };
 
 /** Reads a sidecar line by line. */
 struct rec_reader;
-/** -errno. */
-int rec_reader_open(struct rec_reader **out, const char *path);
+/** Takes the descriptor over, closes it on failure too. -errno. */
+int rec_reader_open(struct rec_reader **out, int fd);
 /** The next line. False: at the end, or at the first line that is incomplete, no line of a sidecar
  * or longer than this program writes any. */
 bool rec_reader_next(struct rec_reader *reader, struct rec_line *line);
+/** The text of the last line, with its newline; valid until the next one. */
+const char *rec_reader_text(const struct rec_reader *reader, size_t *bytes);
 /** Where the next line begins: the end of the last whole one. */
 off_t rec_reader_at(const struct rec_reader *reader);
 /** NULL is allowed. */
@@ -66,5 +110,7 @@ void rec_reader_close(struct rec_reader *reader);
 
 /** Moves the position on past what the line tells. */
 void rec_position_follow(struct rec_position *position, const struct rec_line *line);
+/** Does the last line say that the wall clock was not synchronised? */
+bool rec_sidecar_was_unsynchronized(int fd);
 
 #endif

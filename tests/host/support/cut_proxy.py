@@ -6,7 +6,8 @@ import threading
 
 
 class CutProxy:
-    """Forwards to `target`; cut() resets all links, `is_open` = False refuses new ones."""
+    """Forwards to `target`; cut() resets all links, `is_open` = False refuses new ones. So does a
+    target that is away."""
 
     def __init__(self, target):
         self.target, self.is_open, self.links = target, True, []
@@ -23,7 +24,11 @@ class CutProxy:
             if not self.is_open:
                 near.close()
                 continue
-            far = socket.create_connection(self.target)
+            try:
+                far = socket.create_connection(self.target)
+            except OSError:
+                near.close()
+                continue
             self.links.append((near, far))
             for one, other in ((near, far), (far, near)):
                 threading.Thread(target=self._forward, args=(one, other), daemon=True).start()

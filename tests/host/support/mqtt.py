@@ -383,3 +383,97 @@ def frame_header(payload):
     assert magic == b"PINF" and size == 48 and len(payload) == size + jpeg_bytes
     return {"flags": flags, "realtime_ns": realtime_ns, "width": width, "height": height,
             "boot_id": f"{boot:016x}", "sequence": sequence, "trigger_id": trigger}, payload[size:]
+
+
+class RabbitMQ(Process):
+    """RabbitMQ with its MQTT plugin, as a node of its own on loopback. `cookie` and `epmd` are a
+    cluster's; `root` is a tree of another release, entered by chroot."""
+
+    def __init__(self, lines="", cookie=None, epmd=None, root=None):
+        super().__init__()
+        self.root = root
+        self.port, self.amqp, self.dist = free_port(), free_port(), free_port()
+        self.epmd = epmd or free_port()
+        self.name = f"pinhole{self.port}@localhost"
+        home = self.path("home")
+        os.mkdir(home)
+        cookie_path = self.path("home/.erlang.cookie", cookie or "pinholepinhole")
+        os.chmod(cookie_path, 0o400)
+        self.path("plugins", "[rabbitmq_mqtt].\n")
+        self.path("rabbitmq.conf",
+                  f"listeners.tcp.1 = 127.0.0.1:{self.amqp}\n"
+                  f"mqtt.listeners.tcp.1 = 127.0.0.1:{self.port}\nmqtt.allow_anonymous = true\n"
+                  "log.console = true\nlog.console.level = info\n" + lines)
+        folder = self.folder.name
+        self.environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": home,
+            "RABBITMQ_NODENAME": self.name, "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq",
+            "RABBITMQ_MNESIA_BASE": f"{folder}/mnesia", "RABBITMQ_LOG_BASE": f"{folder}/log.d",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins", "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+            "ERL_EPMD_PORT": str(self.epmd), "RABBITMQ_DIST_PORT": str(self.dist),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
+                "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none",
+            "RABBITMQ_CONF_ENV_FILE": f"{folder}/none", "RABBITMQ_USE_LONGNAME": "false",
+            "RABBITMQ_FEATURE_FLAGS_FILE": f"{folder}/feature_flags"}
+        self.start()
+
+    def command(self, name, *arguments):
+        inner = [f"/usr/lib/rabbitmq/bin/{name}", *arguments]
+        return ["chroot", self.root, *inner] if self.root else inner
+
+    def start(self):
+        self.run(*self.command("rabbitmq-server"), env=self.environment)
+        mark = len(re.findall("started MQTT TCP listener", self.log))
+        wait_for("RabbitMQ listens", lambda: can_connect(self.port) and len(re.findall(
+            "started MQTT TCP listener", self.log)) >= max(mark, 1), 180)
+        return self
+
+    def control(self, *arguments):
+        done = subprocess.run(self.command("rabbitmqctl", "-n", self.name, *arguments),
+                              capture_output=True, text=True, env=self.environment, timeout=120,
+                              check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def kill(self):
+        """The emulator is a child of a shell."""
+        subprocess.run(["pkill", "-9", "-P", str(self.process.pid)], check=False)
+        super().kill()
+
+    def __exit__(self, *arguments):
+        for child in subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True,
+                                    text=True, check=False).stdout.split():
+            try:
+                os.kill(int(child), signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+        super().__exit__(*arguments)
+        subprocess.run(self.command("../../../bin/epmd", "-port", str(self.epmd), "-kill"),
+                       capture_output=True, env=self.environment, check=False)
+
+
+class Nats(Process):
+    """nats-server with its MQTT listener, alone or as one of a cluster. `routes` are the others'
+    cluster ports."""
+
+    def __init__(self, lines="", name="one", routes=(), cluster=None, root=None, files=None):
+        super().__init__()
+        self.root, self.name, self.port = root, name, free_port()
+        self.client_port, self.cluster = free_port(), cluster
+        for file, text in (files or {}).items():
+            self.path(file, text)
+        text = (f"server_name: {name}\nlisten: 127.0.0.1:{self.client_port}\n"
+                f"jetstream {{ store_dir: {self.folder.name}/store }}\n"
+                f"mqtt {{ listen: 127.0.0.1:{self.port} }}\nmax_payload: 8MB\n")
+        if cluster:
+            text += (f"cluster {{ name: pinhole, listen: 127.0.0.1:{cluster}, routes: ["
+                     + ", ".join(f"nats://127.0.0.1:{port}" for port in routes) + "] }\n")
+        self.path("conf", text + lines.format(folder=self.folder.name))
+        self.start()
+
+    def start(self):
+        program = ["chroot", self.root] if self.root else []
+        self.run(*program, "/usr/sbin/nats-server", "-c", self.path("conf"))
+        wait_for("NATS listens", lambda: can_connect(self.port))
+        return self

@@ -92,6 +92,11 @@ ntp = 192.168.1.1 time.example.org
 listen = 0.0.0.0:8080
 [ssh]
 key = $key
+[broker]
+host = 127.0.0.1
+port = 1
+username = line 1
+password = se;cr et
 INI
 run
 says "pinhole-network.ini: good, in use."
@@ -104,8 +109,15 @@ has etc/hostname line-1
 has run/systemd/timesyncd.conf.d/pinhole.conf "NTP=192.168.1.1 time.example.org"
 has etc/default/pinhole-web 'PINHOLE_WEB_OPTIONS="--listen 0.0.0.0:8080"'
 has root/.ssh/authorized_keys "$key"
-[ "$(stat -c %a "$root/root/.ssh/authorized_keys" "$root/root/.ssh" "$root/var/lib/pinhole/boot/pinhole-network.ini" |
-    paste -sd' ')" = "600 700 600" ] || fail "others may read it"
+has etc/credstore/mqtt-password "se;cr et"
+for line in '[broker]' 'host = 127.0.0.1' 'port = 1' 'username = line 1' '[node line-1]' 'address = 127.0.0.1:7500'; do
+    has etc/pinhole/mqtt.ini "$line"
+done
+bridge=${BUILD:-build/release}/pinhole-mqtt
+[ ! -x "$bridge" ] || "$bridge" --config "$root/etc/pinhole/mqtt.ini" --seconds 1 >"$work/out" 2>&1 ||
+    fail "the bridge refuses its settings: $(cat "$work/out")"
+[ "$(stat -c %a "$root/root/.ssh/authorized_keys" "$root/root/.ssh" "$root/var/lib/pinhole/boot/pinhole-network.ini" \
+    "$root/etc/credstore/mqtt-password" | paste -sd' ')" = "600 700 600 600" ] || fail "others may read it"
 
 # Wi-Fi: name and password reach wpa_supplicant as bytes, whatever is in them.
 mkdir "$work/bin"
@@ -147,6 +159,9 @@ refused "2: wifi.password = ...: it takes 8 to 63 bytes" "[wifi]" "password = sh
 refused "2: wifi.ssid needs wifi.country" "[wifi]" "ssid = x"
 refused "2: web.listen = example.org:80: it takes ADDRESS:PORT" "[web]" "listen = example.org:80"
 refused '2: web.listen = 0.0.0.0:80" --x: it takes ADDRESS:PORT' "[web]" 'listen = 0.0.0.0:80" --x'
+refused "2: broker.port = 65536: it takes 0 to 65535" "[broker]" "port = 65536" "host = x"
+refused "2: broker.host = a b: it takes a host name" "[broker]" "host = a b"
+refused "2: broker.username needs broker.host" "[broker]" "username = x"
 refused "2: ssh.key = AAAA: it takes a public key" "[ssh]" "key = AAAA"
 printf '[network]\n\001' >"$boot/pinhole-network.ini"
 run

@@ -12,10 +12,12 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
+from fake_node import JPEG, ScriptedNode  # noqa: E402
 from pinhole_node import Node, run_cases  # noqa: E402
-from recording import (MEDIA, Observer, Recorder, Recording, count_lines, has_avformat,  # noqa: E402
-                       wait_for)
+from recording import (MEDIA, Observer, Recorder, Recording, WallClock, count_lines,  # noqa: E402
+                       has_avformat, wait_for)
 
+FEATURES = 4  # a kind of event
 NODE = ("--set", "camera.framerate=100", "--set", "store.memory=16M")
 
 
@@ -101,12 +103,12 @@ def test_disk_full_with_permission_to_delete():
             recorder = Recorder(folder, "--free-bytes", "10M", "-b", "1M", address_of(node))
             wait_for("enough for two disks", lambda: len(observer.seen) > 2200, 600)
             status = os.statvfs(folder)
+            newest = max(sequence for _, sequence in observer.seen)
             recorder.stop(0)
             assert status.f_bavail * status.f_frsize > 7 << 20, status
             recording = Recording(f"{folder}/cam").check()
             assert recording.segments[0].serial > 5
             assert not recording.missing
-            newest = max(sequence for _, sequence in observer.seen)
             assert newest - recording.frames[-1]["sequence"] < 500
             no_gap(observer)
 
@@ -136,29 +138,219 @@ def test_read_only_from_the_start():
                 assert "Read-only file system" in recorder.log and folder in recorder.log
 
 
-def test_folder_gone_for_a_while():
-    """What a disk that is pulled out does: each write fails, later it works again."""
+def test_folder_gone():
+    """A folder that is taken away is made again, and nothing is dropped. What was being written
+    goes on where it is."""
     with tempfile.TemporaryDirectory() as folder, Node(*NODE) as node:
         observer = Observer(node.address)
         recorder = Recorder(folder, "-s", "1", address_of(node))
         wait_for("frames", lambda: count_lines(f"{folder}/cam") > 20)
         os.rename(f"{folder}/cam", f"{folder}/away")
-        recorder.wait_log("No such file or directory; records are dropped")
-        seen = len(observer.seen)
-        wait_for("the node to go on", lambda: len(observer.seen) > seen + 50)
-        os.rename(f"{folder}/away", f"{folder}/cam")
-        recorder.wait_log("writing works again")
-        written = count_lines(f"{folder}/cam")
-        wait_for("frames", lambda: count_lines(f"{folder}/cam") > written + 20)
-        recorder.stop(1)
-        # The segment that was open could not be completed: the next start does.
-        recorder = Recorder(folder, address_of(node))
-        recorder.wait_log("connected")
+        recorder.wait_log("cam was gone and is made again")
+        wait_for("frames", lambda: count_lines(f"{folder}/cam") > 50)
         recorder.stop(0)
-        recording = Recording(f"{folder}/cam").check()
-        compared, missing = recording.check_against(observer.seen)
-        assert compared > 40 and missing > 40, (compared, missing)
+        assert "dropped until" not in recorder.log and "0 missing, 0 dropped" in recorder.log
+        first, second = (Recording(f"{folder}/{name}").check() for name in ("away", "cam"))
+        assert second.frames[0]["sequence"] == first.frames[-1]["sequence"] + 1
+        assert second.segments[0].serial > first.segments[-1].serial
+        compared, missing = second.check_against(observer.seen)
+        assert compared > 40 and missing == 0, (compared, missing)
         no_gap(observer)
+
+
+def test_all_folders_gone():
+    """The output folder itself, with its lock."""
+    with tempfile.TemporaryDirectory() as place, Node(*NODE) as node:
+        folder = f"{place}/recordings"
+        recorder = Recorder(folder, "-s", "1", address_of(node))
+        wait_for("frames", lambda: count_lines(f"{folder}/cam") > 20)
+        os.rename(folder, f"{place}/away")
+        wait_for("frames", lambda: count_lines(f"{folder}/cam") > 50)
+        assert os.path.exists(f"{folder}/.pinhole-rec.lock")
+        assert "recordings was gone and is made again" in recorder.log
+        recorder.stop(0)
+        first, second = (Recording(f"{place}/{name}/cam").check() for name in ("away", "recordings"))
+        assert second.frames[0]["sequence"] == first.frames[-1]["sequence"] + 1
+
+
+def test_another_folder_under_the_name():
+    """A share that is mounted after the start: numbers go on after the highest in it."""
+    with tempfile.TemporaryDirectory() as folder, Node(*NODE) as node:
+        recorder = Recorder(folder, "-s", "1", address_of(node))
+        wait_for("frames", lambda: count_lines(f"{folder}/cam") > 20)
+        os.mkdir(f"{folder}/.other")
+        with open(f"{folder}/.other/00000041_20200101T000000Z.mkv", "w", encoding="utf-8") as file:
+            file.write("what another program has put here")
+        os.rename(f"{folder}/cam", f"{folder}/.before")
+        os.rename(f"{folder}/.other", f"{folder}/cam")
+        recorder.wait_log("is another folder now; the next segment is number 42")
+        wait_for("frames", lambda: count_lines(f"{folder}/cam") > 20)
+        recorder.stop(0)
+        assert Recording(f"{folder}/cam").check().segments[0].serial == 42
+
+
+def test_require_mount():
+    """Without the disk nothing is written to the place where it belongs."""
+    with SmallDisk("64M") as folder:
+        if folder is None:
+            return
+        with Node(*NODE) as node:
+            recorder = Recorder(f"{folder}/sub", "--require-mount", address_of(node))
+            assert recorder.process.wait(60) == 1
+            assert "is not a mount point now (--require-mount)" in recorder.log
+            recorder = Recorder(folder, "--require-mount", "-s", "0.5", address_of(node))
+            wait_for("frames", lambda: count_lines(f"{folder}/cam") > 20)
+            subprocess.run(["umount", "-l", folder], check=True)
+            recorder.wait_log("is not a mount point now")
+            recorder.wait_log("records are dropped")
+            assert not os.listdir(folder)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64M", "tmpfs", folder], check=True)
+            recorder.wait_log("writing works again")
+            wait_for("frames", lambda: count_lines(f"{folder}/cam") > 20)
+            recorder.stop(1)
+            Recording(f"{folder}/cam").check()
+
+
+def test_numbers_go_on_after_any_file():
+    """Nothing that somebody else has written is replaced, whatever it is."""
+    with tempfile.TemporaryDirectory() as folder, Node(*NODE) as node:
+        os.makedirs(f"{folder}/cam/00000009_x")
+        for name in ("00000007_x.mkv", "00000009_x/note"):
+            with open(f"{folder}/cam/{name}", "w", encoding="utf-8") as file:
+                file.write(name)
+        recorder = Recorder(folder, "-c", "jpeg", address_of(node))
+        wait_for("frames", lambda: count_lines(f"{folder}/cam") > 20)
+        recorder.stop(0)
+        assert [s.serial for s in Recording(f"{folder}/cam").segments] == [10]
+        for name in ("00000007_x.mkv", "00000009_x/note"):
+            with open(f"{folder}/cam/{name}", encoding="utf-8") as file:
+                assert file.read() == name
+
+
+def age(folder, environment, *arguments, node):
+    return Recorder(folder, "--max-age", "30d", "-s", "0.5", *arguments, address_of(node),
+                    environment=environment)
+
+
+def test_age_when_the_wall_clock_steps_forward():
+    """A machine without a clock chip starts 40 days behind; then the time comes from the network.
+    Neither what this run nor what the one before has written is older for that."""
+    with tempfile.TemporaryDirectory() as folder, Node(*NODE) as node:
+        clock = WallClock(days=-40, is_synchronized=False)
+        recorder = age(folder, clock.environment, node=node)
+        wait_for("segments", lambda: glob.glob(f"{folder}/cam/00000003_*.jsonl"))
+        recorder.stop(0)
+        recorder = age(folder, clock.environment, node=node)
+        wait_for("segments", lambda: glob.glob(f"{folder}/cam/00000006_*.jsonl"))
+        clock.set(0, True)
+        recorder.wait_log("the wall clock was set by +3456000.0 s")
+        wait_for("segments", lambda: glob.glob(f"{folder}/cam/00000009_*.jsonl"))
+        recorder.stop(0)
+        assert "deleted" not in recorder.log
+        assert Recording(f"{folder}/cam").check().segments[0].serial == 1
+
+
+def test_age_when_the_wall_clock_steps_back():
+    """What was written in the future is not kept until the clock has caught up."""
+    with tempfile.TemporaryDirectory() as folder, Node(*NODE) as node:
+        clock = WallClock(days=40)
+        recorder = Recorder(folder, "--max-age", "3s", "-s", "0.5", address_of(node),
+                            environment=clock.environment)
+        wait_for("segments", lambda: glob.glob(f"{folder}/cam/00000002_*.jsonl"))
+        clock.set(0, True)
+        recorder.wait_log("the wall clock was set by -3456000.0 s")
+        recorder.wait_log("cam/00000001_")
+        assert "older than --max-age" in recorder.log
+        recorder.stop(0)
+
+
+def test_age_of_earlier_runs():
+    """By the wall clock while it can be trusted; else the time that this run has seen."""
+    with tempfile.TemporaryDirectory() as folder, Node(*NODE) as node:
+        clock = WallClock()
+        recorder = age(folder, clock.environment, node=node)
+        wait_for("segments", lambda: glob.glob(f"{folder}/cam/00000002_*.jsonl"))
+        recorder.stop(0)
+        clock.set(40, False)
+        recorder = age(folder, clock.environment, "-s", "60", node=node)
+        wait_for("frames", lambda: count_lines(f"{folder}/cam") > 60)
+        assert "deleted" not in recorder.log
+        clock.set(40, True)
+        recorder.wait_log("cam/00000001_")
+        assert "older than --max-age" in recorder.log
+        recorder.stop(0)
+
+
+def test_quota_holds_for_events():
+    """A node that sends nothing but long events fills no disk."""
+    def talk(node, send, *_):
+        for sequence in range(1, 4001):
+            send(node.event(FEATURES, sequence, text=b"x" * 4000))
+
+    with tempfile.TemporaryDirectory() as folder, ScriptedNode(talk) as node:
+        recorder = Recorder(folder, "--quota-bytes", "1M", f"cam={node.address}")
+        recorder.wait_log("over --quota-bytes")
+        most = 0
+        while not any(f'"sequence":{4000},' in line for path in
+                      glob.glob(f"{folder}/cam/*.jsonl.part") for line in read_lines(path)):
+            most = max(most, blocks(folder))
+            assert recorder.process.poll() is None
+        recorder.stop(0)
+        assert most <= 1 << 20, most
+
+
+def test_quota_counts_blocks():
+    """Small pictures take a block each on the disk."""
+    def small(node, send, *_):
+        for sequence in range(1, 3001):
+            send(node.frame(sequence))
+
+    with tempfile.TemporaryDirectory() as folder, ScriptedNode(small) as node:
+        recorder = Recorder(folder, "-c", "jpeg", "-q", "4M", f"cam={node.address}")
+        most = 0
+        while not any('"sequence":3000,' in line for path in
+                      glob.glob(f"{folder}/cam/*.jsonl.part") for line in read_lines(path)):
+            most = max(most, blocks(folder))
+            assert recorder.process.poll() is None
+        recorder.stop(0)
+        assert 1 << 20 < most <= 4 << 20, most
+
+
+def blocks(folder):
+    """Bytes on the disk, as du counts them."""
+    total = 0
+    for place, folders, names in os.walk(folder):
+        for name in folders + names:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_blocks * 512
+            except FileNotFoundError:
+                pass
+    return total
+
+
+def read_lines(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.readlines()[-1:]
+    except FileNotFoundError:
+        return []
+
+
+def test_shape_that_changes_with_each_frame():
+    """Not a segment for each, with its fsync: some at once, then one a second. No frame is lost."""
+    other = JPEG.replace(bytes.fromhex("ffc0001108001000200301"), bytes.fromhex("ffc0001108001000180301"))
+    assert other != JPEG and len(other) == len(JPEG)
+
+    def flip(node, send, *_):
+        for sequence in range(1, 601):
+            send(node.frame(sequence, JPEG if sequence % 2 else other))
+
+    with tempfile.TemporaryDirectory() as folder, ScriptedNode(flip) as node:
+        recorder = Recorder(folder, f"cam={node.address}")
+        wait_for("all frames", lambda: count_lines(f"{folder}/cam") == 600)
+        recorder.stop(0)
+        recording = Recording(f"{folder}/cam").check(probe=False)
+        assert 8 <= len(recording.segments) < 40, len(recording.segments)
 
 
 def test_quota():

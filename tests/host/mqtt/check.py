@@ -1,0 +1,304 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The long part of pinhole-mqtt's tests, for `make check-mqtt`:
+    check.py [PART...]       default: all parts, see PARTS at the end
+Real brokers of this system's packages, on loopback. One line a check, with what was measured; last
+line "N passed, N failed". MQTT_SEED repeats the random moments of a run."""
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import urllib.request
+from contextlib import ExitStack
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+
+# pylint: disable=wrong-import-position
+import pinhole_wire as wire  # noqa: E402
+from cut_proxy import CutProxy  # noqa: E402
+from mqtt import (PERSISTENT, Bridge, Mosquitto, Nats, RabbitMQ, Subscriber,  # noqa: E402
+                  wait_for)
+from pinhole_node import Node  # noqa: E402
+
+SEED = int(os.environ.get("MQTT_SEED", time.time_ns() % 1000000))
+
+
+def address_of(node):
+    return f"127.0.0.1:{node.address[1]}"
+
+
+# --- outages ------------------------------------------------------------------------------------
+
+class Outages:
+    """Breaks the broker, the bridge and the network between them at random moments, one at a time."""
+
+    def __init__(self, broker, bridge, proxy, each):
+        self.broker, self.bridge, self.proxy = broker, bridge, proxy
+        self.plan = [self.kill_broker, self.kill_bridge, self.cut] * each
+        self.chance = random.Random(SEED)
+        self.chance.shuffle(self.plan)
+        self.is_over, self.error = False, None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        try:
+            for action in self.plan:
+                time.sleep(self.chance.uniform(0.2, 2.2))
+                action()
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+        self.is_over = True
+
+    def kill_broker(self):
+        self.broker.kill()
+        time.sleep(self.chance.uniform(0, 0.6))
+        self.broker.start()
+
+    def kill_bridge(self):
+        self.bridge.kill()
+        time.sleep(self.chance.uniform(0, 0.6))
+        self.bridge.start()
+
+    def cut(self):
+        self.proxy.is_open = False
+        self.proxy.cut()
+        time.sleep(self.chance.uniform(0, 0.6))
+        self.proxy.is_open = True
+
+
+def trigger_thousand(node, count, until):
+    """`count` triggers or as many as it takes until the outages are over. Their ids."""
+    with wire.Client(node.address) as client:
+        ids = []
+        while len(ids) < count or not until():
+            try:
+                ids.append(client.trigger())
+            except wire.Refused:
+                pass  # too many wait for their frames
+            time.sleep(0.05)
+        return ids
+
+
+def judge_outages(ids, sink):
+    """What the subscriber has, after duplicates by (boot, sequence) are removed."""
+    outcomes, pictures, doubles = {}, {}, 0
+    gaps = [m.json for m in sink.of("/event") if m.json["event"] in ("GAP", "REFUSED")]
+    seen = set()
+    for message in sink.of("/trigger"):
+        key = message.json["boot_id"], message.json["sequence"]
+        doubles += key in seen
+        if key in seen:
+            continue
+        seen.add(key)
+        for identifier in range(message.json["trigger_id"], message.json["trigger_last"] + 1):
+            outcomes.setdefault(identifier, []).append(message.json["outcome"])
+    for message in sink.of("/frame"):
+        facts = message.properties[38]
+        pictures.setdefault(int(facts["trigger_id"]), {})[facts["boot_id"], facts["sequence"]] = \
+            message.payload
+        assert len(message.payload) == int(facts["bytes"])
+    missing = [i for i in ids if i not in outcomes]
+    twice = [i for i, found in outcomes.items() if len(found) != 1]
+    bare = [i for i, found in outcomes.items()
+            if found == ["MATCHED"] and len(pictures.get(i, {})) != 1]
+    return missing, twice, bare, gaps, doubles, outcomes
+
+
+def part_outages():
+    """1,000 triggers while broker, bridge and network break 20 times each."""
+    print(f"  MQTT_SEED={SEED}")
+    with Mosquitto(PERSISTENT) as broker, \
+            Node("--set", "trigger.mode=On", "--set", "store.memory=256M") as node, \
+            Subscriber(broker.port, "pinhole/cam/#", version=5, clean=False) as sink:
+        proxy = CutProxy(("127.0.0.1", broker.port))
+        with Bridge(int(proxy.address.split(":")[1]), "--policy", "every", "--reconnect-max-s", "1",
+                    f"cam={address_of(node)}") as bridge:
+            wait_for("a start", lambda: "starting with the newest" in bridge.log and
+                     "connected to the node" in bridge.log)
+            time.sleep(1)
+            outages = Outages(broker, bridge, proxy, 20)
+            ids = trigger_thousand(node, 1000, lambda: outages.is_over)
+            assert outages.error is None, outages.error
+            try:
+                wait_for("every outcome", lambda: not judge_outages(ids, sink)[0] and
+                         not judge_outages(ids, sink)[2], 60)
+            except AssertionError:
+                pass
+            missing, twice, bare, gaps, doubles, outcomes = judge_outages(ids, sink)
+            assert not missing and not twice and not bare and not gaps, \
+                f"missing {missing}, twice {twice}, without picture {bare}, gaps {gaps}\n{bridge.log}"
+            kinds = {name: sum(found == [name] for found in outcomes.values())
+                     for name in sorted({found[0] for found in outcomes.values()})}
+            print(f"  {len(ids)} triggers, outcomes {kinds}, 20 kills of the broker, 20 of the "
+                  f"bridge, 20 cuts: none missing, none twice; {doubles} duplicates were removed")
+        proxy.close()
+
+
+# --- cost ---------------------------------------------------------------------------------------
+
+LARGE = ("--set", "camera.width=1920", "--set", "camera.height=1080", "--set",
+         "camera.framerate=30", "--set", "jpeg.frame_bytes_max=1M", "--set", "store.memory=64M")
+
+
+def cpu_s(*pids):
+    """CPU time of processes with all their threads."""
+    total = 0
+    for pid in pids:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+                total += int(file.read().split()[0])
+    return total / 1e9
+
+
+def part_stalled():
+    """The broker is stopped for 60 s at 30 frames/s of some 200 KB, under both QoS of `latest`."""
+    with Mosquitto() as broker, Node(*LARGE, "--set", "jpeg.quality=95", small=False) as node, \
+            Subscriber(broker.port, "pinhole/+/frame", version=5) as sink, \
+            Bridge(broker.port, "--qos", "0", f"zero={address_of(node)}") as zero, \
+            Bridge(broker.port, "--qos", "1", f"one={address_of(node)}") as one:
+        bridges = {"zero": zero, "one": one}
+        for name in bridges:
+            sink.wait(f"/{name}/frame", 60)
+        before = {name: bridge.resident_bytes() for name, bridge in bridges.items()}
+        sizes = [len(m.payload) for m in sink.of("/frame")]
+        broker.pause()
+        peak = dict(before)
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for name, bridge in bridges.items():
+                peak[name] = max(peak[name], bridge.resident_bytes())
+            time.sleep(0.2)
+        count = len(sink.of("/frame"))
+        resumed = time.time()
+        broker.resume()
+        wait_for("pictures of both", lambda: all(
+            len([m for m in sink.of(f"/{name}/frame")[-40:] if m.received > resumed and
+                 age_of(m) < 1]) >= 20 for name in bridges))
+        print(f"  pictures of {sum(sizes) // len(sizes)} bytes")
+        for name in bridges:
+            later = [m for m in sink.messages[count:] if m.topic.endswith(f"/{name}/frame")]
+            old = [m for m in later if age_of(m) > 1]
+            fresh = [m for m in later if age_of(m) <= 1]
+            print(f"  QoS {'01'[name == 'one']}: memory {before[name] >> 10} KiB before, at most "
+                  f"{peak[name] >> 10} KiB; after SIGCONT {len(old)} picture that was on its way, "
+                  f"then fresh: oldest of the next 20 is {max(map(age_of, fresh[:20])):.2f} s")
+            assert peak[name] <= 16 << 20 and len(old) <= 1, (peak, len(old))
+            assert later.index(fresh[0]) == len(old)
+        assert not [line for line in node.log.splitlines() if "slow" in line or "lost" in line or
+                    "dropped" in line], node.log
+
+
+def metrics(bridge, name):
+    """Sum of a counter over the bridge's nodes."""
+    url = bridge.wait_log(r"metrics on (http://\S+)").group(1)
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(int(line.split()[-1]) for line in lines
+               if line.startswith(f"pinhole_mqtt_{name}{{"))
+
+
+def age_of(message):
+    return message.received - int(message.properties[38]["realtime_ns"]) / 1e9
+
+
+def bare_loop(folder, *arguments):
+    program = os.path.join(folder, "publish_loop")
+    if not os.path.exists(program):
+        subprocess.run(["cc", "-O2", "-o", program, "tests/host/mqtt/publish_loop.c", "-lmosquitto"],
+                       check=True)
+    return subprocess.Popen([program, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+
+
+def part_cpu():
+    """CPU of the bridge a 1080p frame, beside a bare loop of mosquitto_publish() in the same run."""
+    frames, rate = 900, 30
+    for qos in (0, 1):
+        with Mosquitto("max_inflight_messages 0\n") as broker, Node(*LARGE, small=False) as node, \
+                Bridge(broker.port, "--qos", str(qos), f"cam={address_of(node)}",
+                       "--state-interval-s", "86400", "--metrics-listen", "127.0.0.1:0") as bridge:
+            bridge.wait_log("connected to the broker")
+            with Subscriber(broker.port, "pinhole/cam/frame") as sink:
+                sink.wait("/frame", 2)
+            size = sum(len(m.payload) for m in sink.of("/frame")) // len(sink.of("/frame"))
+            path = bridge.path("picture")
+            with open(path, "wb") as file:
+                file.write(os.urandom(size + 1))
+            used, counted = cpu_s(bridge.process.pid), metrics(bridge, "frames_published_total")
+            bare = bare_loop(bridge.folder.name, broker.port, path, size, rate, frames, qos)
+            out = bare.communicate(timeout=300)[0]
+            used = cpu_s(bridge.process.pid) - used
+            counted = metrics(bridge, "frames_published_total") - counted
+            mine, its = used / counted * 1e6, float(out)
+            print(f"  QoS {qos}: {size} bytes; bridge {mine:.0f} us a frame ({counted} frames), bare "
+                  f"loop {its:.0f} us: {mine / its:.2f} x")
+
+
+def percentile(values, part):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+def run_many(count, bridges, seconds=30):
+    """`count` simulated nodes through that many bridges. What they cost while pictures come."""
+    latencies = []
+
+    def note(message):
+        latencies.append(age_of(message))
+
+    nodes = subprocess.Popen([sys.executable, "tests/host/mqtt/many_nodes.py", str(count), "40000",
+                              "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    addresses = [f"n{i}={a}" for i, a in enumerate(nodes.stdout.readline().split())]
+    with Mosquitto() as broker, ExitStack() as stack, \
+            Subscriber(broker.port, "pinhole/+/frame", version=5, qos=0, keep=False) as sink:
+        share = count // bridges
+        running = [stack.enter_context(Bridge(broker.port, *addresses[i * share:(i + 1) * share]))
+                   for i in range(bridges)]
+        wait_for("pictures of all", lambda: len(sink.counts) == count, 120)
+        pids = [bridge.process.pid for bridge in running]
+        sink.on_message = note
+        used, start = cpu_s(*pids), time.monotonic()
+        time.sleep(seconds)
+        used, took = cpu_s(*pids) - used, time.monotonic() - start
+        memory = sum(bridge.resident_bytes() for bridge in running)
+        sink.on_message = None
+    nodes.stdin.close()
+    nodes.wait(30)
+    assert len(latencies) > 0.8 * count * seconds, len(latencies)
+    return (f"{len(latencies) / took:.0f} pictures/s, {used / took * 100:.1f} % of a core, "
+            f"{memory / 2**20:.1f} MiB private memory, latency median "
+            f"{percentile(latencies, 0.5) * 1e3:.1f} ms, p99 {percentile(latencies, 0.99) * 1e3:.1f} ms")
+
+
+def part_many():
+    """200 nodes of one picture of 40 KB a second: through one bridge, and through 200."""
+    for bridges in (1, 200):
+        print(f"  200 nodes, {bridges} bridge(s): {run_many(200, bridges)}", flush=True)
+
+
+PARTS = {name[5:]: part for name, part in list(globals().items()) if name.startswith("part_")}
+
+
+def main():
+    chosen = sys.argv[1:] or list(PARTS)
+    passed = failed = 0
+    for name in chosen:
+        start = time.monotonic()
+        try:
+            PARTS[name]()
+            passed += 1
+            print(f"ok      {name} ({time.monotonic() - start:.0f} s)", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            traceback.print_exc(file=sys.stdout)
+            print(f"FAILED  {name} ({time.monotonic() - start:.0f} s)", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

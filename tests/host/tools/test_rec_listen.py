@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Nodes that dial in: who may, under which name, who takes over from whom, and what a node that
+lies can do to a recording."""
+
+import os
+import socket
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+
+# pylint: disable=wrong-import-position
+from fake_node import FakeNode, ScriptedNode  # noqa: E402
+from pinhole_node import run_cases  # noqa: E402
+from recording import Recorder, Recording, count_lines, free_port, wait_for  # noqa: E402
+
+GAP = 1
+
+
+def listening(folder, *options):
+    port = free_port()
+    recorder = Recorder(folder, "--listen", f"127.0.0.1:{port}", *options)
+    recorder.wait_log("listening")
+    return recorder, ("127.0.0.1", port)
+
+
+def frames_from(first, count, then=lambda send: None):
+    """A script that sends so many frames from `first` or from where they are wanted."""
+    def script(node, send, boot_id, start):
+        begin = start if boot_id == node.boot_id and start not in (0, 2**64 - 1) else first
+        for sequence in range(begin, first + count):
+            send(node.frame(sequence))
+        then(send)
+    return script
+
+
+def dial_in_vain(node, port):
+    """The recorder closes the connection."""
+    link = node.dial(port)
+    wait_for("the connection's end", lambda: any(link is each for each in node.over))
+
+
+def sequences(folder, boot_id=7):
+    return [f["sequence"] for f in Recording(folder).frames if f["boot_id"] == f"{boot_id:016x}"]
+
+
+def test_silent_camera_is_not_taken_over():
+    """A triggered camera may send nothing for hours: it is asked, answers, and stays."""
+    with tempfile.TemporaryDirectory() as folder, \
+            ScriptedNode(frames_from(1, 3), name=b"gate") as camera, \
+            ScriptedNode(frames_from(1, 3), name=b"gate", boot_id=8) as rival, \
+            ScriptedNode(frames_from(1, 3), name=b"gate", boot_id=7) as twin:
+        recorder, port = listening(folder)
+        camera.dial(port)
+        wait_for("frames", lambda: count_lines(f"{folder}/gate") == 3)
+        time.sleep(5.5)  # more silence than a live camera was once allowed
+        # Not even a node that knows the camera's boot id.
+        for intruder, said in ((rival, "another node of that name"), (twin, "the node answers")):
+            dial_in_vain(intruder, port)
+            recorder.wait_log(said)
+        recorder.stop()
+        assert sequences(f"{folder}/gate") == [1, 2, 3] and not sequences(f"{folder}/gate", 8)
+
+
+def test_dead_link_is_taken_over():
+    with tempfile.TemporaryDirectory() as folder, \
+            ScriptedNode(frames_from(1, 3), name=b"gate") as camera, \
+            ScriptedNode(frames_from(1, 6), name=b"gate", sequence_next=4) as again:
+        recorder, port = listening(folder)
+        camera.dial(port)
+        wait_for("frames", lambda: count_lines(f"{folder}/gate") == 3)
+        camera.is_answering = False
+        again.dial(port)
+        wait_for("frames", lambda: count_lines(f"{folder}/gate") == 6)
+        assert "does not answer any more" in recorder.log
+        recorder.stop()
+        Recording(f"{folder}/gate").check(probe=False)
+
+
+def test_gap_beyond_the_log_is_refused():
+    """One GAP far ahead would make all that the camera records later something already seen."""
+    def poison(send):
+        send(liar.event(GAP, 10**12, first=4, last=10**12))
+
+    with tempfile.TemporaryDirectory() as folder, \
+            ScriptedNode(frames_from(1, 3, poison), name=b"gate") as liar, \
+            ScriptedNode(frames_from(1, 8), name=b"gate", sequence_next=4) as camera:
+        recorder, port = listening(folder)
+        dial_in_vain(liar, port)
+        recorder.wait_log("protocol error: the node sent record 1000000000000")
+        camera.dial(port)
+        wait_for("frames", lambda: count_lines(f"{folder}/gate") == 8)
+        recorder.stop()
+        assert sequences(f"{folder}/gate") == list(range(1, 9))
+        Recording(f"{folder}/gate").check(probe=False)
+
+
+def test_recording_ahead_of_the_log_is_put_right():
+    """A HELLO that lied, and a GAP to match. The camera's own HELLO shows it, after a restart of
+    the recorder too."""
+    def poison(send):
+        send(liar.event(GAP, 10**12, first=4, last=10**12))
+
+    with tempfile.TemporaryDirectory() as folder, \
+            ScriptedNode(frames_from(1, 3, poison), name=b"gate", sequence_next=10**13) as liar, \
+            ScriptedNode(frames_from(4, 5), name=b"gate", sequence_next=4) as camera:
+        recorder, port = listening(folder)
+        link = liar.dial(port)
+        wait_for("the GAP", lambda: count_lines(f"{folder}/gate", "missing") == 1)
+        link.close()
+        recorder.stop(4)
+        recorder, port = listening(folder)
+        camera.dial(port)
+        wait_for("frames", lambda: count_lines(f"{folder}/gate") == 8)
+        assert "the node's log ends before 4" in recorder.log
+        recorder.stop()
+        assert sequences(f"{folder}/gate") == list(range(1, 9))
+        corrected = [line for s in Recording(f"{folder}/gate").segments for line in s.lines
+                     if line["type"] == "corrected"]
+        assert [(line["last"], line["boot_id"]) for line in corrected] == [(3, f"{7:016x}")]
+
+
+def test_boot_that_comes_back_is_not_recorded_twice():
+    """A, B, A: also when the recorder is started anew between."""
+    with tempfile.TemporaryDirectory() as folder, \
+            ScriptedNode(frames_from(1, 5), name=b"gate", boot_id=0xA, sequence_next=6) as one, \
+            ScriptedNode(frames_from(1, 4), name=b"gate", boot_id=0xB, sequence_next=5) as two, \
+            ScriptedNode(lambda node, send, *_: [send(node.frame(n)) for n in range(1, 9)],
+                         name=b"gate", boot_id=0xA, sequence_next=9) as back:
+        for restarts in (False, True):
+            place = f"{folder}/{restarts}"
+            recorder, port = listening(place)
+            for number, (node, enough) in enumerate(((one, 5), (two, 9), (back, 12))):
+                if restarts and number > 0:
+                    recorder.stop(0, 4)
+                    recorder, port = listening(place)
+                link = node.dial(port)
+                wait_for("frames", lambda n=enough, p=place: count_lines(f"{p}/gate") >= n)
+                link.close()
+            recorder.stop(0, 4)
+            assert sequences(f"{place}/gate", 0xA) == list(range(1, 9)), restarts
+            assert sequences(f"{place}/gate", 0xB) == list(range(1, 5)), restarts
+            assert "5 records came though they were recorded" in recorder.log, recorder.log
+            Recording(f"{place}/gate").check(probe=False)
+
+
+def test_invented_names_leave_again():
+    """64 names that nobody comes back for do not keep the 65th camera out."""
+    with tempfile.TemporaryDirectory() as folder:
+        recorder, port = listening(folder)
+        for number in range(70):
+            with FakeNode(name=f"invented {number}".encode(), boot_id=number + 1,
+                          frames_per_second=1000) as node:
+                node.dial(port)
+                wait_for("a frame", lambda n=number: count_lines(f"{folder}/invented {n}") > 0)
+        recorder.stop(0, 4)
+        assert "not recorded" not in recorder.log
+        frames = sum(len(Recording(f"{folder}/{name}").frames) for name in os.listdir(folder)
+                     if not name.startswith("."))
+        assert f"{frames} frames of" in recorder.log, (frames, recorder.log[-300:])
+
+
+def test_a_name_without_records_makes_no_folder():
+    with tempfile.TemporaryDirectory() as folder, \
+            ScriptedNode(lambda *_: None, name=b"invented") as node:
+        recorder, port = listening(folder)
+        node.dial(port)
+        recorder.wait_log("invented: dialled in")
+        recorder.stop()
+        assert os.listdir(folder) == [".pinhole-rec.lock"]
+
+
+def test_allow():
+    with tempfile.TemporaryDirectory() as folder, \
+            FakeNode(name=b"gate") as gate, FakeNode(name=b"belt", boot_id=8) as belt:
+        recorder, port = listening(folder, "--allow", "10.0.0.0/8")
+        dial_in_vain(gate, port)
+        recorder.wait_log("refused 127.0.0.1 port")
+        assert recorder.log.count("not in --allow") == 1
+        recorder.stop(3)
+        recorder, port = listening(folder, "--allow", "gate=127.0.0.0/8", "--allow", "belt=::1")
+        gate.dial(port)
+        dial_in_vain(belt, port)
+        recorder.wait_log("belt: refused 127.0.0.1 port")
+        wait_for("frames", lambda: count_lines(f"{folder}/gate") > 3)
+        recorder.stop()
+        assert not os.path.exists(f"{folder}/belt")
+
+
+def test_names_outside_ascii():
+    """Names that differ stay different, whatever they are made of."""
+    names = ("相机一", "相机二", "Tür ä", "Tür ö", "gate 1", "gate_1", "a/b", "a%2Fb", ".hidden",
+             "-o", "bell\x07")
+    files = {"相机一", "相机二", "Tür ä", "Tür ö", "gate 1", "gate_1", "a%2Fb", "a%252Fb",
+             "%2Ehidden", "%2Do", "bell%07"}
+    with tempfile.TemporaryDirectory() as folder:
+        recorder, port = listening(folder)
+        nodes = [FakeNode(name=name.encode(), boot_id=number + 1)
+                 for number, name in enumerate(names)]
+        for node in nodes:
+            node.dial(port)
+        wait_for("all folders", lambda: all(count_lines(f"{folder}/{f}") > 2 for f in files))
+        recorder.stop()
+        for node in nodes:
+            node.__exit__()
+        assert set(os.listdir(folder)) == files | {".pinhole-rec.lock"}
+        assert "refused" not in recorder.log and "\x07" not in recorder.log
+
+
+def test_equal_names_get_the_serial_number():
+    with tempfile.TemporaryDirectory() as folder, \
+            FakeNode(name=b"gate", get=b"S1") as one, \
+            FakeNode(name=b"gate", get=b"S2", boot_id=8) as two:
+        for order in ((one, two), (two, one)):
+            recorder, port = listening(folder)
+            before = {name: count_lines(f"{folder}/{name}") for name in ("gate", "gate@S2")}
+            for node in order:
+                node.dial(port)
+            wait_for("frames of both", lambda b=before: all(
+                count_lines(f"{folder}/{name}") > b[name] + 2 for name in b))
+            recorder.stop(0, 4)
+        for name, boot_id in (("gate", 7), ("gate@S2", 8)):
+            assert {f["boot_id"] for f in Recording(f"{folder}/{name}").frames} == \
+                {f"{boot_id:016x}"}, name
+
+
+def test_hung_node_is_said():
+    """No record and no answer: a sentence, and a line in the sidecar."""
+    with tempfile.TemporaryDirectory() as folder, \
+            ScriptedNode(frames_from(1, 3), name=b"gate") as node:
+        recorder, port = listening(folder)
+        node.dial(port)
+        wait_for("frames", lambda: count_lines(f"{folder}/gate") == 3)
+        node.is_answering = False
+        recorder.wait_log("gate: the node does not answer")
+        node.is_answering = True
+        recorder.wait_log("gate: the node answers again")
+        recorder.stop()
+        states = [line["state"] for s in Recording(f"{folder}/gate").segments for line in s.lines
+                  if line["type"] == "link"]
+        assert states == ["stalled", "up"], states
+
+
+def test_a_byte_now_and_then_is_no_answer():
+    """A frame that drips: bytes come, but never a record."""
+    def drip(node, send, *_):
+        send(node.frame(1))
+        frame = node.frame(2)
+        for at in range(len(frame) - 1):
+            send(frame[at:at + 1])
+            time.sleep(0.5)
+
+    with tempfile.TemporaryDirectory() as folder, ScriptedNode(drip, name=b"gate") as node:
+        recorder, port = listening(folder)
+        node.dial(port)
+        wait_for("a frame", lambda: count_lines(f"{folder}/gate") == 1)
+        node.is_answering = False
+        recorder.wait_log("gate: the node does not answer")
+        recorder.stop()
+
+
+def test_connections_that_say_nothing():
+    with tempfile.TemporaryDirectory() as folder, FakeNode(name=b"gate") as node:
+        recorder, port = listening(folder)
+        silent = [socket.create_connection(port) for _ in range(20)]
+        node.dial(port)
+        wait_for("frames", lambda: count_lines(f"{folder}/gate") > 3)
+        assert all(link.recv(4096) == b"" for link in silent)
+        recorder.stop()
+
+
+if __name__ == "__main__":
+    run_cases({name: case for name, case in globals().items()
+               if not sys.argv[1:] or name in sys.argv[1:]})

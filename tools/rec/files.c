@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// What segments and their media need of the disk: names, and files that are never replaced.
+#include "tools/rec/segment.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BLOCK_BYTES = 4096, INODE_BYTES = 256 };
+
+uint64_t rec_occupied(uint64_t bytes)
+{
+    return (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES + INODE_BYTES;
+}
+
+uint64_t rec_occupied_by(const struct stat *status)
+{
+    // Some file systems count the blocks only later.
+    const uint64_t blocks_bytes = (uint64_t)status->st_blocks * 512 + INODE_BYTES;
+    const uint64_t size_bytes = rec_occupied((uint64_t)status->st_size);
+    return blocks_bytes > size_bytes ? blocks_bytes : size_bytes;
+}
+
+char *rec_segment_name(char *out, const char *stem, const char *suffix, bool is_part)
+{
+    snprintf(out, REC_FILE_SIZE, "%.*s%s%s", REC_FILE_SIZE - 24, stem, suffix,
+             is_part ? ".part" : "");
+    return out;
+}
+
+bool rec_is_picture_name(const char *name)
+{
+    size_t digits = 0;
+    while (isdigit((unsigned char)name[digits]))
+        digits++;
+    return digits >= 12 && strcmp(name + digits, ".jpg") == 0;
+}
+
+void rec_segment_unlink(int folder_fd, const char *name)
+{
+    if (unlinkat(folder_fd, name, 0) == 0 || (errno != EISDIR && errno != EPERM))
+        return;
+    int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (folder == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        if (rec_is_picture_name(entry->d_name))
+            unlinkat(fd, entry->d_name, 0);
+    closedir(folder);
+    unlinkat(folder_fd, name, AT_REMOVEDIR);
+}
+
+int rec_segment_rename(int folder_fd, const char *from, const char *to)
+{
+    struct stat status;
+    if (renameat2(folder_fd, from, folder_fd, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    // This file system cannot do both in one step.
+    if (fstatat(folder_fd, to, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
+    return renameat(folder_fd, from, folder_fd, to) < 0 ? -errno : 0;
+}
+
+uint64_t rec_media_pts(const struct rec_media *media, uint64_t timestamp_ns, uint64_t tick_ns)
+{
+    uint64_t since_ns =
+        timestamp_ns > media->first_timestamp_ns ? timestamp_ns - media->first_timestamp_ns : 0;
+    uint64_t pts_ns = (since_ns + tick_ns / 2) / tick_ns * tick_ns;
+    if (media->frames > 0 && pts_ns <= media->last_pts_ns)
+        pts_ns = media->last_pts_ns + tick_ns;
+    return pts_ns;
+}
