@@ -60,7 +60,7 @@ static void set_quality(struct encoder *e, uint8_t quality)
     e->quality = quality;
     jpeg_header_quantisers(e->quantiser[0], e->quantiser[1], quality);
     for (unsigned i = 0; i < 2; i++)
-        jpeg_scan_set_divisors(&e->scan.divisors[i], e->quantiser[i]);
+        jpeg_scan_set_divisors(&e->scan.divisors[i], e->quantiser[i], e->variant);
 }
 
 static int put_header(struct encoder *e, const struct jpeg_exif *exif)

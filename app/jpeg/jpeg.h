@@ -19,7 +19,7 @@
 #define JPEG_DIMENSION_MAX 8192u
 
 /** Everything an encoder needs: its tables and the scratch of one slice. */
-#define JPEG_ENCODER_BYTES (220u * 1024u)
+#define JPEG_ENCODER_BYTES (240u * 1024u)
 
 /** Luma rows per call of jpeg_encoder_slice(). */
 #define JPEG_SLICE_ROWS 16u

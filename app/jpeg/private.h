@@ -125,27 +125,55 @@ uint32_t jpeg_exif_build(uint8_t *out, const struct jpeg_exif *exif);
 
 // ---- scan ----
 
-/** Division by 8 x the quantiser (the transform's output is scaled by 8), rounded to nearest, as
- * (x + half) * reciprocal >> 16 >> shift: exact for all x + half < 32768. Natural order. */
+/** Division by 8 x the quantiser (the transform's output is scaled by 8), rounded to nearest,
+ * halves away from zero: (x * multiplier >> PRODUCT_SHIFT) * power >> 15, the second shift rounded,
+ * both arithmetic. Exact for -16384 < x < 16384. In natural order; each row of eight comes as often
+ * as a vector of the variant holds blocks. */
 struct jpeg_divisors {
-    _Alignas(32) uint16_t half[64];
-    _Alignas(32) uint16_t reciprocal[64];
-    _Alignas(32) uint16_t power[64]; // 1 << (16 - shift)
+    _Alignas(32) int16_t factor[2 * 2 * 64]; // multipliers of a row, then powers, then the next row
 };
 
-/** A code with room for the bits that follow it: (code << size) << 5 | length of both. */
+/** The bit buffer and the masks of coefficients are as wide as a register. */
+#if UINTPTR_MAX > UINT32_MAX
+typedef uint64_t jpeg_word;
+#define JPEG_WORD_BITS 64
+#else
+typedef uint32_t jpeg_word;
+#define JPEG_WORD_BITS 32
+#endif
+#define JPEG_WORDS (64 / JPEG_WORD_BITS)
+
+/** The bits that follow a code for a value: its low bits, those of value - 1 when it is negative.
+ */
+struct jpeg_value {
+    uint32_t bits, size;
+};
+
+static inline struct jpeg_value jpeg_value_of(int32_t value)
+{
+    uint32_t magnitude = (uint32_t)(value < 0 ? -value : value);
+    uint32_t size = magnitude > 0 ? 32 - (uint32_t)__builtin_clz(magnitude) : 0;
+    uint32_t bits = (uint32_t)(value < 0 ? value - 1 : value) & ((1u << size) - 1);
+    return (struct jpeg_value){.bits = bits, .size = size};
+}
+
+/** AC values within these limits, limits excluded, have their whole code in near_ac. */
+#define JPEG_NEAR_MIN    (-32)
+#define JPEG_NEAR_MAX    31
+#define JPEG_NEAR_VALUES (JPEG_NEAR_MAX - JPEG_NEAR_MIN + 1)
+/** Differences of DC values from -JPEG_NEAR_DC on and below JPEG_NEAR_DC have theirs in near_dc. */
+#define JPEG_NEAR_DC 128
+/** In place of an entry of near_ac: a longer run or a larger value. Longer than any bit buffer. */
+#define JPEG_FAR 127u
+
+/** Huffman codes of one component class. `near_...` are code << 8 | length, the bits of the value
+ * included. The others leave room for these bits: (code << size) << 5 | length with them. */
 struct jpeg_codes {
     uint32_t dc[16];  // by size
     uint32_t ac[256]; // by run << 4 | size
+    uint32_t near_dc[2 * JPEG_NEAR_DC];
+    uint32_t near_ac[63][JPEG_NEAR_VALUES]; // by run; of no run and 0: end of block
 };
-
-/** What follows a code for a value: its low bits, those of value - 1 when it is negative. */
-struct jpeg_value {
-    uint16_t bits, size;
-};
-
-/** Differences of DC values reach that far; AC values half of it. */
-#define JPEG_VALUE_MAX 2047
 
 /** The entropy-coded segment under way. Component class 0 is luma, 1 is chroma. */
 struct jpeg_scan {
@@ -153,17 +181,16 @@ struct jpeg_scan {
     struct jpeg_output output;
     struct jpeg_divisors divisors[2];
     struct jpeg_codes codes[2];
-    struct jpeg_value values[2 * JPEG_VALUE_MAX + 1]; // of -JPEG_VALUE_MAX first
-    uint32_t luma_blocks;                             // per row of blocks
-    uint32_t mcus;                                    // per MCU row
-    uint32_t luma_rows; // of the MCU row at hand that belong to the picture
+    uint32_t luma_blocks; // per row of blocks
+    uint32_t mcus;        // per MCU row
+    uint32_t luma_rows;   // of the MCU row at hand that belong to the picture
     bool is_last_row;
     uint32_t restart_interval;  // in MCUs; 0 for none
     uint32_t restart_countdown; // MCUs until the next marker
     uint32_t restart_next;      // 0..7
     int32_t last_dc[3];
-    uint64_t bits;     // the newest bits are the lowest
-    int32_t bits_free; // of the 64
+    jpeg_word bits;    // the newest bits are the lowest
+    int32_t bits_free; // of JPEG_WORD_BITS
 };
 
 /** Codes the MCU row that `input` points at. 0, or jpeg_output_turn()'s errors. */
@@ -174,13 +201,15 @@ struct jpeg_scan_variant {
     const char *name;
     jpeg_scan_row *row; // NULL where the compiler has it not
     bool (*is_supported)(void);
+    uint8_t blocks, product_shift; // of its divisors
 };
 
 extern const struct jpeg_scan_variant jpeg_scan_avx2, jpeg_scan_neon, jpeg_scan_portable;
 
 /** Builds the code tables. Once. */
 void jpeg_scan_init(struct jpeg_scan *scan);
-void jpeg_scan_set_divisors(struct jpeg_divisors *divisors, const uint8_t quantiser[64]);
+void jpeg_scan_set_divisors(struct jpeg_divisors *divisors, const uint8_t quantiser[64],
+                            const struct jpeg_scan_variant *variant);
 /** Before the first row; `input` and `output` are set. */
 void jpeg_scan_begin(struct jpeg_scan *scan, uint32_t restart_rows);
 /** The machine's best variant. */

@@ -16,30 +16,53 @@ static void build_codes(uint32_t *codes, unsigned index)
         }
 }
 
+static uint32_t near_code(const uint32_t *codes, uint32_t run, int32_t value)
+{
+    struct jpeg_value v = jpeg_value_of(value);
+    uint32_t code = codes[run << 4 | v.size];
+    return (code >> 5 | v.bits) << 8 | (code & 31);
+}
+
+static void build_near_codes(struct jpeg_codes *codes)
+{
+    for (int32_t i = 0; i < 2 * JPEG_NEAR_DC; i++)
+        codes->near_dc[i] = near_code(codes->dc, 0, i - JPEG_NEAR_DC);
+    for (uint32_t run = 0; run < ARRAY_SIZE(codes->near_ac); run++)
+        for (int32_t value = JPEG_NEAR_MIN; value <= JPEG_NEAR_MAX; value++) {
+            bool is_near = run <= 15 && value > JPEG_NEAR_MIN && value < JPEG_NEAR_MAX;
+            codes->near_ac[run][value - JPEG_NEAR_MIN] =
+                is_near ? near_code(codes->ac, run, value) : JPEG_FAR;
+        }
+}
+
 void jpeg_scan_init(struct jpeg_scan *scan)
 {
     for (unsigned i = 0; i < 2; i++) {
         build_codes(scan->codes[i].dc, 2 * i);
         build_codes(scan->codes[i].ac, 2 * i + 1);
-    }
-    for (int value = -JPEG_VALUE_MAX; value <= JPEG_VALUE_MAX; value++) {
-        uint32_t magnitude = (uint32_t)(value < 0 ? -value : value);
-        uint32_t size = magnitude ? 32 - (uint32_t)__builtin_clz(magnitude) : 0;
-        uint32_t bits = (uint32_t)(value < 0 ? value - 1 : value) & ((1u << size) - 1);
-        scan->values[value + JPEG_VALUE_MAX] =
-            (struct jpeg_value){.bits = (uint16_t)bits, .size = (uint16_t)size};
+        build_near_codes(&scan->codes[i]);
     }
 }
 
-void jpeg_scan_set_divisors(struct jpeg_divisors *divisors, const uint8_t quantiser[64])
+// The product is x / divisor << shift, moved away from zero by less than a half, then rounded down.
+// So a quotient on a half rounds away from zero, and one beside a half stays on its side. That
+// needs 0 < multiplier * divisor - (1 << (14 + ceiling)) <= divisor <= 1 << ceiling, and x < 1
+// << 14.
+void jpeg_scan_set_divisors(struct jpeg_divisors *divisors, const uint8_t quantiser[64],
+                            const struct jpeg_scan_variant *variant)
 {
-    for (unsigned i = 0; i < 64; i++) {
+    for (uint32_t i = 0; i < 64; i++) {
         uint32_t divisor = 8u * quantiser[i];
-        // 2^shift < divisor <= 2^(shift + 1), so that the reciprocal has all of 16 bits.
-        uint32_t shift = 31 - (uint32_t)__builtin_clz(divisor - 1);
-        divisors->half[i] = (uint16_t)(divisor / 2);
-        divisors->reciprocal[i] = (uint16_t)((((uint64_t)65536 << shift) + divisor - 1) / divisor);
-        divisors->power[i] = (uint16_t)(65536u >> shift);
+        // The multiplier has all of 15 bits: 2^14 <= 2^(product_shift + shift) / divisor < 2^15.
+        uint32_t ceiling = 32 - (uint32_t)__builtin_clz(divisor - 1); // divisor <= 2^ceiling
+        uint32_t shift = 14 + ceiling - variant->product_shift;
+        int16_t multiplier = (int16_t)((1u << (14 + ceiling)) / divisor + 1);
+        int16_t power = (int16_t)(1u << (15 - shift));
+        for (uint32_t block = 0; block < variant->blocks; block++) {
+            uint32_t at = (i / 8 * 2 * variant->blocks + block) * 8 + i % 8;
+            divisors->factor[at] = multiplier;
+            divisors->factor[at + 8u * variant->blocks] = power;
+        }
     }
 }
 
@@ -55,7 +78,7 @@ void jpeg_scan_begin(struct jpeg_scan *scan, uint32_t restart_rows)
     scan->restart_countdown = scan->restart_interval;
     scan->restart_next = 0;
     scan->bits = 0;
-    scan->bits_free = 64;
+    scan->bits_free = JPEG_WORD_BITS;
     memset(scan->last_dc, 0, sizeof scan->last_dc);
 }
 

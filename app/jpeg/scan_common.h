@@ -3,15 +3,19 @@
 // the vector operations of its instruction set, and then includes scan_row.h, which is written over
 // these operations:
 //
-//   BLOCKS            8x8 blocks that one vector works on side by side: 1 or 2
-//   vec               8 x BLOCKS lanes of int16_t, as a vector type of GCC
-//   v_load(a)         8 samples; when BLOCKS is 2: v_load(a, b), v_load_both(a) for b = a + 8
-//   v_low(a, b)       a0 b0 a1 b1 a2 b2 a3 b3 of each block; v_high(a, b): a4 b4 and so on
-//   pair, v_pair(a, b)                        two vectors, made ready for v_dot()
-//   wide, v_dot(pair, i), v_sum(wide, wide)   a * factor[i] + b * factor[i + 1] in 32 bits
-//   v_narrow(wide, shift)                     rounded shift to the right, back to 16 bits
-//   v_divide(x, half, reciprocal, power)      see struct jpeg_divisors; 8 values for each block
-//   v_store(r, blocks)                        r[8] in zigzag order, and which are not zero
+//   BLOCKS                 8x8 blocks that one vector works on side by side: 1 or 2
+//   PRODUCT_SHIFT          of v_divide(): 15 or 16, see struct jpeg_divisors
+//   vec                    8 x BLOCKS lanes of int16_t, as a vector type of GCC
+//   v_load(a, h)           the first butterfly of a block's columns, as struct halves
+//   v_load_two(a, b, h), v_load_both(a, h)   in its place when BLOCKS is 2: of two blocks anywhere,
+//                          and of two side by side
+//   v_transpose(x)         rows become columns, in each block
+//   v_quarter(x)           x / 4, rounded
+//   v_even(a, b, x, shift) outputs 2 and 6 of the transform: products with even[] in 32 bits,
+//                          summed, shifted to the right and rounded
+//   v_odd(d, x, shift)     outputs 1, 3, 5, 7, likewise
+//   v_divide(x, &factor)   see struct jpeg_divisors; moves on to the next row of it
+//   v_store(r, blocks)     fills as many blocks as a vector holds from their rows
 #ifndef PINHOLE_APP_JPEG_SCAN_COMMON_H
 #define PINHOLE_APP_JPEG_SCAN_COMMON_H
 
@@ -20,19 +24,69 @@
 
 #include "app/jpeg/private.h"
 
-/** Quantised coefficients in zigzag order; bit i of nonzero is set
- * when coefficient i is not zero. */
+/** A quantised block. */
 struct block {
-    _Alignas(32) int16_t coefficient[64];
-    uint64_t nonzero;
+    _Alignas(32) int8_t near[64];   // in zigzag order, clamped to JPEG_NEAR_MIN..JPEG_NEAR_MAX
+    _Alignas(32) int16_t value[64]; // in natural order
+    jpeg_word nonzero[JPEG_WORDS];  // one bit for each of near[], see first_nonzero()
+};
+
+/** Where the rows of a block begin: rows[i] + at. */
+struct place {
+    const uint8_t *const *rows;
+    size_t at;
 };
 
 #define INLINE static inline __attribute__((always_inline))
+// Keeps GCC from holding a value's former state in another register for the sake of a rare path.
+#define FORGET_BEFORE(variable) __asm__ volatile("" : "+r"(variable))
 // Vectors that a loop indexes stay in registers only when the loop is unrolled.
 #define UNROLL _Pragma("GCC unroll 8")
 
+// ---- which coefficients are not zero ----
+//
+// The first coefficient has the bit that the machine finds first: ARM counts leading zeros, others
+// trailing ones.
+
+#if defined(__arm__) || defined(__aarch64__)
+
+INLINE jpeg_word nonzero_bit(uint32_t i)
+{
+    return (jpeg_word)1 << (JPEG_WORD_BITS - 1 - i);
+}
+
+/** Coefficients before the first that is not zero; mask is not 0. */
+INLINE size_t first_nonzero(jpeg_word mask)
+{
+    return (size_t)(JPEG_WORD_BITS == 64 ? __builtin_clzll(mask) : __builtin_clz((uint32_t)mask));
+}
+
+INLINE jpeg_word drop_first(jpeg_word mask, size_t count)
+{
+    return mask << count;
+}
+
+#else
+
+INLINE jpeg_word nonzero_bit(uint32_t i)
+{
+    return (jpeg_word)1 << i;
+}
+
+INLINE size_t first_nonzero(jpeg_word mask)
+{
+    return (size_t)(JPEG_WORD_BITS == 64 ? __builtin_ctzll(mask) : __builtin_ctz((uint32_t)mask));
+}
+
+INLINE jpeg_word drop_first(jpeg_word mask, size_t count)
+{
+    return mask >> count;
+}
+
+#endif
+
 // The transform's constants x 8192. libjpeg's sums of rotations are multiplied out, so that each
-// odd output is one dot product of four; these are integers, so that the result is the same.
+// output is one sum of products; these are integers, so that the result is the same.
 enum {
     C0298 = 2446,
     C0390 = 3196,
@@ -47,18 +101,5 @@ enum {
     C2562 = 20995,
     C3072 = 25172,
 };
-
-// clang-format off
-_Alignas(16) static const int16_t factor[24] = {
-    // outputs 1, 3, 5, 7 of x3 - x4, x2 - x5, x1 - x6, x0 - x7
-    C1175 - C0899, C1175 - C0390, C1175, C1501 - C0899 - C0390 + C1175,
-    C1175 - C1961, C1175 - C2562, C3072 - C2562 - C1961 + C1175, C1175,
-    C1175, C2053 - C2562 - C0390 + C1175, C1175 - C2562, C1175 - C0390,
-    C0298 - C0899 - C1961 + C1175, C1175, C1175 - C1961, C1175 - C0899,
-    // outputs 2, 6 of the differences of sums
-    C0541 + C0765, C0541,
-    C0541, C0541 - C1847,
-};
-// clang-format on
 
 #endif

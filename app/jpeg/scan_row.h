@@ -9,112 +9,83 @@ enum {
     FIRST_PASS_BITS = 2, // kept by the first pass for the second
 };
 
-INLINE vec dot4(pair ab, pair cd, int at, int shift)
-{
-    return v_narrow(v_sum(v_dot(ab, at), v_dot(cd, at + 2)), shift);
-}
-
-INLINE void transform_pass(vec x[8], bool is_first)
+INLINE void transform_pass(const struct halves *h, vec x[8], bool is_first)
 {
     const int shift = is_first ? CONSTANT_BITS - FIRST_PASS_BITS : CONSTANT_BITS + FIRST_PASS_BITS;
-    vec sum07 = x[0] + x[7], sum16 = x[1] + x[6], sum25 = x[2] + x[5], sum34 = x[3] + x[4];
-    vec a = sum07 + sum34, b = sum16 + sum25;
-    pair odd_a = v_pair(x[3] - x[4], x[2] - x[5]), odd_b = v_pair(x[1] - x[6], x[0] - x[7]);
-    pair even = v_pair(sum07 - sum34, sum16 - sum25);
+    vec a = h->sum[0] + h->sum[3], b = h->sum[1] + h->sum[2];
     // Samples count from -128, which concerns the sum of all eight alone.
-    x[0] = is_first ? (a + b - 8 * 128) << FIRST_PASS_BITS : (a + b + 2) >> FIRST_PASS_BITS;
-    x[4] = is_first ? (a - b) << FIRST_PASS_BITS : (a - b + 2) >> FIRST_PASS_BITS;
-    x[2] = v_narrow(v_dot(even, 16), shift);
-    x[6] = v_narrow(v_dot(even, 18), shift);
-    x[1] = dot4(odd_a, odd_b, 0, shift);
-    x[3] = dot4(odd_a, odd_b, 4, shift);
-    x[5] = dot4(odd_a, odd_b, 8, shift);
-    x[7] = dot4(odd_a, odd_b, 12, shift);
+    x[0] = is_first ? (a + b - 8 * 128) << FIRST_PASS_BITS : v_quarter(a + b);
+    x[4] = is_first ? (a - b) << FIRST_PASS_BITS : v_quarter(a - b);
+    v_even(h->sum[0] - h->sum[3], h->sum[1] - h->sum[2], x, shift);
+    v_odd(h->difference, x, shift);
 }
 
-INLINE void interleave(const vec in[8], vec out[8])
+/** Takes the first butterfly of the columns, so that the first pass is over the rows. */
+INLINE void transform(struct halves *h, const struct jpeg_divisors *d, struct block *blocks)
 {
+    vec x[8];
+    transform_pass(h, x, true);
+    v_transpose(x);
     UNROLL
     for (unsigned i = 0; i < 4; i++) {
-        out[2 * i] = v_low(in[i], in[i + 4]);
-        out[2 * i + 1] = v_high(in[i], in[i + 4]);
+        h->sum[i] = x[i] + x[7 - i];
+        h->difference[i] = x[i] - x[7 - i];
     }
-}
-
-// Each turn moves one bit of a value's row number to its column number.
-INLINE void transpose(vec x[8])
-{
-    vec once[8], twice[8];
-    interleave(x, once);
-    interleave(once, twice);
-    interleave(twice, x);
-}
-
-INLINE void transform(vec x[8], const struct jpeg_divisors *d, struct block *blocks)
-{
-    transpose(x);
-    transform_pass(x, true);
-    transpose(x);
-    transform_pass(x, false);
+    transform_pass(h, x, false);
+    const int16_t *factor = d->factor;
     UNROLL
     for (unsigned i = 0; i < 8; i++)
-        x[i] = v_divide(x[i], d->half + 8 * i, d->reciprocal + 8 * i, d->power + 8 * i);
+        x[i] = v_divide(x[i], &factor);
     v_store(x, blocks);
 }
 
-/** Where the rows of a block begin: rows[i] + at. */
-struct place {
-    const uint8_t *const *rows;
-    size_t at;
-};
-
+// Two functions with BLOCKS of 2, each of which keeps its vectors in registers.
 #if BLOCKS == 2
+static __attribute__((noinline)) void transform_both(struct place a, const struct jpeg_divisors *d,
+                                                     struct block blocks[2])
+{
+    struct halves h;
+    v_load_both(a, &h);
+    transform(&h, d, blocks);
+}
+
 static __attribute__((noinline)) void
 transform_two(struct place a, struct place b, const struct jpeg_divisors *d, struct block blocks[2])
 {
-    vec x[8];
-    if (a.rows == b.rows && b.at == a.at + 8) {
-        UNROLL
-        for (unsigned i = 0; i < 8; i++)
-            x[i] = v_load_both(a.rows[i] + a.at);
-    } else {
-        UNROLL
-        for (unsigned i = 0; i < 8; i++)
-            x[i] = v_load(a.rows[i] + a.at, b.rows[i] + b.at);
-    }
-    transform(x, d, blocks);
+    struct halves h;
+    v_load_two(a, b, &h);
+    transform(&h, d, blocks);
 }
 #else
-static __attribute__((noinline)) void transform_one(struct place a, const struct jpeg_divisors *d,
-                                                    struct block *block)
+static __attribute__((noinline)) void
+transform_two(struct place a, struct place b, const struct jpeg_divisors *d, struct block blocks[2])
 {
-    vec x[8];
-    UNROLL
-    for (unsigned i = 0; i < 8; i++)
-        x[i] = v_load(a.rows[i] + a.at);
-    transform(x, d, block);
+    for (unsigned i = 0; i < 2; i++, a = b) {
+        struct halves h;
+        v_load(a, &h);
+        transform(&h, d, &blocks[i]);
+    }
 }
 
-INLINE void transform_two(struct place a, struct place b, const struct jpeg_divisors *d,
-                          struct block blocks[2])
+INLINE void transform_both(struct place a, const struct jpeg_divisors *d, struct block blocks[2])
 {
-    transform_one(a, d, &blocks[0]);
-    transform_one(b, d, &blocks[1]);
+    transform_two(a, (struct place){a.rows, a.at + 8}, d, blocks);
 }
 #endif
 
 // ---- entropy coding ----
 
-/** The bit buffer, in registers while a row is coded. */
+/** The bit buffer, in registers while a row is coded: no function that is not inlined gets at it.
+ */
 struct bits {
-    uint64_t buffer;
+    jpeg_word buffer;
     int32_t free;
     uint8_t *at;
 };
 
-static __attribute__((noinline)) uint8_t *put_stuffed(uint8_t *at, uint64_t word)
+static __attribute__((noinline)) uint8_t *put_stuffed(uint8_t *at, jpeg_word word)
 {
-    for (int shift = 56; shift >= 0; shift -= 8) {
+    for (int32_t shift = JPEG_WORD_BITS - 8; shift >= 0; shift -= 8) {
         uint8_t byte = (uint8_t)(word >> shift);
         *at++ = byte;
         if (byte == 0xff)
@@ -123,76 +94,126 @@ static __attribute__((noinline)) uint8_t *put_stuffed(uint8_t *at, uint64_t word
     return at;
 }
 
-INLINE uint8_t *put_word(uint8_t *at, uint64_t word)
+INLINE uint8_t *put_word(uint8_t *at, jpeg_word word)
 {
     // A byte of 0xff carries into its neighbour when one is added to it.
-    const uint64_t high = UINT64_C(0x8080808080808080);
-    if (__builtin_expect((word & high & ~(word + UINT64_C(0x0101010101010101))) != 0, false))
+    const jpeg_word ones = (jpeg_word)-1 / 255, high = ones << 7;
+    if (__builtin_expect((word & high & ~(word + ones)) != 0, false))
         return put_stuffed(at, word);
-    uint64_t big_endian = htobe64(word);
+    jpeg_word big_endian = JPEG_WORD_BITS == 64 ? htobe64(word) : htobe32((uint32_t)word);
     memcpy(at, &big_endian, sizeof big_endian);
     return at + sizeof big_endian;
 }
 
-INLINE void put_bits(struct bits *b, uint32_t value, int32_t count)
+/** A code of which `free` already counts the length: part of it goes into the next word. */
+INLINE void put_overflowing(struct bits *b, uint32_t code, int32_t length)
 {
-    b->free -= count;
-    if (__builtin_expect(b->free < 0, false)) {
-        b->at = put_word(b->at, b->buffer << (count + b->free) | value >> -b->free);
-        b->buffer = value;
-        b->free += 64;
-    } else {
-        b->buffer = b->buffer << count | value;
-    }
+    b->at = put_word(b->at, b->buffer << (length + b->free) | code >> -b->free);
+    b->buffer = code;
+    b->free += JPEG_WORD_BITS;
 }
 
-INLINE void put_value(struct bits *b, const uint32_t *codes, uint32_t run,
-                      const struct jpeg_value *value)
+INLINE void put_bits(struct bits *b, uint32_t code, int32_t length)
 {
-    uint32_t code = codes[run << 4 | value->size];
-    put_bits(b, code >> 5 | value->bits, code & 31);
+    b->free -= length;
+    if (b->free < 0)
+        put_overflowing(b, code, length);
+    else
+        b->buffer = b->buffer << length | code;
 }
 
-INLINE void put_block(struct bits *bits, const struct jpeg_codes *codes,
-                      const struct jpeg_value *values, const struct block *block, int32_t *last_dc)
+/** Any value, by its size's code. */
+static __attribute__((noinline)) struct bits put_far(struct bits b, const uint32_t *codes,
+                                                     uint32_t run, int32_t value)
 {
-    struct bits copy = *bits, *b = &copy; // nobody else's, hence in registers
-    const struct jpeg_value *zero = values + JPEG_VALUE_MAX;
-    put_value(b, codes->dc, 0, zero + (block->coefficient[0] - *last_dc));
-    *last_dc = block->coefficient[0];
-    uint32_t done = 1;
-    for (uint64_t left = block->nonzero & ~UINT64_C(1); left; left &= left - 1) {
-        uint32_t at = (uint32_t)__builtin_ctzll(left), run = at - done;
-        for (; __builtin_expect(run > 15, false); run -= 16)
-            put_value(b, codes->ac, 15, zero);
-        put_value(b, codes->ac, run, zero + block->coefficient[at]);
-        done = at + 1;
+    for (; run > 15; run -= 16)
+        put_bits(&b, codes[15 << 4] >> 5, codes[15 << 4] & 31);
+    struct jpeg_value v = jpeg_value_of(value);
+    uint32_t code = codes[run << 4 | v.size];
+    put_bits(&b, code >> 5 | v.bits, code & 31);
+    return b;
+}
+
+/** An entry of near_ac or near_dc. False when it is JPEG_FAR: nothing has been put. */
+INLINE bool put_near(struct bits *b, jpeg_word entry)
+{
+    b->free -= (int32_t)(entry & 0xff);
+    if (__builtin_expect(b->free >= 0, true)) {
+        b->buffer = b->buffer << (entry & (JPEG_WORD_BITS - 1)) | entry >> 8;
+        return true;
     }
-    if (done != 64)
-        put_value(b, codes->ac, 0, zero);
-    *bits = copy;
+    FORGET_BEFORE(b->free);
+    int32_t length = entry & 0xff;
+    if (length == JPEG_FAR) {
+        b->free += length;
+        return false;
+    }
+    put_overflowing(b, (uint32_t)(entry >> 8), length);
+    return true;
+}
+
+INLINE void put_dc(struct bits *b, const struct jpeg_codes *codes, int32_t value)
+{
+    if (__builtin_expect((uint32_t)(value + JPEG_NEAR_DC) < 2 * JPEG_NEAR_DC, true))
+        put_near(b, codes->near_dc[value + JPEG_NEAR_DC]);
+    else
+        *b = put_far(*b, codes->dc, 0, value);
+}
+
+INLINE void put_block(struct bits *b, const struct jpeg_codes *codes, const struct block *block,
+                      int32_t *last_dc)
+{
+    put_dc(b, codes, block->value[0] - *last_dc);
+    *last_dc = block->value[0];
+    const uint32_t *near = &codes->near_ac[0][-JPEG_NEAR_MIN];
+    const int8_t *next = block->near + 1;
+    UNROLL
+    for (uint32_t i = 0; i < JPEG_WORDS; i++) {
+        jpeg_word mask = i == 0 ? drop_first(block->nonzero[0], 1) : block->nonzero[i];
+        // Zeros at the end of the word before.
+        size_t before = i == 0 ? 0 : JPEG_WORD_BITS * i - (size_t)(next - block->near);
+        for (; mask; before = 0) {
+            size_t zeros = first_nonzero(mask);
+            FORGET_BEFORE(zeros);
+            size_t run = before + zeros;
+            mask = drop_first(mask, zeros);
+            next += run + 1;
+            ptrdiff_t at = (ptrdiff_t)(run * JPEG_NEAR_VALUES) + next[-1];
+            if (__builtin_expect(!put_near(b, near[at]), false)) {
+                FORGET_BEFORE(at);
+                FORGET_BEFORE(next);
+                *b = put_far(*b, codes->ac, (uint32_t)(at - JPEG_NEAR_MIN) / JPEG_NEAR_VALUES,
+                             block->value[jpeg_header_zigzag[next - 1 - block->near]]);
+            }
+            mask = drop_first(mask, 1);
+        }
+    }
+    if (next != block->near + 64)
+        put_near(b, near[0]);
 }
 
 // Pads with ones to a whole byte, then writes the bytes that remain.
-static void flush_bits(struct bits *b)
+static struct bits flush_bits(struct bits b)
 {
-    put_bits(b, 0x7f, 7);
-    for (int32_t shift = 64 - b->free - 8; shift >= 0; shift -= 8) {
-        *b->at = (uint8_t)(b->buffer >> shift);
-        if (*b->at++ == 0xff)
-            *b->at++ = 0;
+    put_bits(&b, 0x7f, 7);
+    for (int32_t shift = JPEG_WORD_BITS - b.free - 8; shift >= 0; shift -= 8) {
+        *b.at = (uint8_t)(b.buffer >> shift);
+        if (*b.at++ == 0xff)
+            *b.at++ = 0;
     }
-    b->free = 64;
+    b.free = JPEG_WORD_BITS;
+    return b;
 }
 
-static void put_restart(struct jpeg_scan *scan, struct bits *b)
+static struct bits put_restart(struct jpeg_scan *scan, struct bits b)
 {
-    flush_bits(b);
-    *b->at++ = 0xff;
-    *b->at++ = (uint8_t)(0xd0 | scan->restart_next);
+    b = flush_bits(b);
+    *b.at++ = 0xff;
+    *b.at++ = (uint8_t)(0xd0 | scan->restart_next);
     scan->restart_next = (scan->restart_next + 1) % 8;
     scan->restart_countdown = scan->restart_interval;
     memset(scan->last_dc, 0, sizeof scan->last_dc);
+    return b;
 }
 
 // ---- the row ----
@@ -200,49 +221,49 @@ static void put_restart(struct jpeg_scan *scan, struct bits *b)
 // Blocks beside and below the picture repeat the DC value before them and have nothing else.
 INLINE void pad(struct block *block)
 {
-    block->coefficient[0] = block[-1].coefficient[0];
-    block->nonzero = 0;
+    block->value[0] = block[-1].value[0];
+    memset(block->nonzero, 0, sizeof block->nonzero);
 }
 
-INLINE void luma_two(const struct jpeg_scan *scan, uint32_t row, uint32_t at, struct block *blocks)
+INLINE void transform_luma(const struct jpeg_scan *scan, uint32_t row, uint32_t at,
+                           struct block blocks[2])
 {
-    const uint8_t *const *rows = scan->input.luma + row;
-    size_t has_second = at + 1 < scan->luma_blocks;
-    transform_two((struct place){rows, 8 * (size_t)at}, (struct place){rows, 8 * (at + has_second)},
-                  &scan->divisors[0], blocks);
-    if (!has_second)
+    struct place place = {scan->input.luma + row, 8 * (size_t)at};
+    if (at + 1 < scan->luma_blocks) {
+        transform_both(place, &scan->divisors[0], blocks);
+    } else {
+        transform_two(place, place, &scan->divisors[0], blocks);
         pad(&blocks[1]);
+    }
 }
 
-/** Transforms one MCU, of GREY two. Returns the number of blocks. */
+/** Transforms one MCU, of GREY two. Returns the number of blocks of luma. */
 INLINE uint32_t transform_mcu(const struct jpeg_scan *scan, uint32_t mcu, struct block blocks[6])
 {
     uint32_t count = 2;
-    luma_two(scan, 0, 2 * mcu, blocks);
+    transform_luma(scan, 0, 2 * mcu, blocks);
     if (scan->input.mcu_rows == 16) {
         if (scan->luma_rows > 8) {
-            luma_two(scan, 8, 2 * mcu, blocks + 2);
+            transform_luma(scan, 8, 2 * mcu, blocks + 2);
         } else {
             pad(&blocks[2]);
             pad(&blocks[3]);
         }
         count = 4;
     }
-    if (scan->input.chroma_rows) {
+    if (scan->input.chroma_rows > 0)
         transform_two((struct place){scan->input.u, 8 * (size_t)mcu},
                       (struct place){scan->input.v, 8 * (size_t)mcu}, &scan->divisors[1],
                       blocks + count);
-        count += 2;
-    }
     return count;
 }
 
-static inline void check_restart(struct jpeg_scan *scan, struct bits *b)
+INLINE void check_restart(struct jpeg_scan *scan, struct bits *b)
 {
     if (scan->restart_interval == 0)
         return;
     if (scan->restart_countdown == 0)
-        put_restart(scan, b);
+        *b = put_restart(scan, *b);
     scan->restart_countdown--;
 }
 
@@ -261,23 +282,22 @@ INLINE void look_ahead(const struct jpeg_input *input, uint32_t mcu)
 
 INLINE void code_mcu(struct jpeg_scan *scan, struct bits *b, uint32_t mcu)
 {
-    struct block blocks[6];
+    struct block blocks[6], *block = blocks;
     uint32_t count = transform_mcu(scan, mcu, blocks);
     if (scan->input.chroma_rows == 0) {
         // An MCU of one component is one block; the second of the last two may be padding.
-        uint32_t real = base_min_u32(2, scan->luma_blocks - 2 * mcu);
-        for (uint32_t i = 0; i < real; i++) {
+        count = base_min_u32(2, scan->luma_blocks - 2 * mcu);
+        for (; block < blocks + count; block++) {
             check_restart(scan, b);
-            put_block(b, &scan->codes[0], scan->values, &blocks[i], &scan->last_dc[0]);
+            put_block(b, &scan->codes[0], block, &scan->last_dc[0]);
         }
         return;
     }
     check_restart(scan, b);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t component = i + 2 < count ? 0 : i + 3 - count;
-        put_block(b, &scan->codes[component > 0], scan->values, &blocks[i],
-                  &scan->last_dc[component]);
-    }
+    for (; block < blocks + count; block++)
+        put_block(b, &scan->codes[0], block, &scan->last_dc[0]);
+    for (uint32_t i = 1; i <= 2; i++, block++)
+        put_block(b, &scan->codes[1], block, &scan->last_dc[i]);
 }
 
 static int code_row(struct jpeg_scan *scan)
@@ -296,7 +316,7 @@ static int code_row(struct jpeg_scan *scan)
         code_mcu(scan, &b, mcu);
     }
     if (scan->is_last_row)
-        flush_bits(&b);
+        b = flush_bits(b);
     scan->bits = b.buffer;
     scan->bits_free = b.free;
     out->at = b.at;

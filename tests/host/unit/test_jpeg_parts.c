@@ -75,6 +75,34 @@ static void test_every_mean(void **state)
         }
 }
 
+// Every quantiser and every value that the transform can give, with both scales of the product.
+static void test_every_quotient(void **state)
+{
+    (void)state;
+    static struct jpeg_divisors divisors;
+    for (uint8_t product_shift = 15; product_shift <= 16; product_shift++)
+        for (uint32_t first = 1; first < 256; first += 64) {
+            const struct jpeg_scan_variant variant = {.blocks = 2, .product_shift = product_shift};
+            uint8_t quantiser[64];
+            for (uint32_t i = 0; i < 64; i++)
+                quantiser[i] = (uint8_t)base_min_u32(first + i, 255);
+            jpeg_scan_set_divisors(&divisors, quantiser, &variant);
+            for (uint32_t i = 0; i < 64; i++) {
+                const int32_t divisor = 8 * quantiser[i];
+                const int16_t *factor = divisors.factor + i / 8 * 32 + i % 8;
+                const int32_t multiplier = factor[0], power = factor[16];
+                assert_int_equal(factor[8], multiplier);
+                assert_int_equal(factor[24], power);
+                for (int32_t x = -16383; x <= 16383; x++) {
+                    int32_t magnitude = ((x < 0 ? -x : x) + divisor / 2) / divisor;
+                    int32_t product = x * multiplier >> product_shift;
+                    if ((product * power + (1 << 14)) >> 15 != (x < 0 ? -magnitude : magnitude))
+                        fail_msg("%d / %d, shift %d", x, divisor, product_shift);
+                }
+            }
+        }
+}
+
 // ---- EXIF ----
 
 static uint32_t get(const uint8_t *p, unsigned bytes)
@@ -202,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unpack_twins),
         cmocka_unit_test(test_every_mean),
+        cmocka_unit_test(test_every_quotient),
         cmocka_unit_test(test_exif_says_everything),
         cmocka_unit_test(test_exif_dates),
         cmocka_unit_test(test_exif_limits),
