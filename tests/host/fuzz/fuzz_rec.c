@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reaches: tools/rec/recover.c tools/rec/sidecar.c
+// Reaches: tools/rec/recover.c tools/rec/sidecar.c tools/rec/reader.c
 // What a recorder finds after a crash: a folder whose unfinished sidecar is the input, beside media
 // of one of three kinds. The first byte chooses the media. Recovery leaves a folder that it accepts
 // the next time, and nothing unfinished.
@@ -59,14 +59,14 @@ static void make_media(unsigned kind)
         media[i + 1] = 0xd8; // a picture begins at each even offset
     }
     if (kind == PART)
-        write_file("000001_x.mkv.part", media, sizeof media);
+        write_file("000002_x.mkv.part", media, sizeof media);
     if (kind == FINAL)
-        write_file("000001_x.mp4", media, sizeof media);
+        write_file("000002_x.mp4", media, sizeof media);
     if (kind == PICTURES || kind == PICTURES_FINAL) {
-        make_folder(kind == PICTURES ? "000001_x.part" : "000001_x");
-        write_file(kind == PICTURES ? "000001_x.part/00000001.jpg" : "000001_x/00000001.jpg", media,
+        make_folder(kind == PICTURES ? "000002_x.part" : "000002_x");
+        write_file(kind == PICTURES ? "000002_x.part/00000001.jpg" : "000002_x/00000001.jpg", media,
                    100);
-        write_file(kind == PICTURES ? "000001_x.part/00000002.jpg" : "000001_x/00000002.jpg", media,
+        write_file(kind == PICTURES ? "000002_x.part/00000002.jpg" : "000002_x/00000002.jpg", media,
                    200);
     }
 }
@@ -92,31 +92,42 @@ static unsigned empty(const char *path)
     return unfinished;
 }
 
+static bool is_same(const struct rec_position *a, const struct rec_position *b)
+{
+    bool is_equal = a->is_known == b->is_known && a->count == b->count;
+    for (unsigned i = 0; is_equal && i < a->count; i++)
+        is_equal = a->boots[i].boot_id == b->boots[i].boot_id &&
+                   a->boots[i].last == b->boots[i].last &&
+                   a->boots[i].is_closed == b->boots[i].is_closed;
+    return is_equal;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    struct rec_found *found, *again;
+    static struct rec_position first, second;
+    struct rec_found *found;
+    char serial[64] = "";
     if (bytes < 1)
         return 0;
     make_media(*data % MEDIA_KINDS);
-    write_file("000001_x.jsonl.part", data + 1, bytes - 1);
+    write_file("000002_x.jsonl.part", data + 1, bytes - 1);
     // A complete one before it: where the newest says nothing, this one is asked.
-    write_file("000000_x.jsonl", data + 1, bytes - 1);
-    write_file("000002_y.jsonl.gone", "", 0);
+    write_file("000001_x.jsonl", data + 1, bytes - 1);
+    write_file("000003_y.jsonl.gone", "", 0);
     rec_recover_folder(folder);
     int count = rec_recover_list(folder, &found);
-    require(count >= 1);
-    struct rec_position position = rec_recover_position(folder, found, count);
-    require(position.is_known || !position.is_closed);
+    require(count >= 1 && count <= 2);
+    free(found);
+    first = rec_recover_position(folder, serial, sizeof serial);
+    require(first.count <= REC_BOOTS_MAX && strlen(serial) < sizeof serial);
+    require(rec_recover_next_serial(folder) >= 1);
 
     // What was recovered is complete, and says the same again.
     rec_recover_folder(folder);
-    int same = rec_recover_list(folder, &again);
-    require(same == count);
-    struct rec_position second = rec_recover_position(folder, again, same);
-    require(second.is_known == position.is_known && second.boot_id == position.boot_id &&
-            second.last == position.last && second.is_closed == position.is_closed);
+    require(rec_recover_list(folder, &found) == count);
     free(found);
-    free(again);
+    second = rec_recover_position(folder, serial, sizeof serial);
+    require(is_same(&first, &second));
     require(empty(folder) == 0);
     return 0;
 }
