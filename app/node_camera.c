@@ -323,12 +323,20 @@ static void try_restart(struct node_camera *camera, uint64_t now_ns)
     }
 }
 
+bool node_camera_may_reconfigure(struct node_camera *camera, uint64_t now_ns)
+{
+    return !camera->is_open ||
+           budget_has(&camera->reconfigurations, NODE_RECONFIGURATION_NS,
+                      NODE_RECONFIGURATIONS_BURST * NODE_RECONFIGURATION_NS, now_ns);
+}
+
 int node_camera_reconfigure(struct node_camera *camera, uint64_t now_ns)
 {
     if (!camera->is_open)
         return 0; // the new settings apply when it is opened
     camera->has_blocked = true;
     camera->metrics->camera_reconfigured++;
+    budget_spend(&camera->reconfigurations, NODE_RECONFIGURATION_NS);
     stop_camera(camera, now_ns);
     int status = configure_and_start(camera, now_ns);
     if (status < 0)

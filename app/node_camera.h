@@ -8,7 +8,13 @@
 #include "app/node_encode.h"
 #include "app/supervisor.h"
 #include "hal/os/loop.h"
+#include "net/server/budget.h"
 #include "net/server/server.h"
+
+/** Clients together may have the camera reconfigured this many times at once, then once in this
+ * time. A libcamera camera needs up to half a second for it. */
+#define NODE_RECONFIGURATIONS_BURST 4
+#define NODE_RECONFIGURATION_NS     (1 * NS_PER_S)
 
 enum node_camera_exit {
     NODE_CAMERA_GOES_ON,
@@ -29,9 +35,10 @@ struct node_camera {
     loop_token token;
     int timer;
     bool is_open, said_absent;
-    bool has_blocked;        /**< a call that may block was made; the loop resets it */
-    bool is_first_frame;     /**< none was acquired since the stream started */
-    unsigned frames_at_rate; /**< acquired since the rate was last set */
+    bool has_blocked;               /**< a call that may block was made; the loop resets it */
+    bool is_first_frame;            /**< none was acquired since the stream started */
+    struct budget reconfigurations; /**< of all clients together: each costs frames */
+    unsigned frames_at_rate;        /**< acquired since the rate was last set */
     uint32_t last_sensor_sequence, last_frame_duration_us;
 
     struct config *config; /**< live: the camera's size and format are written back */
@@ -49,6 +56,8 @@ void node_camera_close(struct node_camera *camera, uint64_t now_ns);
 /** Brings what new connections are told of this node up to date. */
 void node_camera_introduce(struct node_camera *camera);
 
+/** Whether clients may have the camera reconfigured now, see NODE_RECONFIGURATIONS_BURST. */
+bool node_camera_may_reconfigure(struct node_camera *camera, uint64_t now_ns);
 /** Stops, configures and starts an open camera with the live settings. Sequences and subscribers
  * stay. 0; or a negative errno, with the sentence in ops->last_error(), and the camera is stopped:
  * set the settings back and call again. */

@@ -133,16 +133,21 @@ int node_trigger_once(struct node_camera *camera, struct reply *out, uint64_t *i
     return -WIRE_ERROR_UNAVAILABLE;
 }
 
-int node_set(struct node_camera *camera, char *text, struct reply *out, uint64_t now_ns)
+int node_set(struct node_camera *camera, const char *lines, struct reply *out, uint64_t now_ns)
 {
+    char text[WIRE_REQUEST_BYTES_MAX + 1];
     struct features_wish wish;
     struct before before;
     enum step step;
     uint64_t id;
     const char *why;
+    snprintf(text, sizeof text, "%s", lines);
     int status = features_parse(camera, text, &wish, out);
     if (status < 0)
         return status;
+    if ((wish.apply & (FEATURES_APPLY_CAMERA | FEATURES_APPLY_FRAMERATE)) &&
+        !node_camera_may_reconfigure(camera, now_ns))
+        return SERVER_REQUEST_LATER;
     bool has_command = wish.apply & FEATURES_APPLY_SOFTWARE_TRIGGER;
     if (has_command && (why = find_refusal(camera, &wish.config)) != NULL)
         return features_refuse(out, WIRE_ERROR_UNAVAILABLE, "TriggerSoftware", why);

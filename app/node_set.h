@@ -7,10 +7,10 @@
 #include "app/node_camera.h"
 #include "app/reply.h"
 
-/** Sets the `Name=value` lines of `text` (modified) and replies with the values in force. All or
+/** Sets the `Name=value` lines and replies with the values in force. All or
  * nothing: 0, or the negative of a wire_error_code with the sentence as the reply. Subscribers get
- * an event with what changed. */
-int node_set(struct node_camera *camera, char *text, struct reply *out, uint64_t now_ns);
+ * an event with what changed. SERVER_REQUEST_LATER: the camera was reconfigured too often. */
+int node_set(struct node_camera *camera, const char *lines, struct reply *out, uint64_t now_ns);
 
 /** Triggers once. 0 and *id; or the negative of a wire_error_code with the sentence as the reply.
  */

@@ -79,26 +79,31 @@ static void subscribe(struct server_conn *conn, const struct wire_header *header
     server_conn_reply(conn, WIRE_TYPE_SUBSCRIBE, header->tag, sizeof conn->position.cursor);
 }
 
-static void ask_application(struct server_conn *conn, const struct wire_header *header, char *text,
+/** False: the application wants to be asked again later. */
+static bool ask_application(struct server_conn *conn, const struct wire_header *header, char *text,
                             uint64_t now_ns)
 {
     const struct server_config *config = &conn->server->config;
     char *reply = server_conn_reply_payload(conn);
     int status = config->request(config->user, header->type, text, header->length, reply,
                                  SERVER_REPLY_ROOM, now_ns);
+    if (status == SERVER_REQUEST_LATER)
+        return false;
     if (status >= 0) {
         server_conn_reply(conn, header->type, header->tag, (size_t)status);
-        return;
+        return true;
     }
     char sentence[512];
     snprintf(sentence, sizeof sentence, "%s", reply);
     server_conn_error(conn, (enum wire_error_code) - status, header->tag, false, "%s", sentence);
+    return true;
 }
 
-static void answer(struct server_conn *conn, const struct wire_header *header, uint8_t *payload,
+/** False: the request cannot be answered yet. */
+static bool answer(struct server_conn *conn, const struct wire_header *header, uint8_t *payload,
                    uint64_t now_ns)
 {
-    conn->server->stats.requests++;
+    bool is_answered = true;
     switch (header->type) {
     case WIRE_TYPE_SUBSCRIBE: subscribe(conn, header, payload); break;
     case WIRE_TYPE_PING:
@@ -117,7 +122,7 @@ static void answer(struct server_conn *conn, const struct wire_header *header, u
     case WIRE_TYPE_STATS: {
         uint8_t saved = payload[header->length];
         payload[header->length] = '\0'; // the buffer has one byte more than any message
-        ask_application(conn, header, (char *)payload, now_ns);
+        is_answered = ask_application(conn, header, (char *)payload, now_ns);
         payload[header->length] = saved;
         break;
     }
@@ -125,6 +130,7 @@ static void answer(struct server_conn *conn, const struct wire_header *header, u
         server_conn_error(conn, WIRE_ERROR_UNKNOWN_TYPE, header->tag, false,
                           "message type %u is not known here", header->type);
     }
+    return is_answered;
 }
 
 /** Checks the header at the start of the buffer. 1: a whole message is there; 0: not yet; -1: the
@@ -164,19 +170,18 @@ static uint64_t price_of(const struct server_conn *conn, uint8_t type)
     return base_min_u64(is_dear ? 10 * price_ns : price_ns, CREDIT_MAX_NS);
 }
 
-/** True when one more request fits into the connection's rate; takes it from the credit. */
-static bool take_credit(struct server_conn *conn, uint8_t type, uint64_t now_ns)
+/** Whether one more request fits into the connection's rate and into that of all connections. */
+static bool has_credit(struct server_conn *conn, uint64_t price_ns, uint64_t now_ns)
 {
-    uint64_t price_ns = price_of(conn, type);
-    uint64_t earned_ns = now_ns > conn->credit_at_ns ? now_ns - conn->credit_at_ns : 0;
-    if (!conn->has_spoken)
-        conn->credit_ns = CREDIT_MAX_NS;
-    conn->credit_ns = base_min_u64(conn->credit_ns + earned_ns, CREDIT_MAX_NS);
-    conn->credit_at_ns = now_ns;
-    if (conn->credit_ns < price_ns)
-        return false;
-    conn->credit_ns -= price_ns;
-    return true;
+    return budget_has(&conn->credit, price_ns, CREDIT_MAX_NS, now_ns) &&
+           budget_has(&conn->server->credit, price_ns / SERVER_RATES_FOR_ALL, CREDIT_MAX_NS,
+                      now_ns);
+}
+
+static void spend_credit(struct server_conn *conn, uint64_t price_ns)
+{
+    budget_spend(&conn->credit, price_ns);
+    budget_spend(&conn->server->credit, price_ns / SERVER_RATES_FOR_ALL);
 }
 
 void server_conn_process(struct server_conn *conn, uint64_t now_ns)
@@ -197,13 +202,19 @@ void server_conn_process(struct server_conn *conn, uint64_t now_ns)
             conn->server->stats.dropped_malformed++;
         if (status <= 0)
             return;
-        if (!take_credit(conn, header.type, now_ns)) {
+        const uint64_t price_ns = price_of(conn, header.type);
+        if (!has_credit(conn, price_ns, now_ns)) {
             conn->is_input_paused = true;
             return;
         }
         conn->has_spoken = true;
         conn->heard_ns = now_ns;
-        answer(conn, &header, conn->received + WIRE_HEADER_BYTES, now_ns);
+        if (!answer(conn, &header, conn->received + WIRE_HEADER_BYTES, now_ns)) {
+            conn->is_input_paused = true; // asked again at the next tick
+            return;
+        }
+        spend_credit(conn, price_ns);
+        conn->server->stats.requests++;
         if (conn->state == SERVER_CONN_CLOSING)
             conn->server->stats.dropped_malformed++;
         uint32_t used = WIRE_HEADER_BYTES + header.length;

@@ -86,8 +86,9 @@ int server_resolve_start(struct server_resolver *resolver, const char *host, loo
     reap(resolver);
     if (resolver->pid > 0)
         return -EBUSY;
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+    if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
+    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK); // our end only
     resolver->used = 0;
     resolver->text[0] = '\0';
     resolver->done = done;

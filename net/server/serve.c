@@ -113,7 +113,7 @@ struct server_conn *server_conn_open(struct server *server, int fd, const char *
     conn->server = server;
     conn->fd = fd;
     conn->origin = origin;
-    conn->accepted_ns = conn->heard_ns = conn->progress_ns = conn->credit_at_ns = now_ns;
+    conn->accepted_ns = conn->heard_ns = conn->progress_ns = now_ns;
     snprintf(conn->peer, sizeof conn->peer, "%s", peer);
     conn->token = loop_fd_add(server->loop, fd, EPOLLIN, on_conn_event, conn);
     if (conn->token == 0) {

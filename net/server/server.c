@@ -10,9 +10,14 @@
 static void on_tick(void *user, uint64_t now_ns)
 {
     struct server *server = user;
-    for (unsigned i = 0; i < server->config.clients_max; i++)
-        if (server->conns[i].state != SERVER_CONN_FREE)
-            server_conn_tick(&server->conns[i], now_ns);
+    // Requests that wait for their turn get it in turn.
+    const unsigned first = server->tick_first, count = server->config.clients_max;
+    server->tick_first = (first + 1) % count;
+    for (unsigned i = 0; i < count; i++) {
+        struct server_conn *conn = &server->conns[(first + i) % count];
+        if (conn->state != SERVER_CONN_FREE)
+            server_conn_tick(conn, now_ns);
+    }
     server_listen_tick(server, now_ns);
     loop_timer_set(server->loop, server->tick_timer, now_ns + SERVER_TICK_NS);
 }

@@ -11,11 +11,14 @@
 #include "hal/os/log.h"
 #include "hal/os/loop.h"
 #include "net/address.h"
+#include "net/server/budget.h"
 #include "net/server/store.h"
 
 #define SERVER_CLIENTS_LIMIT 32u /**< most connections that any configuration may ask for */
 #define SERVER_LISTENERS_MAX 2u  /**< one TCP, one Unix */
 #define SERVER_REPLY_BYTES   32768u
+/** All connections together may send requests at this many times the rate of one. */
+#define SERVER_RATES_FOR_ALL 2u
 #define SERVER_HANDSHAKE_NS                                                                        \
     (5 * NS_PER_S) /**< a connection must send something valid in this time */
 #define SERVER_UPLINK_PAUSE_NS     (1 * NS_PER_S)
@@ -26,9 +29,13 @@
 
 struct server;
 
+/** What a server_request_fn may return beside an error code. */
+#define SERVER_REQUEST_LATER (-1000)
+
 /** Answers one request of `type` whose payload is `text` (0-terminated, writable, `bytes` long).
  * Returns the length of the reply written to `reply` (at most `reply_size`), or the negative of an
- * enum wire_error_code with a sentence (0-terminated) in `reply`. */
+ * enum wire_error_code with a sentence (0-terminated) in `reply`. SERVER_REQUEST_LATER: `text` is
+ * unchanged, and the same request is to come again in some milliseconds. */
 typedef int server_request_fn(void *user, uint8_t type, char *text, size_t bytes, char *reply,
                               size_t reply_size, uint64_t now_ns);
 
@@ -102,8 +109,7 @@ struct server_conn {
     uint64_t progress_ns; /**< when the peer last took a byte while there was something to take */
     int unsent_bytes;     /**< in the kernel at the last look (SIOCOUTQ) */
     uint64_t linger_until_ns;
-    uint64_t credit_ns; /**< pacing of requests: time saved up, one request costs 1 s / rate */
-    uint64_t credit_at_ns;
+    struct budget credit; /**< pacing of requests: one costs 1 s / rate */
 
     uint8_t received[WIRE_HEADER_BYTES + WIRE_REQUEST_BYTES_MAX + 1];
     uint32_t received_bytes;
@@ -171,6 +177,8 @@ struct server {
     uint32_t clock_flags; /**< HELLO's flags */
     int tick_timer;
     unsigned flush_first;          /**< the connection that the next flush begins with */
+    struct budget credit;          /**< pacing of all connections' requests together */
+    unsigned tick_first;           /**< the connection that the next tick begins with */
     struct log_limit log_limit;    /**< of lines about connections */
     struct log_limit accept_limit; /**< of lines about accept(2) that failed */
 };

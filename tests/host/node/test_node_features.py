@@ -2,8 +2,11 @@
 """Features of a live node: read, set all or nothing, refused by name, a new size without losing
 anybody."""
 
+import itertools
 import os
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from pinhole_node import Node, run_cases  # noqa: E402
@@ -194,6 +197,39 @@ def test_a_new_size_keeps_sequences_and_subscribers():
                        r.camera_state == wire.RECONFIGURED for r in records)
         restarts = client.stats()['pinhole_camera_restarts_total{how="reconfigure"}']
         assert restarts == 4, restarts
+
+
+def flip(address, sizes, ended):
+    """Changes the picture's width as fast as the node takes it."""
+    try:
+        with wire.Client(address) as client:
+            for width in itertools.cycle(sizes):
+                if ended.is_set():
+                    return
+                client.set(Width=width)
+    except (OSError, EOFError):
+        pass  # the node ended first
+
+
+def test_those_who_flip_the_size_leave_frames_to_others():
+    ended = threading.Event()
+    with Node("--framerate", "30") as node, wire.Client(node.address) as honest:
+        threads = [threading.Thread(target=flip, args=(node.address, ("640", "1280"), ended))
+                   for _ in range(14)]
+        honest.subscribe(policy=wire.EVERY, start=wire.FROM_NEXT)
+        begin = time.monotonic()
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(150):
+                honest.next_frame()
+        finally:
+            ended.set()
+        # Counted by the node, and only so many in the time that it really took.
+        restarts = honest.stats()['pinhole_camera_restarts_total{how="reconfigure"}']
+        assert 4 <= restarts <= 6 + (time.monotonic() - begin), restarts
+    for thread in threads:
+        thread.join()
 
 
 def test_a_size_that_the_camera_refuses_is_undone():

@@ -337,6 +337,57 @@ static void test_requests_above_the_rate_are_answered_later(void **state)
     bench_close(&b);
 }
 
+static void test_all_clients_share_a_rate(void **state)
+{
+    (void)state;
+    enum { FLOODERS = 6, RATE = 100 };
+    struct bench_client flooder[FLOODERS], honest;
+    bench_open(&b, 8, &(struct server_config){.command_rate = RATE}, NULL);
+    for (unsigned i = 0; i < FLOODERS; i++)
+        bench_greet(&b, &flooder[i], 0);
+    bench_greet(&b, &honest, 0);
+    for (unsigned i = 0; i < FLOODERS; i++)
+        for (unsigned n = 0; n < 10 * RATE; n++)
+            bench_send(&flooder[i], WIRE_TYPE_TRIGGER, n + 1, NULL, 0);
+    bench_settle(&b);
+    assert_in_range(b.triggers, 1, SERVER_RATES_FOR_ALL * RATE);
+    bench_send(&honest, WIRE_TYPE_PING, 1, NULL, 0);
+    for (unsigned i = 0; i < 20; i++) // a second
+        advance(SERVER_TICK_NS);
+    assert_in_range(b.triggers, SERVER_RATES_FOR_ALL * RATE, 2 * SERVER_RATES_FOR_ALL * RATE);
+    bench_expect(&honest, WIRE_TYPE_PING, &m); // and had its turn
+    for (unsigned i = 0; i < FLOODERS; i++)
+        bench_hang_up(&flooder[i]);
+    bench_hang_up(&honest);
+    bench_close(&b);
+}
+
+static void test_what_the_application_puts_off_is_asked_again(void **state)
+{
+    (void)state;
+    struct bench_client waiting, other;
+    bench_open(&b, 8, &usual, NULL);
+    bench_greet(&b, &waiting, 0);
+    bench_greet(&b, &other, 0);
+    b.is_busy = true;
+    bench_send(&waiting, WIRE_TYPE_FEATURES, 7, NULL, 0);
+    bench_send(&waiting, WIRE_TYPE_PING, 8, NULL, 0);
+    for (unsigned i = 0; i < 4; i++)
+        advance(SERVER_TICK_NS);
+    assert_in_range(b.asked, 3, 6);
+    bench_expect_nothing(&waiting); // requests are answered in order
+    bench_send(&other, WIRE_TYPE_PING, 1, NULL, 0);
+    bench_expect(&other, WIRE_TYPE_PING, &m);
+    b.is_busy = false;
+    advance(SERVER_TICK_NS);
+    bench_expect(&waiting, WIRE_TYPE_FEATURES, &m);
+    assert_int_equal(m.header.tag, 7);
+    bench_expect(&waiting, WIRE_TYPE_PING, &m);
+    bench_hang_up(&waiting);
+    bench_hang_up(&other);
+    bench_close(&b);
+}
+
 static void test_dear_requests_count_as_ten(void **state)
 {
     (void)state;
@@ -624,6 +675,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_says_what_the_node_is),
+        cmocka_unit_test(test_all_clients_share_a_rate),
+        cmocka_unit_test(test_what_the_application_puts_off_is_asked_again),
         cmocka_unit_test(test_a_removed_unix_socket_is_made_again),
         cmocka_unit_test(test_without_descriptors_it_says_so_and_tries_again),
         cmocka_unit_test(test_requests_arrive_byte_by_byte),

@@ -28,7 +28,8 @@
         }                                                                                          \
     } while (0)
 
-/** Answers TRIGGER with a count, GET with its own text, STATS with much text, SET with a refusal.
+/** Answers TRIGGER with a count, FEATURES with nothing, unless it is busy, GET with its own text,
+ * STATS with much text, SET with a refusal.
  */
 static int answer(void *user, uint8_t type, char *text, size_t bytes, char *reply,
                   size_t reply_size, uint64_t now_ns)
@@ -41,6 +42,7 @@ static int answer(void *user, uint8_t type, char *text, size_t bytes, char *repl
         REQUIRE(text[bytes] == '\0');
         memcpy(reply, text, bytes);
         return (int)bytes;
+    case WIRE_TYPE_FEATURES: bench->asked++; return bench->is_busy ? SERVER_REQUEST_LATER : 0;
     case WIRE_TYPE_STATS:
         REQUIRE(reply_size >= 8000);
         memset(reply, 's', 8000);

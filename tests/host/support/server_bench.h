@@ -17,6 +17,8 @@ struct bench {
     unsigned port;
     uint64_t now_ns;   /**< of the last turn */
     unsigned triggers; /**< TRIGGER requests that reached the application */
+    unsigned asked;    /**< FEATURES requests that did */
+    bool is_busy;      /**< FEATURES is to be asked again later */
     char path[108];    /**< of the Unix socket; "" none */
 };
 
