@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The superloop: one thread, one wait. Each turn dispatches what came, encodes one slice, sends
+// The superloop: one thread, one wait. Each turn dispatches what came, encodes for a while, sends
 // what can be sent.
 #include "app/node.h"
 
@@ -274,17 +274,14 @@ static int init_node(struct node *node, const struct config *config,
     return listen_all(node);
 }
 
-/** Remembers the longest turn, opening and starting the camera aside. CPU time is counted from turn
- * to turn, so that of the wait in between belongs to it; what others did meanwhile does not. */
-static void measure_turn(struct node *node, uint64_t start_ns)
+/** Opening and starting the camera aside, which may take seconds. */
+static void measure_turn(struct node *node)
 {
-    uint64_t turn_ns = clock_now_ns() - start_ns, cpu_ns = clock_thread_cpu_ns();
-    uint64_t turn_cpu_ns = cpu_ns - node->turn.cpu_ns;
-    node->turn.cpu_ns = cpu_ns;
-    if (!node->camera.has_blocked) {
-        node->turn.worst_ns = base_max_u64(node->turn.worst_ns, turn_ns);
-        node->turn.worst_cpu_ns = base_max_u64(node->turn.worst_cpu_ns, turn_cpu_ns);
-    }
+    uint64_t now_ns = clock_now_ns();
+    if (node->camera.has_blocked)
+        turn_skip(&node->turn, now_ns, clock_thread_cpu_ns());
+    else if (turn_end(&node->turn, now_ns))
+        turn_judge(&node->turn, clock_thread_cpu_ns());
     node->camera.has_blocked = false;
 }
 
@@ -306,16 +303,19 @@ static bool is_drained(struct node *node, uint64_t now_ns)
 static void run_loop(struct node *node)
 {
     bool has_more = false;
-    node->turn.cpu_ns = clock_thread_cpu_ns();
     obey_camera(node);
     while (node->process.exit_status < 0) {
         node_trigger_arm(&node->trigger);
-        uint64_t now_ns = loop_turn(&node->loop, has_more || node_encode_has_work(&node->encode));
+        bool is_busy = has_more || node_encode_has_work(&node->encode);
+        if (!is_busy)
+            turn_wait(&node->turn, clock_thread_cpu_ns());
+        uint64_t now_ns = loop_turn(&node->loop, is_busy);
+        turn_start(&node->turn, now_ns);
         node_trigger_turn(&node->trigger, now_ns);
-        node_encode_slice(&node->encode, now_ns);
+        node_encode_turn(&node->encode, now_ns);
         node_trigger_report(&node->trigger, now_ns);
         has_more = server_flush(&node->server, now_ns);
-        measure_turn(node, now_ns);
+        measure_turn(node);
         obey_camera(node);
         if (is_drained(node, now_ns))
             node->process.exit_status = 0;

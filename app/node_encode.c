@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The encoder's job: one picture at a time, a slice per turn, straight into store blocks.
+// The encoder's job: one picture at a time, some slices per turn, straight into store blocks.
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -352,10 +352,8 @@ static bool begin_job(struct node_encode *encode, uint64_t now_ns)
     return false;
 }
 
-void node_encode_slice(struct node_encode *encode, uint64_t now_ns)
+static void encode_slice(struct node_encode *encode, uint64_t now_ns)
 {
-    if (!encode->job.is_active && !begin_job(encode, now_ns))
-        return;
     struct jpeg_encoder *encoder = &encode->encoder;
     int status = jpeg_encoder_slice(encoder);
     uint32_t rows_done = jpeg_encoder_rows_done(encoder);
@@ -381,6 +379,15 @@ void node_encode_slice(struct node_encode *encode, uint64_t now_ns)
     }
     if (lower == 0 || begin_encode(encode, lower) < 0)
         fail_encoder(encode, now_ns);
+}
+
+void node_encode_turn(struct node_encode *encode, uint64_t now_ns)
+{
+    if (!encode->job.is_active && !begin_job(encode, now_ns))
+        return;
+    do
+        encode_slice(encode, now_ns);
+    while (encode->job.is_active && clock_now_ns() < now_ns + NODE_ENCODE_TURN_NS);
 }
 
 void node_encode_refuse(struct node_encode *encode, const struct queued_frame *source)

@@ -13,6 +13,10 @@
 #include "app/pretrigger.h"
 #include "app/rate.h"
 
+/** The loop looks for news this often while a picture is being encoded. Slower machines do so after
+ * each slice, which takes longer there. */
+#define NODE_ENCODE_TURN_NS (350 * NS_PER_US)
+
 /** The picture that is being encoded. */
 struct node_job {
     bool is_active;
@@ -43,9 +47,10 @@ struct node_encode {
 
 /** Takes rate control's settings from the configuration. */
 void node_encode_apply_rate(struct node_encode *encode);
-/** One slice of encoding; begins the next waiting frame when idle. */
-void node_encode_slice(struct node_encode *encode, uint64_t now_ns);
-/** Whether a slice would do something. */
+/** Encodes until a picture is complete or NODE_ENCODE_TURN_NS have passed since `now_ns`, the
+ * beginning of the turn; one slice at least. Begins the next waiting frame when idle. */
+void node_encode_turn(struct node_encode *encode, uint64_t now_ns);
+/** Whether that would do something. */
 static inline bool node_encode_has_work(const struct node_encode *encode)
 {
     return encode->job.is_active || encode->queue.count > 0;

@@ -10,6 +10,7 @@
 #include "app/node_encode.h"
 #include "app/node_trigger.h"
 #include "app/serial.h"
+#include "app/turn.h"
 #include "hal/os/loop.h"
 #include "net/server/server.h"
 
@@ -26,12 +27,6 @@ struct node_process {
     char serial[SERIAL_BYTES]; /**< of the machine */
 };
 
-/** The length of the loop's turns. */
-struct node_turn {
-    uint64_t worst_ns, worst_cpu_ns;
-    uint64_t cpu_ns; /**< thread CPU time at the end of the last turn */
-};
-
 struct node {
     struct config config; /**< live: features change it */
     struct loop loop;
@@ -43,7 +38,7 @@ struct node {
     struct node_encode encode;
     struct node_camera camera;
     struct node_process process;
-    struct node_turn turn;
+    struct turn turn;
 };
 
 /** Tells each part where its neighbours are, and sets what is not zero at the beginning. `config`
