@@ -15,8 +15,10 @@
 #include <string.h>
 
 enum {
-    TICK_MS = 500,          /**< longest sleep: keep-alive, state, position */
-    AWAY_TICK_MS = 50,      /**< while a link is being made, which has no descriptor to wait for */
+    TICK_MS = 500,     /**< longest sleep: keep-alive, state, position */
+    AWAY_TICK_MS = 50, /**< while a link is being made, which has no descriptor to wait for */
+    SHORT_LIVES_MAX = 5,
+    SHORT_CONNECTION_S = 5,
     LONG_CONNECTION_S = 60, /**< its end is news, whatever the reason */
     GOODBYE_MS = 1000,      /**< for the last messages */
 };
@@ -39,16 +41,51 @@ void mqtt_camera_init(struct mqtt_camera *camera, const struct mqtt_settings *se
     mqtt_client_init(&camera->client, broker, camera->level, topic, will);
 }
 
+/** FNV-1a, 32 bits. */
+static uint32_t hash(const char *text)
+{
+    uint32_t sum = 2166136261u;
+    for (; *text != '\0'; text++)
+        sum = (sum ^ (unsigned char)*text) * 16777619u;
+    return sum;
+}
+
+/** Was this reason said lately? Notes it as said. */
+static bool was_said(struct mqtt_troubles *troubles, const char *why)
+{
+    const uint32_t sum = hash(why);
+    for (unsigned i = 0; i < ARRAY_SIZE(troubles->said); i++)
+        if (troubles->said[i] == sum)
+            return true;
+    troubles->said[troubles->next] = sum;
+    troubles->next = (troubles->next + 1) % ARRAY_SIZE(troubles->said);
+    return false;
+}
+
+/** Two clients of one identifier take the connection from each other; few brokers say so. */
+static void note_short_life(struct mqtt_camera *camera, bool is_short)
+{
+    struct mqtt_troubles *troubles = &camera->troubles;
+    troubles->short_lives = is_short ? troubles->short_lives + 1 : 0;
+    if (troubles->short_lives == SHORT_LIVES_MAX)
+        mqtt_say("%s: the broker ends each connection soon: does another client have the "
+                 "identifier %s?",
+                 camera->settings->name, camera->client.id);
+}
+
 /** One line for each kind of trouble, not one for each attempt. */
 static void say_lost(struct mqtt_camera *camera, bool was_up)
 {
     const struct mqtt_client *client = &camera->client;
-    const bool was_long = was_up && client->lasted_ns > LONG_CONNECTION_S * NS_PER_S;
-    camera->is_repeating = !was_long && strcmp(camera->said_why, client->why) == 0;
-    if (!camera->is_repeating)
+    struct mqtt_troubles *troubles = &camera->troubles;
+    if (was_up && client->lasted_ns > LONG_CONNECTION_S * NS_PER_S)
+        memset(troubles->said, 0, sizeof troubles->said);
+    troubles->is_repeating = was_said(troubles, client->why);
+    if (!troubles->is_repeating)
         mqtt_say("%s: %s:%d: %s: %s", camera->settings->name, client->broker->host,
                  client->broker->port, was_up ? "connection lost" : "cannot connect", client->why);
-    snprintf(camera->said_why, sizeof camera->said_why, "%s", client->why);
+    note_short_life(camera, was_up && !client->is_dropped &&
+                                client->lasted_ns < SHORT_CONNECTION_S * NS_PER_S);
 }
 
 /** The connection was made or lost. */
@@ -61,7 +98,7 @@ static void note_change(struct mqtt_camera *camera)
         mqtt_records_lost(camera);
         return;
     }
-    if (!camera->is_repeating)
+    if (!camera->troubles.is_repeating)
         mqtt_say("%s: connected to the broker %s:%d, MQTT %s", camera->settings->name,
                  camera->client.broker->host, camera->client.broker->port,
                  camera->client.spoken == 5 ? "5" : "3.1.1");

@@ -60,6 +60,14 @@ struct mqtt_echo {
     unsigned long long frames_before;
 };
 
+/** What was said of the connection to the broker. */
+struct mqtt_troubles {
+    uint32_t said[4];     /**< hashes of the last reasons that were said */
+    unsigned next;        /**< the oldest of them */
+    bool is_repeating;    /**< the connection fails for one of them again: nothing is said */
+    unsigned short_lives; /**< connections in a row that the broker ended soon */
+};
+
 struct mqtt_counters {
 #define COUNTER(member, metric, help) atomic_ullong member;
 #include "tools/mqtt/counters.def"
@@ -85,11 +93,10 @@ struct mqtt_camera {
     size_t scratch_bytes;
     uint64_t picture_ns, preview_ns, state_ns; /**< when the last was published */
     bool has_preview_on_the_way;
-    unsigned said_reasons; /**< bits of refusals that were said */
-    char said_why[384];    /**< why the connection failed, as it was said last */
-    bool is_repeating;     /**< it fails for the same reason again and again: nothing is said */
-    bool wants_records;    /**< there is room for what the node may send */
-    bool has_more;         /**< records wait inside libpinhole */
+    unsigned said_reasons[2]; /**< bits of refusals that were said, of messages and of pictures */
+    struct mqtt_troubles troubles;
+    bool wants_records; /**< there is room for what the node may send */
+    bool has_more;      /**< records wait inside libpinhole */
     atomic_bool is_connected, is_node_up;
     struct mqtt_counters counters;
 };

@@ -331,10 +331,11 @@ int mqtt_client_poll(const struct mqtt_client *client, short *events)
 static int work(struct mqtt_client *client, short revents)
 {
     int result = MOSQ_ERR_SUCCESS;
-    if ((revents & POLLOUT) != 0)
-        result = mosquitto_loop_write(client->mosq, 1);
-    if (result == MOSQ_ERR_SUCCESS && (revents & (POLLIN | POLLHUP | POLLERR)) != 0)
+    // Reading goes first: the broker's last word may say why it closes.
+    if ((revents & (POLLIN | POLLHUP | POLLERR)) != 0)
         result = mosquitto_loop_read(client->mosq, 1);
+    if (result == MOSQ_ERR_SUCCESS && !client->is_ended && (revents & POLLOUT) != 0)
+        result = mosquitto_loop_write(client->mosq, 1);
     if (result == MOSQ_ERR_SUCCESS)
         result = mosquitto_loop_misc(client->mosq);
     return result;
@@ -348,6 +349,8 @@ static enum mqtt_attempt judge(const struct mqtt_client *client, int code)
                        client->connack == REFUSED_311_VERSION
                    ? MQTT_NO_VERSION
                    : MQTT_REFUSED;
+    if (strstr(client->log, "OpenSSL") != NULL) // a closed connection, but of TLS
+        return MQTT_UNREACHABLE;
     switch (code) {
     case MOSQ_ERR_CONN_LOST:
     case MOSQ_ERR_PROTOCOL:

@@ -225,11 +225,11 @@ static void tell_refused(struct mqtt_camera *camera, const struct mqtt_sent *sen
     const bool is_picture = sent->tag == MQTT_PICTURE || sent->tag == MQTT_PREVIEW;
     atomic_fetch_add(
         is_picture ? &camera->counters.frames_refused : &camera->counters.messages_refused, 1);
-    if ((camera->said_reasons & bit) == 0)
+    if ((camera->said_reasons[is_picture] & bit) == 0)
         mqtt_say("%s: the broker refuses %s of %s/%s: %s (%d)", camera->settings->name, sent->what,
                  camera->bridge->prefix, camera->level, mosquitto_reason_string(sent->reason),
                  sent->reason);
-    camera->said_reasons |= bit;
+    camera->said_reasons[is_picture] |= bit;
 }
 
 static void take_refusal(struct mqtt_camera *camera, const struct mqtt_sent *sent)

@@ -317,6 +317,16 @@ static bool is_level(const char *text)
     return true;
 }
 
+/** libmosquitto does not say which file it could not read. */
+static int check_files(const struct mqtt_broker_settings *broker, struct mqtt_settings_error *error)
+{
+    const char *const paths[] = {broker->ca_file, broker->cert_file, broker->key_file};
+    for (unsigned i = 0; i < ARRAY_SIZE(paths); i++)
+        if (paths[i][0] != '\0' && access(paths[i], R_OK) != 0)
+            return mqtt_settings_fail(error, "cannot read %s: %s", paths[i], strerror(errno));
+    return 0;
+}
+
 static int check(const struct mqtt_settings *s, struct mqtt_settings_error *error)
 {
     if (s->nodes_count == 0)
@@ -335,7 +345,7 @@ static int check(const struct mqtt_settings *s, struct mqtt_settings_error *erro
         return mqtt_settings_fail(error, "ca_file and psk_identity exclude each other");
     if (s->broker.cert_file[0] != '\0' && s->broker.ca_file[0] == '\0')
         return mqtt_settings_fail(error, "cert_file needs ca_file");
-    return 0;
+    return check_files(&s->broker, error);
 }
 
 int mqtt_settings_read(struct mqtt_settings *out, int argc, char **argv,

@@ -280,6 +280,17 @@ def part_many():
         print(f"  200 nodes, {bridges} bridge(s): {run_many(200, bridges)}", flush=True)
 
 
+def part_refusals():
+    """What brokers refuse, with the cases that wait for time to pass."""
+    done = subprocess.run([sys.executable, "tests/host/mqtt/test_mqtt_refusals.py"], text=True,
+                          env=os.environ | {"PINHOLE_MQTT_LONG": "1"}, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    for line in done.stdout.splitlines():
+        if line.startswith(("ok", "FAIL")):
+            print(f"  {line}")
+    assert done.returncode == 0, done.stdout
+
+
 PARTS = {name[5:]: part for name, part in list(globals().items()) if name.startswith("part_")}
 
 

@@ -477,3 +477,92 @@ class Nats(Process):
         self.run(*program, "/usr/sbin/nats-server", "-c", self.path("conf"))
         wait_for("NATS listens", lambda: can_connect(self.port))
         return self
+
+
+class FakeBroker:
+    """A broker that says what a test wants. `versions` it speaks; `refusal` is how it meets others:
+    "close", "connack" (unsupported protocol version) or "old" (a CONNACK of 3.1.1). `reason(topic)`
+    is the reason code of a PUBACK; None: the connection is closed instead."""
+
+    def __init__(self, versions=(4, 5), refusal="close", reason=lambda topic: 0):
+        self.versions, self.refusal, self.reason = versions, refusal, reason
+        self.attempts, self.topics, self.links = [], [], []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                link = self.listener.accept()[0]
+            except OSError:
+                return
+            self.links.append(link)
+            threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+
+    def _serve(self, near):
+        link = Link.__new__(Link)
+        link.socket, link.buffer = near, b""
+        try:
+            self._connect(link)
+            while True:
+                self._answer(link, *link.receive())
+        except (OSError, Closed):
+            near.close()
+
+    def _connect(self, link):
+        _, _, body = link.receive()
+        link.version = body[6]
+        self.attempts.append(link.version)
+        is_known = link.version in self.versions
+        if not is_known and self.refusal == "close":
+            raise Closed()
+        code = 0 if is_known or self.refusal == "old" else 132
+        extra = b"\0" if link.version == 5 and self.refusal != "old" else b""
+        link.send(CONNACK, bytes([0, code]) + extra)
+        if not is_known and self.refusal == "old":
+            raise Closed()
+
+    def _answer(self, link, kind, flags, body):
+        if kind == SUBSCRIBE:
+            link.send(SUBACK, body[:2] + (b"\0" if link.version == 5 else b"") + b"\1")
+        elif kind == PINGREQ:
+            link.send(PINGRESP, b"")
+        elif kind == PUBLISH:
+            message = Message(flags, body, link.version)
+            self.topics.append(message.topic)
+            reason = self.reason(message.topic)
+            if reason is None:
+                raise Closed()
+            if message.qos:
+                code = bytes([reason, 0]) if link.version == 5 else b""
+                link.send(PUBACK, struct.pack(">H", message.identifier) + code)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for each in (self.listener, *self.links):
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            each.close()
+
+
+def make_certificates(folder):
+    """ca.pem, server.pem/.key for 127.0.0.1, client.pem/.key, and another CA, other.pem."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+    for name in ("ca", "other"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "30", "-subj",
+                f"/CN={name}")
+    for name, address in (("server", "IP:127.0.0.1"), ("client", "DNS:camera"),
+                          ("stranger", "IP:127.0.0.9")):
+        with open(f"{folder}/{name}.ext", "w", encoding="ascii") as file:
+            file.write(f"subjectAltName={address}\n")
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                "-CAcreateserial", "-out", f"{name}.pem", "-days", "30", "-extfile", f"{name}.ext")
