@@ -12,6 +12,7 @@ VERSION := 0.2.0
 #: NODE_PORT=7447   run: port of the node's own protocol
 #: LISTEN=127.0.0.1 run: address of both; 0.0.0.0 lets others on the network in
 #: T=NAME           test: only the programs whose name contains NAME
+#: SEEDS=1000       sim: how many seeds; FIRST=N the first of them; SEED=X replays one
 #: SECONDS=600      fuzz: how long each fuzzer runs
 #: F=NAME           fuzz: only this fuzzer
 #: PREFIX=/usr/local, DESTDIR=   install: where to
@@ -106,7 +107,7 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz install clean \
+.PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz sim install clean \
   deb check-arm check-libcamera check-mqtt check-vm check-deb
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
@@ -165,6 +166,10 @@ check-arm check-libcamera check-mqtt check-vm check-deb:
 deb: ## Debian packages for this machine, in build/packages
 	@tools/setup.sh deb
 	@tools/dev/deb.sh
+
+sim: ## the whole node in a simulated machine: SEEDS=N runs so many, SEED=X replays one
+	+@$(SUBMAKE) $(SIM)
+	@$(if $(SEED),$(SIM) $(SEED),$(SIM) $(or $(FIRST),1) $(or $(SEEDS),1000) $(shell nproc))
 
 clean: ## remove everything built
 	rm -rf build $(BUILD)
@@ -243,6 +248,18 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/host/%.o $(TEST_PARTS)
 	$(call link,$(CC),$(TEST_LIBS))
 $(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/support/preload/%.o
 	$(call link,$(CC) -shared)
+
+# The node in a simulated machine: its calls to the system, and what the simulation looks at, are wrapped.
+SIM_CALLS := accept4 adjtimex bind clock_gettime close epoll_create1 epoll_ctl epoll_pwait2 eventfd getrandom \
+  getsockname getsockopt ioctl isatty listen poll read recv send sendmsg setsockopt shutdown signalfd socket \
+  write store_init store_publish_event store_publish_frame trigger_ring_add
+SIM := $(BUILD)/tests/sim/sim
+# The linker calls them; nobody declares them.
+$(BUILD)/obj/tests/host/sim/%.o: CFLAGS += -Wno-missing-prototypes
+$(SIM): LDFLAGS += $(SIM_CALLS:%=-Wl$(COMMA)--wrap=%)
+$(SIM): $(call obj,$(wildcard tests/host/sim/*.c)) $(LIB_NODE)
+	$(call link,$(CC),$(NODE_LIBS))
+test-programs: $(SIM)
 
 # A fuzzer's body with a main() that plays every file of its corpus once, and with libFuzzer's. A tool's
 # fuzzer has the tool but for its main().

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Plants faults in the node, one at a time, and lets the simulation find each: a check that has never
+been seen to fail proves nothing. Works in a copy of the checkout.
+
+    tests/host/sim/mutations.py [SEEDS]     default 20000: how many seeds may pass before it is caught
+
+One line each, last line "N passed, N failed". A fault whose place is gone from the sources fails."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+# What is broken, where, from what, to what. The old text stands exactly once in its file.
+FAULTS = [
+    ("resume begins one record late", "net/server/receive.c",
+     "conn->position.cursor = wish.from_sequence;", "conn->position.cursor = wish.from_sequence + 1;"),
+    ("a GAP ends one record early", "net/server/send.c",
+     "return store->oldest - 1;", "return store->oldest - 2;"),
+    ("a GAP is never announced", "net/server/send.c",
+     "    if (cursor >= store->oldest)\n        return 0;", "    if (cursor >= 1)\n        return 0;"),
+    ("skipped counts one too many", "net/server/send.c",
+     "record->frame_id - conn->position.last_frame_id - 1 : 0;",
+     "record->frame_id - conn->position.last_frame_id : 0;"),
+    ("skipped is not reset by a GAP", "net/server/send.c",
+     "position->has_baseline ? position->last_frame_id + frames - position->frames : frames;",
+     "position->has_baseline ? position->last_frame_id : frames;"),
+    ("a withdrawn choice keeps its position", "net/server/send.c",
+     "    conn->position = conn->position_before;\n", ""),
+    ("policy latest drops events", "net/server/send.c",
+     "if (conn->policy == WIRE_POLICY_LATEST && record->is_frame && record != newest)",
+     "if (conn->policy == WIRE_POLICY_LATEST && record != newest)"),
+    ("a long message goes on in the wrong block", "net/server/send.c",
+     "        conn->block_index++;\n", ""),
+    ("a sent record is never released", "net/server/send.c", "    store_ref(record);\n",
+     "    store_ref(record);\n    store_ref(record);\n"),
+    ("the send deadline is not kept", "net/server/serve.c",
+     "if (now_ns - conn->progress_ns >= server->config.send_deadline_ns) {",
+     "if (now_ns - conn->progress_ns >= 100 * server->config.send_deadline_ns) {"),
+    ("silent connections stay", "net/server/serve.c",
+     "now_ns - conn->accepted_ns >= SERVER_HANDSHAKE_NS",
+     "now_ns - conn->accepted_ns >= 9 * SERVER_HANDSHAKE_NS"),
+    ("accepting does not go on after EMFILE", "net/server/listen.c",
+     "loop_timer_set(server->loop, ", "if (0) loop_timer_set(server->loop, "),
+    ("a record is evicted that is still needed", "net/server/store.c",
+     "    store->oldest++;\n", "    store->oldest += 2;\n"),
+    ("a block leaks", "net/server/store.c", "    store->blocks_free += count;\n",
+     "    store->blocks_free += count - 1;\n"),
+    ("frames are numbered twice", "net/server/store.c",
+     "fields->frame_id = store->next_frame_id++;", "fields->frame_id = store->next_frame_id;"),
+    ("a trigger is MATCHED and has an event", "app/node_trigger.c",
+     "        if (outcome.outcome == WIRE_OUTCOME_MATCHED)\n            continue;\n", ""),
+    ("outcomes of one kind are lost", "app/node_trigger.c",
+     "if (outcome.outcome == WIRE_OUTCOME_MATCHED)", "if (outcome.outcome != WIRE_OUTCOME_MISSED)"),
+    ("a run of outcomes loses its last trigger", "app/node_trigger.c",
+     ".last = outcome.last_id,", ".last = outcome.last_id - (outcome.last_id > outcome.first_id),"),
+    ("a refused frame does not fail its trigger", "app/node_encode.c",
+     "    encode->metrics->dropped_busy++;\n    if (source->decision.verdict == TRIGGER_ANSWER)",
+     "    encode->metrics->dropped_busy++;\n    if (0)"),
+    ("a refused frame is not released", "app/node_encode.c",
+     "                             source->frame.sensor_sequence);\n"
+     "    encode->camera->release(&source->frame);",
+     "                             source->frame.sensor_sequence);\n"
+     "    if (source->decision.verdict != TRIGGER_ANSWER)\n"
+     "        encode->camera->release(&source->frame);"),
+    ("a held frame is not aborted", "app/node_encode.c",
+     "        else\n            store_abort(encode->store, held.record);", ""),
+    ("the wrong frame is described", "app/node_encode.c",
+     "        .sensor_sequence = frame->sensor_sequence,\n        .width",
+     "        .sensor_sequence = frame->sensor_sequence + 1,\n        .width"),
+    ("waiting triggers survive the camera", "app/trigger/trigger.c",
+     "    t->is_camera_up = false;\n    fail_pending(t);", "    t->is_camera_up = false;"),
+    ("a trigger's deadline is not looked at", "app/trigger/trigger_ring.c",
+     "entry->target_ns + t->config.deadline_ns <= now_ns)",
+     "entry->target_ns + t->config.deadline_ns <= now_ns && t->config.is_on && 0)"),
+    ("an outcome is counted twice", "app/trigger/trigger_ring.c",
+     "        t->counters.outcomes[source][outcome]++;\n        return id;",
+     "        t->counters.outcomes[source][outcome] += 2;\n        return id;"),
+    ("the stall timer is not armed again", "app/node_camera.c",
+     "    loop_timer_set(camera->loop, camera->timer, supervisor_deadline(&camera->supervisor));\n}",
+     "}"),
+    ("a camera that is gone stays open", "app/node_camera.c",
+     "        announce(camera, WIRE_CAMERA_ABSENT, camera->ops->last_error(), now_ns);\n"
+     "        node_camera_close(camera, now_ns);\n    } else {",
+     "        announce(camera, WIRE_CAMERA_ABSENT, camera->ops->last_error(), now_ns);\n    } else {"),
+    ("the queue gives up an answer", "app/frame_queue.c",
+     "if (queue->waiting[i].decision.verdict == TRIGGER_ANSWER)", "if (0)"),
+    ("the queue loses what it displaces", "app/frame_queue.c",
+     "    return has_lost;", "    return false;"),
+    ("a stopped process is a stalled camera", "hal/os/loop.c",
+     "    if (count < 0)\n        count = wait_events(loop, events, true);\n", ""),
+]
+
+
+def plant(root, fault):
+    _, name, old, new = fault
+    path = os.path.join(root, name)
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if text.count(old) != 1:
+        return None
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(old, new))
+    return path, text
+
+
+def simulate(root, seeds):
+    """The number of the first seed that fails, or None."""
+    step = 250
+    for first in range(1, seeds + 1, step):
+        done = subprocess.run(["build/release/tests/sim/sim", str(first), str(step), "2"], cwd=root,
+                              capture_output=True, text=True, check=False, timeout=600)
+        if done.returncode != 0:
+            seed = [line.split()[2] for line in done.stderr.splitlines() if line.startswith("FAILED seed")]
+            return min(map(int, seed)) if seed else first
+    return None
+
+
+def build(root):
+    return subprocess.run(["make", "-s", "build/release/tests/sim/sim"], cwd=root, check=False,
+                          capture_output=True, text=True)
+
+
+def main():
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 20000
+    caught = missed = 0
+    with tempfile.TemporaryDirectory(prefix="pinhole-mutations-") as root:
+        subprocess.run(f"git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t {root}",
+                       shell=True, check=True)
+        if os.path.isdir("build/release"):
+            shutil.copytree("build/release", f"{root}/build/release", dirs_exist_ok=True)
+        build(root).check_returncode()
+        for fault in FAULTS:
+            planted = plant(root, fault)
+            found, why = None, "its place is gone from the sources"
+            if planted is not None:
+                done = build(root)
+                why = "does not compile:\n" + done.stderr[-800:]
+                if done.returncode == 0:
+                    found, why = simulate(root, seeds), f"not caught by {seeds} seeds"
+                with open(planted[0], "w", encoding="utf-8") as file:
+                    file.write(planted[1])
+            caught += found is not None
+            missed += found is None
+            print(f"{'ok     ' if found else 'FAILED '} {fault[0]}: "
+                  f"{f'caught by seed {found}' if found else why}", flush=True)
+    print(f"{caught} passed, {missed} failed")
+    return missed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
