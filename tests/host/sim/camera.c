@@ -13,7 +13,7 @@
 #include "tests/host/sim/machine.h"
 
 #define BITS   24u /**< of the sequence that are drawn, in cells of 8 x 8 samples */
-#define ACROSS (CAMERA_WIDTH / 8)
+#define ACROSS 8u
 #define DARK   32
 #define BRIGHT 224
 
@@ -27,7 +27,7 @@ static const struct hal_feature features[FEATURES] = {
 };
 
 struct buffer {
-    uint8_t samples[CAMERA_WIDTH * CAMERA_HEIGHT * 3 / 2];
+    uint8_t samples[CAMERA_WIDTH_MAX * CAMERA_HEIGHT_MAX * 3 / 2];
     struct hal_frame frame;
     bool is_borrowed, is_ready;
 };
@@ -39,15 +39,17 @@ static struct {
     unsigned order[HAL_CAMERA_BUFFERS_MAX], ready;
     double value[FEATURES];
     uint64_t generation; /**< of the stream: an old one's ticks do nothing */
-    uint32_t sequence;
+    uint32_t sequence, width, height;
     int fd;
     bool is_open, is_streaming, is_broken;
     const char *error;
 } camera = {.fd = -1};
 
-void camera_init(void)
+void camera_init(uint32_t width, uint32_t height)
 {
     memset(&camera, 0, sizeof camera);
+    camera.width = width;
+    camera.height = height;
     camera.fd = -1;
     camera.error = "";
     camera.value[EXPOSURE_AUTO] = 1;
@@ -65,9 +67,9 @@ static void wake(void)
 
 void camera_set_faults(const struct camera_faults *faults)
 {
-    machine_trace("camera: gone %d silent %d no start %d drop %u tear %u break %u",
-                  faults->is_gone, faults->is_silent, faults->fails_to_start, faults->drop_one_in,
-                  faults->tear_one_in, faults->break_one_in);
+    machine_trace("camera: gone %d silent %d no start %d drop %u tear %u break %u", faults->is_gone,
+                  faults->is_silent, faults->is_stuck, faults->drop_one_in, faults->tear_one_in,
+                  faults->break_one_in);
     camera.faults = *faults;
     if (faults->is_gone)
         wake();
@@ -80,10 +82,14 @@ static bool comes_true(unsigned one_in)
 
 static void draw(struct buffer *buffer, uint32_t sequence)
 {
-    memset(buffer->samples, 128, sizeof buffer->samples);
+    uint32_t luma = camera.width * camera.height;
+    memset(buffer->samples, 128, luma * 3 / 2);
+    // Noise below the cells makes large pictures large files, too.
+    for (uint32_t i = 24 * camera.width; camera.width > 64 && i < luma; i++)
+        buffer->samples[i] = (uint8_t)((i * 2654435761u + sequence * 40503u) >> 13);
     for (unsigned bit = 0; bit < BITS; bit++)
         for (unsigned y = 0; y < 8; y++)
-            memset(buffer->samples + (bit / ACROSS * 8 + y) * CAMERA_WIDTH + bit % ACROSS * 8,
+            memset(buffer->samples + (bit / ACROSS * 8 + y) * camera.width + bit % ACROSS * 8,
                    sequence >> bit & 1 ? BRIGHT : DARK, 8);
 }
 
@@ -95,15 +101,15 @@ static void fill(unsigned index, uint64_t now_ns)
     if (camera.value[EXPOSURE_AUTO] > 0 || exposure_us > period_us)
         exposure_us = period_us / 2;
     draw(buffer, camera.sequence);
-    const uint32_t luma = CAMERA_WIDTH * CAMERA_HEIGHT;
+    const uint32_t luma = camera.width * camera.height;
     buffer->frame = (struct hal_frame){
         .buffer = index,
         .format = HAL_PIXEL_YUV420,
-        .width = CAMERA_WIDTH,
-        .height = CAMERA_HEIGHT,
-        .plane = {{buffer->samples, CAMERA_WIDTH, CAMERA_HEIGHT},
-                  {buffer->samples + luma, CAMERA_WIDTH / 2, CAMERA_HEIGHT / 2},
-                  {buffer->samples + luma * 5 / 4, CAMERA_WIDTH / 2, CAMERA_HEIGHT / 2}},
+        .width = camera.width,
+        .height = camera.height,
+        .plane = {{buffer->samples, camera.width, camera.height},
+                  {buffer->samples + luma, camera.width / 2, camera.height / 2},
+                  {buffer->samples + luma * 5 / 4, camera.width / 2, camera.height / 2}},
         .sensor_sequence = camera.sequence,
         .timestamp_ns = now_ns - chance_in(machine_chance(), 0, 2000) * NS_PER_US,
         .exposure_us = exposure_us,
@@ -175,11 +181,11 @@ static int open_camera(const char *id)
 static int configure(const struct hal_camera_config *want, struct hal_camera_config *got)
 {
     CHECK(camera.is_open && !camera.is_streaming, "configure() of an open, stopped camera only");
-    if (camera.faults.fails_to_start && comes_true(2))
+    if (camera.faults.is_stuck && comes_true(2))
         return fail(-EIO, "configure fails");
     *got = *want;
-    got->width = CAMERA_WIDTH;
-    got->height = CAMERA_HEIGHT;
+    got->width = camera.width;
+    got->height = camera.height;
     got->format = HAL_PIXEL_YUV420;
     if (got->framerate <= 0 || got->framerate > 200)
         got->framerate = 200;
@@ -193,7 +199,7 @@ static int start(void)
     CHECK(camera.is_open && !camera.is_streaming, "start() of an open, stopped camera only");
     if (camera.faults.is_gone)
         return fail(-ENODEV, "the camera is gone");
-    if (camera.faults.fails_to_start)
+    if (camera.faults.is_stuck)
         return fail(-EIO, "start fails");
     camera.is_streaming = true;
     camera.is_broken = false;
@@ -327,7 +333,7 @@ int64_t camera_read_drawing(const uint8_t *jpeg, size_t bytes)
 {
     struct jpeg_decompress_struct info;
     struct reader reader;
-    static uint8_t luma[CAMERA_HEIGHT][CAMERA_WIDTH];
+    static uint8_t luma[CAMERA_HEIGHT_MAX][CAMERA_WIDTH_MAX];
     info.err = jpeg_std_error(&reader.errors);
     reader.errors.error_exit = give_up;
     reader.errors.output_message = ignore;
@@ -340,7 +346,7 @@ int64_t camera_read_drawing(const uint8_t *jpeg, size_t bytes)
     jpeg_read_header(&info, TRUE);
     info.out_color_space = JCS_GRAYSCALE;
     jpeg_start_decompress(&info);
-    while (info.output_scanline < CAMERA_HEIGHT) {
+    while (info.output_scanline < info.output_height) {
         JSAMPROW row = luma[info.output_scanline];
         jpeg_read_scanlines(&info, &row, 1);
     }

@@ -10,10 +10,10 @@
 #include "tests/host/sim/machine.h"
 #include "tests/host/sim/truth.h"
 
-#define CLIENTS_MAX     64
-#define REQUESTS_MAX    32
-#define MESSAGE_MAX     (SERVER_REPLY_BYTES + (256u << 10))
-#define HELLO_GRACE_NS  (5 * NS_PER_S)
+#define CLIENTS_MAX      64
+#define REQUESTS_MAX     32
+#define MESSAGE_MAX      (SERVER_REPLY_BYTES + (256u << 10))
+#define HELLO_GRACE_NS   (5 * NS_PER_S)
 #define CLOSING_SLACK_NS (2 * NS_PER_S) /**< deadlines are looked at once a second */
 
 struct client {
@@ -27,10 +27,10 @@ struct client {
     bool is_greeted, is_subscribed, is_steward, is_retired;
     uint64_t boot_id;
     /** the subscription */
-    uint64_t next;    /**< every: the sequence that must come; 0 = not known yet */
-    uint64_t wanted;  /**< every: from_sequence of the SUBSCRIBE under way */
-    uint64_t last;    /**< latest: the last sequence that is accounted for */
-    uint64_t skipped; /**< latest: frames passed over since the last one */
+    uint64_t next;     /**< every: the sequence that must come; 0 = not known yet */
+    uint64_t wanted;   /**< every: from_sequence of the SUBSCRIBE under way */
+    uint64_t last;     /**< latest: the last sequence that is accounted for */
+    uint64_t skipped;  /**< latest: frames passed over since the last one */
     bool has_baseline; /**< latest: there was a record or a GAP to count from */
     uint64_t records;
     /** requests under way, oldest first */
@@ -81,9 +81,8 @@ static void send_message(struct client *c, uint8_t type, const void *payload, ui
 static void subscribe(struct client *c, enum wire_policy policy, uint64_t boot_id, uint64_t from)
 {
     uint8_t payload[WIRE_SUBSCRIBE_FIXED];
-    struct wire_subscribe wish = {.policy = (uint8_t)policy,
-                                  .boot_id = boot_id,
-                                  .from_sequence = from};
+    struct wire_subscribe wish = {
+        .policy = (uint8_t)policy, .boot_id = boot_id, .from_sequence = from};
     c->wanted = from;
     send_message(c, WIRE_TYPE_SUBSCRIBE, payload, (uint32_t)wire_put_subscribe(payload, &wish));
 }
@@ -234,14 +233,15 @@ static void after_hello(struct client *c)
     case CLIENT_STOPPED:
     case CLIENT_EVERY:
         subscribe(c, WIRE_POLICY_EVERY, c->next > 0 ? c->boot_id : 0,
-                  c->next > 0 ? c->next : chance_one_in(chance(), 2) ? 1 : WIRE_FROM_NEWEST);
+                  c->next > 0                  ? c->next
+                  : chance_one_in(chance(), 2) ? 1
+                                               : WIRE_FROM_NEWEST);
         break;
     default: break;
     }
 }
 
-static void take_message(struct client *c, const struct wire_header *header,
-                         const uint8_t *payload)
+static void take_message(struct client *c, const struct wire_header *header, const uint8_t *payload)
 {
     struct wire_hello hello;
     switch (header->type) {
@@ -353,9 +353,7 @@ static void connect_client(void *user, uint64_t value)
     case CLIENT_EVERY:
         machine_at(now_ns + chance_in(chance(), 50, 5000) * NS_PER_MS, break_link, c, 0);
         break;
-    case CLIENT_CONTROLLER:
-        machine_at(now_ns + 20 * NS_PER_MS, control, c, 0);
-        break;
+    case CLIENT_CONTROLLER: machine_at(now_ns + 20 * NS_PER_MS, control, c, 0); break;
     case CLIENT_HOSTILE:
         machine_at(now_ns + chance_in(chance(), 0, 200) * NS_PER_MS, attack, c, 0);
         break;
@@ -400,15 +398,29 @@ static void attack(void *user, uint64_t value)
 }
 
 static const char *const settings[] = {
-    "TriggerMode=On\nTriggerSource=Software\n", "TriggerMode=Off\n",
+    "TriggerMode=On\nTriggerSource=Software\n",
+    "TriggerMode=Off\n",
     "TriggerMode=On\nTriggerSource=Timer\nTriggerTimerPeriod=70\n",
-    "TriggerMode=On\nTriggerSource=Line\n", "AcquisitionBurstFrameCount=3\n",
-    "AcquisitionBurstFrameCount=1\n", "PretriggerFrameCount=2\n", "PretriggerFrameCount=0\n",
-    "AcquisitionFrameRate=60\n", "AcquisitionFrameRate=7\n", "ImageCompressionQuality=40\n",
-    "Gain=2\n", "ExposureTime=4000\nExposureAuto=Off\n", "ExposureAuto=Continuous\n",
-    "Width=64\nHeight=48\n", "ReverseX=1\n", "TriggerDelay=30000\n", "TriggerDelay=0\n",
-    "Nothing=1\n", "Gain=99\nTriggerMode=On\n", "TriggerSoftware=1\n",
-    "ImageCompressionBitrate=200000\n", "ImageCompressionBitrate=0\n",
+    "TriggerMode=On\nTriggerSource=Line\n",
+    "AcquisitionBurstFrameCount=3\n",
+    "AcquisitionBurstFrameCount=1\n",
+    "PretriggerFrameCount=2\n",
+    "PretriggerFrameCount=0\n",
+    "AcquisitionFrameRate=60\n",
+    "AcquisitionFrameRate=7\n",
+    "ImageCompressionQuality=40\n",
+    "Gain=2\n",
+    "ExposureTime=4000\nExposureAuto=Off\n",
+    "ExposureAuto=Continuous\n",
+    "Width=64\nHeight=48\n",
+    "ReverseX=1\n",
+    "TriggerDelay=30000\n",
+    "TriggerDelay=0\n",
+    "Nothing=1\n",
+    "Gain=99\nTriggerMode=On\n",
+    "TriggerSoftware=1\n",
+    "ImageCompressionBitrate=200000\n",
+    "ImageCompressionBitrate=0\n",
 };
 
 static void control(void *user, uint64_t value)

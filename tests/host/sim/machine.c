@@ -18,15 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FD_FIRST     1000
-#define FDS_MAX      256
-#define EVENTS_MAX   65536
-#define PENDING_MAX  64
-#define WINDOW_MAX   (128u * 1024u)
-#define SIGNALS_MAX  8
-#define TURN_MIN_NS  (2 * NS_PER_US) /**< what a turn of the loop takes at least */
-#define TURN_MAX_NS  (120 * NS_PER_US)
-#define SEED_TEXT    "replay with: make sim SEED=%llu"
+#define FD_FIRST    1000
+#define FDS_MAX     256
+#define EVENTS_MAX  65536
+#define PENDING_MAX 64
+#define WINDOW_MAX  (128u * 1024u)
+#define SIGNALS_MAX 8
+#define TURN_MIN_NS (2 * NS_PER_US) /**< what a turn of the loop takes at least */
+#define SEED_TEXT   "replay with: make sim SEED=%llu"
 
 struct event {
     uint64_t when_ns, order;
@@ -42,19 +41,19 @@ struct link {
     struct link_manners manners;
     struct link_events events;
     unsigned host;
-    int fd; /**< the node's end; -1 before accept4() and after close() */
-    bool is_open;           /**< the client's end */
-    bool is_node_closed;    /**< the node has closed or shut down its sending side */
-    bool is_client_closed;  /**< the client's close has arrived at the node */
+    int fd;                /**< the node's end; -1 before accept4() and after close() */
+    bool is_open;          /**< the client's end */
+    bool is_node_closed;   /**< the node has closed or shut down its sending side */
+    bool is_client_closed; /**< the client's close has arrived at the node */
     bool is_reset;
-    bool is_reading;        /**< a read is scheduled */
-    uint8_t *to_client;     /**< WINDOW_MAX, a ring */
+    bool is_reading;    /**< a read is scheduled */
+    uint8_t *to_client; /**< WINDOW_MAX, a ring */
     size_t head, queued;
     uint8_t to_node[8192]; /**< arrived and not yet received by the node */
     size_t to_node_bytes;
     uint64_t accepted_ns; /**< 0 = not yet */
     uint64_t blocked_ns;  /**< since when the node could send nothing; 0 = it could */
-    uint64_t arrival_ns; /**< of what was sent last: nothing overtakes */
+    uint64_t arrival_ns;  /**< of what was sent last: nothing overtakes */
 };
 
 struct descriptor {
@@ -68,6 +67,7 @@ struct descriptor {
 
 static struct {
     uint64_t seed, now_ns, order, hash;
+    uint64_t turn_max_ns;
     int64_t realtime_offset_ns;
     struct chance chance;
     bool is_verbose, is_stderr_blocked, is_starved;
@@ -95,6 +95,8 @@ void machine_init(uint64_t seed, bool is_verbose)
     m.chance.state = seed * UINT64_C(0x2545F4914F6CDD1D) + 1;
     m.now_ns = chance_in(&m.chance, 1, 1000000) * NS_PER_MS;
     m.realtime_offset_ns = (int64_t)(UINT64_C(1800000000) * NS_PER_S);
+    // One machine in four is so slow that pictures wait for the encoder.
+    m.turn_max_ns = chance_one_in(&m.chance, 4) ? 15 * NS_PER_MS : 120 * NS_PER_US;
 }
 
 uint64_t machine_now(void)
@@ -290,7 +292,7 @@ int __wrap_epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
 {
     (void)epoll_fd;
     (void)mask;
-    run_until(m.now_ns + chance_in(&m.chance, TURN_MIN_NS, TURN_MAX_NS)); // the turn before
+    run_until(m.now_ns + chance_in(&m.chance, TURN_MIN_NS, m.turn_max_ns)); // the turn before
     uint64_t end_ns = timeout == NULL ? NS_NEVER
                                       : m.now_ns + (uint64_t)timeout->tv_sec * NS_PER_S +
                                             (uint64_t)timeout->tv_nsec;
@@ -520,9 +522,8 @@ static void schedule_read(struct link *link)
 
 static size_t take_in(struct link *link, const uint8_t *bytes, size_t count)
 {
-    size_t room = link->queued < link->manners.window_bytes
-                      ? link->manners.window_bytes - link->queued
-                      : 0;
+    size_t room =
+        link->queued < link->manners.window_bytes ? link->manners.window_bytes - link->queued : 0;
     count = count < room ? count : room;
     for (size_t i = 0; i < count; i++)
         link->to_client[(link->head + link->queued + i) % WINDOW_MAX] = bytes[i];
@@ -534,7 +535,8 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
     (void)flags;
     struct descriptor *d = find(fd);
-    CHECK(d != NULL && d->kind == FD_CONN, "sendmsg() to descriptor %d, which is no connection", fd);
+    CHECK(d != NULL && d->kind == FD_CONN, "sendmsg() to descriptor %d, which is no connection",
+          fd);
     struct link *link = d->link;
     if (link->is_reset || link->is_client_closed || !link->is_open) {
         errno = EPIPE;
@@ -542,8 +544,7 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
     }
     size_t sent = 0;
     for (size_t i = 0; i < message->msg_iovlen; i++) {
-        size_t taken =
-            take_in(link, message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
+        size_t taken = take_in(link, message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
         sent += taken;
         if (taken < message->msg_iov[i].iov_len)
             break;
@@ -705,8 +706,7 @@ void link_close(struct link *link, bool is_reset)
     for (unsigned i = 0; i < m.pending_count; i++)
         if (m.pending[i] == link) { // never accepted
             m.pending_count--;
-            memmove(&m.pending[i], &m.pending[i + 1],
-                    (m.pending_count - i) * sizeof m.pending[0]);
+            memmove(&m.pending[i], &m.pending[i + 1], (m.pending_count - i) * sizeof m.pending[0]);
             break;
         }
     link->is_open = false;

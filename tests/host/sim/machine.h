@@ -45,10 +45,10 @@ _Noreturn void machine_fail(const char *file, int line, const char *format, ...)
 
 /** How a client's end of a connection behaves. */
 struct link_manners {
-    uint32_t window_bytes;   /**< that the kernel takes from the node before the client reads */
-    uint32_t read_bytes;     /**< per read; 0 = the client reads nothing */
-    uint64_t read_pause_ns;  /**< between reads */
-    uint64_t delay_ns;       /**< from client to node */
+    uint32_t window_bytes;  /**< that the kernel takes from the node before the client reads */
+    uint32_t read_bytes;    /**< per read; 0 = the client reads nothing */
+    uint64_t read_pause_ns; /**< between reads */
+    uint64_t delay_ns;      /**< from client to node */
 };
 
 /** The client's end of a connection to the node. */
@@ -72,7 +72,8 @@ void link_set_manners(struct link *link, const struct link_manners *manners);
 void link_close(struct link *link, bool is_reset);
 /** Whether the node has closed its end. A client that reads nothing does not hear of it. */
 bool link_is_dropped(const struct link *link);
-/** Since when the node has been able to send nothing, because the client reads nothing; 0 = it can. */
+/** Since when the node has been able to send nothing, because the client reads nothing; 0 = it can.
+ */
 uint64_t link_blocked_ns(const struct link *link);
 /** When the node accepted the connection; 0 = not yet. */
 uint64_t link_accepted_ns(const struct link *link);

@@ -43,7 +43,7 @@ FAULTS = [
      "now_ns - conn->accepted_ns >= SERVER_HANDSHAKE_NS",
      "now_ns - conn->accepted_ns >= 9 * SERVER_HANDSHAKE_NS"),
     ("accepting does not go on after EMFILE", "net/server/listen.c",
-     "loop_timer_set(server->loop, ", "if (0) loop_timer_set(server->loop, "),
+     "    listener->is_paused = true;\n", ""),
     ("a record is evicted that is still needed", "net/server/store.c",
      "    store->oldest++;\n", "    store->oldest += 2;\n"),
     ("a block leaks", "net/server/store.c", "    store->blocks_free += count;\n",
@@ -70,8 +70,6 @@ FAULTS = [
     ("the wrong frame is described", "app/node_encode.c",
      "        .sensor_sequence = frame->sensor_sequence,\n        .width",
      "        .sensor_sequence = frame->sensor_sequence + 1,\n        .width"),
-    ("waiting triggers survive the camera", "app/trigger/trigger.c",
-     "    t->is_camera_up = false;\n    fail_pending(t);", "    t->is_camera_up = false;"),
     ("a trigger's deadline is not looked at", "app/trigger/trigger_ring.c",
      "entry->target_ns + t->config.deadline_ns <= now_ns)",
      "entry->target_ns + t->config.deadline_ns <= now_ns && t->config.is_on && 0)"),
@@ -81,16 +79,10 @@ FAULTS = [
     ("the stall timer is not armed again", "app/node_camera.c",
      "    loop_timer_set(camera->loop, camera->timer, supervisor_deadline(&camera->supervisor));\n}",
      "}"),
-    ("a camera that is gone stays open", "app/node_camera.c",
-     "        announce(camera, WIRE_CAMERA_ABSENT, camera->ops->last_error(), now_ns);\n"
-     "        node_camera_close(camera, now_ns);\n    } else {",
-     "        announce(camera, WIRE_CAMERA_ABSENT, camera->ops->last_error(), now_ns);\n    } else {"),
     ("the queue gives up an answer", "app/frame_queue.c",
      "if (queue->waiting[i].decision.verdict == TRIGGER_ANSWER)", "if (0)"),
     ("the queue loses what it displaces", "app/frame_queue.c",
      "    return has_lost;", "    return false;"),
-    ("a stopped process is a stalled camera", "hal/os/loop.c",
-     "    if (count < 0)\n        count = wait_events(loop, events, true);\n", ""),
 ]
 
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The whole node in a simulated machine, under faults that one seed decides:
 //   sim SEED             runs it and prints its trace
-//   sim FIRST COUNT [JOBS]   runs COUNT seeds, each in a process of its own; last line "N passed, N failed"
-//   sim --hash SEED      prints the hash of its trace: the same seed gives the same
+//   sim FIRST COUNT [JOBS]   runs COUNT seeds, each in a process of its own; last line "N passed, N
+//   failed" sim --hash SEED      prints the hash of its trace: the same seed gives the same
 // Exit status 0 when all invariants held.
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +18,10 @@
 #include "tests/host/sim/machine.h"
 #include "tests/host/sim/truth.h"
 
-#define CALM_NS     (6 * NS_PER_S) /**< without faults at the end */
-#define RECOVERY_NS (4 * NS_PER_S) /**< by then frames flow again */
-#define LINE        "GPIO17"
+#define CALM_NS        (6 * NS_PER_S) /**< without faults at the end */
+#define RECOVERY_NS    (4 * NS_PER_S) /**< by then frames flow again */
+#define OUTCOME_MAX_NS (4 * NS_PER_S)
+#define LINE           "GPIO17"
 
 static struct config config;
 static struct client_limits limits;
@@ -66,14 +67,15 @@ static void make_config(void)
     CHOOSE("trigger.activation", "RisingEdge", "FallingEdge", "AnyEdge");
     CHOOSE("trigger.rule", "start-after", "contains");
     CHOOSE("jpeg.exif", "yes", "no");
-    set("camera.width", CAMERA_WIDTH);
-    set("camera.height", CAMERA_HEIGHT);
-    set("camera.stall_timeout_ms", 400);
+    bool is_large = chance_one_in(chance(), 8);
+    set("camera.width", is_large ? CAMERA_WIDTH_MAX : 64);
+    set("camera.height", is_large ? CAMERA_HEIGHT_MAX : 48);
+    set("camera.stall_timeout_ms", chance_one_in(chance(), 4) ? 5000 : 400);
     set("camera.reopen_interval_ms", 200);
     set("camera.give_up_s", 0);
     set("camera.restart_attempts", chance_in(chance(), 0, 3));
     set("camera.buffers", chance_in(chance(), 2, 6));
-    set("jpeg.frame_bytes_max", 32768);
+    set("jpeg.frame_bytes_max", 65536);
     set("server.clients_max", chance_in(chance(), 4, 16));
     set("server.send_deadline_ms", 2000);
     set("trigger.burst_frames", chance_in(chance(), 1, 3));
@@ -114,7 +116,10 @@ static void trouble(void *arg, uint64_t value)
     switch (chance_in(chance(), 0, 11)) {
     case 0: faults.is_gone = true; break;
     case 1: faults.is_silent = true; break;
-    case 2: faults.fails_to_start = true; faults.break_one_in = 5; break;
+    case 2:
+        faults.is_stuck = true;
+        faults.break_one_in = 5;
+        break;
     case 3: faults.drop_one_in = (unsigned)chance_in(chance(), 2, 20); break;
     case 4: faults.tear_one_in = 3; break;
     case 5: faults.break_one_in = 20; break;
@@ -177,13 +182,14 @@ static uint64_t metric(const char *name)
 static uint64_t metrics_sum(const char *prefix)
 {
     uint64_t sum = 0;
-    for (const char *at = strstr(client_stats()->text, prefix); at != NULL; at = strstr(at + 1, prefix))
+    for (const char *at = strstr(client_stats()->text, prefix); at != NULL;
+         at = strstr(at + 1, prefix))
         sum += at[-1] == '\n' ? strtoull(strchr(at, ' '), NULL, 10) : 0;
     return sum;
 }
 
-/** What STATS said shortly before the end, against what had been published when it was asked and when
- * it was there. */
+/** What STATS said shortly before the end, against what had been published when it was asked and
+ * when it was there. */
 static void check_metrics(void)
 {
     const struct client_stats *stats = client_stats();
@@ -203,6 +209,17 @@ static void check_metrics(void)
           (unsigned long long)acquired, (unsigned long long)frames, (unsigned long long)dropped);
 }
 
+/** A trigger never waits for longer than its delay, its deadline and a burst take. */
+static void check_outcomes(void *arg, uint64_t value)
+{
+    (void)arg;
+    (void)value;
+    CHECK(truth_oldest_open_ns() == 0 || machine_now() - truth_oldest_open_ns() < OUTCOME_MAX_NS,
+          "a trigger has waited for its outcome for %llu ns",
+          (unsigned long long)(machine_now() - truth_oldest_open_ns()));
+    machine_at(machine_now() + 250 * NS_PER_MS, check_outcomes, NULL, 0);
+}
+
 static void end(void *arg, uint64_t value)
 {
     (void)arg;
@@ -213,8 +230,8 @@ static void end(void *arg, uint64_t value)
 static uint64_t run_seed(uint64_t seed, bool is_verbose)
 {
     machine_init(seed, is_verbose);
-    camera_init();
     make_config();
+    camera_init(config.width, config.height);
     truth_init(config.frame_bytes_max);
     log_set_level(config.log_level == CONFIG_LOG_DEBUG ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     calm_at_ns = machine_now() + chance_in(chance(), 1000, 12000) * NS_PER_MS;
@@ -222,6 +239,7 @@ static uint64_t run_seed(uint64_t seed, bool is_verbose)
     machine_at(machine_now() + 5 * NS_PER_MS, newcomer, NULL, 0);
     machine_at(machine_now() + chance_in(chance(), 0, 1000) * NS_PER_MS, trouble, NULL, 0);
     machine_at(machine_now() + 100 * NS_PER_MS, edges, NULL, 2);
+    machine_at(machine_now(), check_outcomes, NULL, 0);
     machine_at(calm_at_ns, calm_down, NULL, 0);
     machine_at(calm_at_ns + RECOVERY_NS, check_flow, NULL, 0);
     machine_at(end_at_ns, end, NULL, 0);

@@ -16,6 +16,8 @@ static struct {
     uint64_t triggers; /**< the last id given */
     uint64_t last_outcome;
     bool is_matched[TRUTH_MAX], has_event[TRUTH_MAX]; /**< by trigger id */
+    uint64_t came_ns[TRUTH_MAX];                      /**< likewise */
+    uint64_t first_open;                              /**< no trigger before it waits */
     struct store *store;
 } truth;
 
@@ -55,6 +57,14 @@ uint64_t truth_triggers(void)
 uint64_t truth_last_frame_ns(void)
 {
     return truth.last_frame_ns;
+}
+
+uint64_t truth_oldest_open_ns(void)
+{
+    uint64_t *id = &truth.first_open;
+    while (*id <= truth.triggers && (*id == 0 || truth.is_matched[*id] || truth.has_event[*id]))
+        ++*id;
+    return *id <= truth.triggers ? truth.came_ns[*id] : 0;
 }
 
 uint64_t truth_hash(const uint8_t *bytes, size_t count, uint64_t hash)
@@ -134,8 +144,8 @@ void __wrap_store_publish_event(struct store *store, struct wire_event *fields, 
     struct truth_record *entry = append(fields->sequence);
     entry->kind = fields->kind;
     machine_trace("publish %llu: event %u %llu-%llu %s", (unsigned long long)fields->sequence,
-                  fields->kind, (unsigned long long)fields->first,
-                  (unsigned long long)fields->last, text);
+                  fields->kind, (unsigned long long)fields->first, (unsigned long long)fields->last,
+                  text);
     if (fields->kind != WIRE_EVENT_TRIGGER)
         return;
     CHECK(fields->first > truth.last_outcome && fields->last >= fields->first &&
@@ -159,6 +169,7 @@ uint64_t __wrap_trigger_ring_add(struct trigger *t, enum wire_trigger_source sou
     CHECK(id == truth.triggers + 1 && id < TRUTH_MAX, "trigger %llu follows trigger %llu",
           (unsigned long long)id, (unsigned long long)truth.triggers);
     truth.triggers = id;
+    truth.came_ns[id] = machine_now();
     return id;
 }
 
