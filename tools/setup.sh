@@ -8,8 +8,9 @@ set -euo pipefail
 build="gcc g++ libc6-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev libmicrohttpd-dev"
 build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi-client-dev libmosquitto-dev"
 test="binutils curl libcmocka-dev libjpeg-turbo-progs procps python3"
-test_wants="chromium chromium-driver ffmpeg jq libavformat-dev mosquitto mosquitto-clients mpv python3-numpy python3-opencv python3-pil
-  python3-paho-mqtt python3-prometheus-client python3-selenium valgrind"
+test_wants="chromium chromium-driver ffmpeg gstreamer1.0-plugins-base gstreamer1.0-plugins-good jq
+  libavformat-dev mosquitto mosquitto-clients mpv python3-numpy python3-opencv python3-paho-mqtt
+  python3-pil python3-prometheus-client python3-selenium valgrind"
 lint="clang-format-19 clang-tidy-19 cppcheck libcmocka-dev mypy pyflakes3 python3 shellcheck"
 fuzz="clang libclang-rt-dev llvm libcmocka-dev"
 mirror="ca-certificates mmdebstrap"

@@ -71,6 +71,7 @@ struct web_frame *web_frame_copy(struct web_frame_pool *pool, const struct pinho
     frame->meta = *source;
     frame->meta.jpeg = frame->bytes;
     memcpy(frame->bytes, source->jpeg, source->jpeg_bytes);
+    (void)jpeg_shape_read(&frame->shape, source->jpeg, source->jpeg_bytes);
     frame->pool = pool;
     frame->references = 1;
     pthread_mutex_lock(&pool->lock);

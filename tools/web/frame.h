@@ -8,6 +8,7 @@
 #define PINHOLE_TOOLS_WEB_FRAME_H
 
 #include "net/client/pinhole.h"
+#include "tools/common/jpeg_shape.h"
 
 #include <pthread.h>
 
@@ -15,9 +16,10 @@
 
 struct web_frame {
     struct pinhole_frame meta; /**< its `jpeg` points to `bytes` */
-    uint64_t serial;           /**< counts the gateway's frames, from 1 */
-    int64_t latency_ns;        /**< start of readout to here; see view.h */
-    uint64_t exposed_ns;       /**< start of exposure by this host's CLOCK_MONOTONIC */
+    struct jpeg_shape shape;
+    uint64_t serial;     /**< counts the gateway's frames, from 1 */
+    int64_t latency_ns;  /**< start of readout to here; see view.h */
+    uint64_t exposed_ns; /**< start of exposure by this host's CLOCK_MONOTONIC */
     struct web_frame_pool *pool;
     struct web_frame *next_free;
     unsigned references;

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 // GET /stream: multipart/x-mixed-replace, one JPEG a part.
 //
-// A part is chosen only when the one before has been handed to libmicrohttpd, and it is the newest
-// frame there is then: a slow reader gets fewer frames, never old ones, and nobody waits for it.
-// The boundary follows each part at once, since browsers show a picture when they see its end.
-// Those made from Chromium show it only when they see the headers of the next: for them there is
-// ?advance_headers=1, where these follow at once too and therefore say nothing but the type.
+// A part is chosen only when libmicrohttpd has taken the one before, and it is the newest frame
+// then. So a slow reader gets fewer frames, never old ones, and nobody waits for it.
+//
+// Readers differ in what they need:
+// - Browsers show a picture when they see its end, so the boundary follows each part at once. Those
+//   made from Chromium wait for the headers of the next part. They get these at once too, which
+//   therefore say nothing but the type (?advance_headers=1).
+// - OpenCV's FFmpeg back end shows wrong pictures after their size, components or sampling have
+//   changed. The response ends at such a change, and a reader opens again. Browsers take changes
+//   rightly, so theirs goes on (?changes=1).
 #include "tools/web/stream.h"
 
 #include "tools/web/request.h"
@@ -75,6 +80,8 @@ static void begin_part(struct web_stream *stream, struct web_frame *newest, bool
         stream->frames++;
         http->stream_frames++;
     }
+    if (stream->serial == 0)
+        stream->shape = newest->shape;
     stream->frame = web_frame_ref(newest);
     stream->serial = newest->serial;
     stream->frame_id = newest->meta.frame_id;
@@ -93,7 +100,9 @@ static ssize_t next_part(struct web_stream *stream)
     struct web_frame *newest = web->view.newest;
     bool is_new = newest != NULL && newest->serial != stream->serial;
     bool is_idle = newest != NULL && now_ns - stream->part_ns >= REPEAT_NS;
-    if (web->is_stopping) {
+    bool is_other = is_new && stream->serial != 0 && !stream->takes_changes &&
+                    !jpeg_shape_equals(&stream->shape, &newest->shape);
+    if (web->is_stopping || is_other) {
         result = MHD_CONTENT_READER_END_OF_STREAM;
     } else if (is_new || is_idle) {
         begin_part(stream, newest, !is_new, now_ns);
@@ -169,6 +178,13 @@ static void end_stream(void *context)
     free(stream);
 }
 
+/** A query argument that is 0 or not; `is_default` when it is absent. */
+static bool wants(const struct web_request *request, const char *name, bool is_default)
+{
+    const char *value = web_request_query(request, name);
+    return value == NULL ? is_default : strcmp(value, "0") != 0;
+}
+
 static struct web_stream *begin_stream(struct web_request *request)
 {
     struct web_stream *stream = calloc(1, sizeof *stream);
@@ -178,8 +194,11 @@ static struct web_stream *begin_stream(struct web_request *request)
     struct web_http *http = &request->web->http;
     stream->web = request->web;
     stream->sleeper.connection = request->connection;
-    const char *advance = web_request_query(request, "advance_headers");
-    stream->has_advance_headers = advance != NULL && strcmp(advance, "0") != 0;
+    const char *agent = web_request_header(request, "User-Agent");
+    bool is_browser = agent != NULL && strstr(agent, "Mozilla/") != NULL;
+    bool is_chromium = is_browser && strstr(agent, "Chrome/") != NULL;
+    stream->has_advance_headers = wants(request, "advance_headers", is_chromium);
+    stream->takes_changes = wants(request, "changes", is_browser);
     snprintf(stream->key, sizeof stream->key, "%s", key == NULL ? "" : key);
     pthread_mutex_lock(&request->web->lock);
     stream->next = http->streams;

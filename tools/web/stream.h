@@ -16,7 +16,9 @@ struct web_stream {
     uint64_t frames, repeated, skipped;
     uint64_t serial, frame_id; /**< of the last frame begun; 0: none yet */
     uint64_t part_ns;          /**< when it was begun */
-    bool has_advance_headers;  /**< see web_stream.c; constant */
+    bool has_advance_headers;  /**< see stream.c; constant */
+    bool takes_changes;        /**< of the pictures' shape: it goes on through them; constant */
+    struct jpeg_shape shape;   /**< of the first frame */
     /** The reader's own: the part being written. */
     struct web_frame *frame; /**< NULL: none */
     char head[1024];

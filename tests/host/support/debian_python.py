@@ -7,6 +7,8 @@ import os
 import sys
 
 DEBIANS = "/usr/bin/python3"
+PACKAGES = {"cv2": "python3-opencv", "prometheus_client": "python3-prometheus-client",
+            "selenium": "python3-selenium"}
 
 
 def need(*modules: str) -> None:
@@ -15,6 +17,5 @@ def need(*modules: str) -> None:
         os.execv(DEBIANS, [DEBIANS, *sys.argv])
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            print(f"skip: Python's {module} is not installed (Debian: "
-                  f"python3-{module.replace('_', '-')})")
+            print(f"skip: Debian's {PACKAGES[module]} is not installed")
             sys.exit(77)

@@ -4,6 +4,8 @@
 
 `test_browser.py --screenshot FILE` makes the picture of the page for the documents instead."""
 
+import functools
+import http.server
 import json
 import os
 import sys
@@ -15,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import debian_python  # noqa: E402
 debian_python.need("selenium")
 from browser import Browser, find_programs  # noqa: E402
-from gateway import Gateway, Node  # noqa: E402
+from gateway import Gateway, Node, in_background  # noqa: E402
 
 # A sum over the picture as it is on the screen now, and how bright it is.
 PIXELS = """
@@ -239,6 +241,42 @@ class Desktop(Page):
                         self.wait_text("#badge", "live")
                         first = self.pixels()["sum"]
                         self.browser.wait("and again", lambda: self.pixels()["sum"] != first)
+
+
+class OwnPage(unittest.TestCase):
+    """A page of one's own, from another port of the same machine, with the stream in it."""
+
+    def test_a_triggered_picture_shows_at_once(self) -> None:
+        with Node("--framerate", "15") as node, Gateway(node.address, "--allow-origin", "*") as gateway, \
+                Browser() as browser, tempfile.TemporaryDirectory() as folder:
+            gateway.wait_ready()
+            gateway.set(TriggerMode="On")
+            with open(os.path.join(folder, "index.html"), "w", encoding="utf-8") as page:
+                page.write(f'<!doctype html><img src="{gateway.url}/stream?key=own" width="640">')
+            handler = functools.partial(QuietHandler, directory=folder)
+            with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+                in_background(server.serve_forever)
+                browser.get(f"http://127.0.0.1:{server.server_port}/")
+                browser.wait("a picture", lambda: browser.run("return document.images[0].naturalWidth;"))
+
+                def repeats() -> int:
+                    return int(gateway.state("brief=1&key=own")["stream"]["repeated"])
+
+                def shows_at_once() -> bool:
+                    known = repeats()
+                    browser.wait("repeats, so that all is still", lambda: repeats() > known + 1)
+                    before, known = browser.get_screenshot_as_png(), repeats()
+                    self.assertEqual(gateway.post("/trigger").status, 200)
+                    browser.wait("another picture", lambda: browser.get_screenshot_as_png() != before)
+                    return repeats() == known
+                # A busy machine may need longer than a second now and then, but not each time.
+                browser.wait("a picture that does not wait for the next", shows_at_once)
+                server.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 class Phone(Page):

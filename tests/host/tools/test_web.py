@@ -114,6 +114,19 @@ class Pictures(WithNode):
         self.assertEqual(len(pictures), 4)
         self.assertTrue(b"Content-Type: image/jpeg\r\n\r\n".startswith(parts[-1][:28]))
 
+    def test_a_browser_made_from_chromium_gets_headers_in_advance(self) -> None:
+        for agent, path, is_advance in (
+                ("Mozilla/5.0 (X11) AppleWebKit/537.36 Chrome/120.0.0.0 Safari/537.36", "/stream", True),
+                ("Mozilla/5.0 (X11; rv:120.0) Gecko/20100101 Firefox/120.0", "/stream", False),
+                ("Lavf/59.27.100", "/stream", False),
+                ("Mozilla/5.0 Chrome/120.0.0.0", "/stream?advance_headers=0", False)):
+            with self.gateway.connect() as connection:
+                connection.sendall(f"GET {path} HTTP/1.0\r\nUser-Agent: {agent}\r\n\r\n".encode())
+                data = b""
+                while data.count(b"\r\n\r\n") < 2:
+                    data += connection.recv(65536)
+            self.assertEqual(b"Content-Length" not in data.split(b"\r\n\r\n")[1], is_advance, agent)
+
     def test_ffmpeg_reads_the_stream(self) -> None:
         if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
             self.skipTest("ffmpeg is not installed")

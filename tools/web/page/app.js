@@ -53,9 +53,7 @@ function ageText(seconds) {
 function startStream() {
   streamRun += 1;
   streamSince = performance.now();
-  // Chromium shows a picture when it sees the headers of the next: it gets them in advance.
-  const advance = navigator.userAgent.includes('Chrome') ? '&advance_headers=1' : '';
-  element('picture').src = `stream?key=${streamKey}${streamRun}${advance}`;
+  element('picture').src = `stream?key=${streamKey}${streamRun}`;
 }
 
 function watchStream(state) {

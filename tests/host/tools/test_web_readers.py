@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""pinhole-web's stream in the readers that its page recommends: OpenCV's back ends and ffmpeg."""
+
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+from typing import Any
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import debian_python  # noqa: E402
+debian_python.need("cv2")
+import cv2  # noqa: E402
+import numpy  # noqa: E402
+from fake_node import FakeNode  # noqa: E402
+from gateway import Gateway, Node, Stream  # noqa: E402
+
+
+def make_jpeg(width: int, height: int, red: int, *options: str) -> bytes:
+    """One colour by libjpeg-turbo's own program, which a reader's picture can be compared with."""
+    picture = b"P6 %d %d 255\n" % (width, height) + bytes((red, 40, 40)) * (width * height)
+    return subprocess.run(["cjpeg", "-quality", "95", *options], input=picture, check=True,
+                          capture_output=True).stdout
+
+
+@unittest.skipIf(shutil.which("cjpeg") is None, "cjpeg is not installed")
+class OpenCv(unittest.TestCase):
+    """After a change the next picture read is right, or none is and the reader opens again."""
+
+    first = make_jpeg(320, 240, 200, "-sample", "2x2") if shutil.which("cjpeg") else b""
+    others = {"larger": ("640", "480", "-sample", "2x2"), "smaller": ("160", "120", "-sample", "2x2"),
+              "sampling": ("320", "240", "-sample", "2x1"), "grey": ("320", "240", "-grayscale")}
+
+    def open(self, url: str, back_end: int) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(url, back_end)
+        if not capture.isOpened():
+            self.skipTest("OpenCV was built without this back end")
+        return capture
+
+    def check(self, back_end: int, source: str) -> None:
+        for name, (width, height, *options) in self.others.items():
+            other = make_jpeg(int(width), int(height), 80, *options)
+            with self.subTest(name), FakeNode(jpeg=self.first, frames_per_second=30) as node, \
+                    Gateway(node.address) as gateway:
+                gateway.wait_ready()
+                capture = self.open(source.format(gateway.url), back_end)
+                for _ in range(5):
+                    self.assertTrue(self.shows(capture.read(), self.first))
+                node.jpeg = other
+                seen = 0
+                for _ in range(200):
+                    result = capture.read()
+                    if not result[0]:
+                        capture = self.open(source.format(gateway.url), back_end)
+                    elif self.shows(result, other):
+                        seen += 1
+                    else:
+                        self.assertTrue(self.shows(result, self.first), "neither of the two")
+                        self.assertEqual(seen, 0)
+                    if seen == 3:
+                        break
+                self.assertEqual(seen, 3)
+                capture.release()
+
+    def shows(self, result: tuple[bool, Any], jpeg: bytes) -> bool:
+        wanted = cv2.imdecode(numpy.frombuffer(jpeg, "uint8"), cv2.IMREAD_COLOR).astype(int)
+        return result[0] and result[1].shape == wanted.shape and \
+            abs(result[1].astype(int) - wanted).max() < 16
+
+    def test_ffmpeg_back_end(self) -> None:
+        self.check(cv2.CAP_FFMPEG, "{}/stream")
+
+    def test_gstreamer_back_end(self) -> None:
+        # With a URL alone it buffers first, and shows pictures that are seconds old.
+        for query in ("", "?changes=1"):
+            self.check(cv2.CAP_GSTREAMER, "souphttpsrc location={}/stream" + query +
+                       " ! multipartdemux ! jpegdec ! videoconvert ! video/x-raw,format=BGR"
+                       " ! appsink sync=false max-buffers=1 drop=true")
+
+
+class Changes(unittest.TestCase):
+    def test_a_browser_goes_on_and_others_open_again(self) -> None:
+        with Node("--framerate", "30") as node, Gateway(node.address) as gateway:
+            gateway.wait_ready()
+            with Stream(gateway) as ends, Stream(gateway, "/stream?changes=1") as goes_on:
+                self.assertEqual(ends.part().headers["x-width"], "1280")
+                self.assertEqual(goes_on.part().headers["x-width"], "1280")
+                gateway.set(Width=640)
+                while goes_on.part().headers["x-width"] != "640":
+                    pass
+                with self.assertRaises(EOFError):
+                    while True:
+                        self.assertEqual(ends.part().headers["x-width"], "1280")
+            with Stream(gateway) as again:
+                self.assertEqual(again.part().headers["x-width"], "640")
+            # Another quality is no change of the shape.
+            with Stream(gateway) as stays:
+                gateway.set(ImageCompressionQuality=30)
+                while stays.part().headers["x-quality"] != "30":
+                    pass
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
