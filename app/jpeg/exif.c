@@ -25,16 +25,16 @@ enum {
 };
 
 #define ENTRY_BYTES  12u
-#define HEADER_BYTES 6u // "Exif\0\0"; offsets count from behind it
+#define HEADER_BYTES 6u /**< "Exif\0\0"; offsets count from behind it */
 #define MODEL_BYTES  64u
 #define ENTRIES_MAX  9u
 
 /** A directory being written: entries at their fixed place, long values behind. */
 struct tiff {
-    uint8_t *base;      // the TIFF header
-    uint32_t directory; // offset of the current directory
+    uint8_t *base;      /**< the TIFF header */
+    uint32_t directory; /**< offset of the current directory */
     uint32_t entries;
-    uint32_t end; // where the next long value goes
+    uint32_t end; /**< where the next long value goes */
 };
 
 static void put16(uint8_t *p, uint32_t value)
@@ -56,7 +56,7 @@ static void begin_directory(struct tiff *t)
     t->end += 2 + ENTRIES_MAX * ENTRY_BYTES + 4;
 }
 
-// Tags must come in ascending order. Returns where the value goes.
+/** Tags must come in ascending order. Returns where the value goes. */
 static uint8_t *add(struct tiff *t, uint32_t tag, uint32_t type, uint32_t count, uint32_t bytes)
 {
     uint8_t *entry = t->base + t->directory + 2 + t->entries * ENTRY_BYTES;
@@ -84,7 +84,7 @@ struct date {
     uint32_t year, month, day;
 };
 
-// Years counted from March, so that the leap day is the last of its year.
+/** Years counted from March, so that the leap day is the last of its year. */
 static struct date date_of(uint64_t days_since_1970)
 {
     uint64_t days = days_since_1970 + 719468; // since 0000-03-01

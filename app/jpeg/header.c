@@ -10,7 +10,7 @@ const uint8_t jpeg_header_zigzag[64] = {
     30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 };
 
-// T.81 Annex K.1, natural order.
+/** T.81 Annex K.1, natural order. */
 static const uint8_t luma_quantiser[64] = {
     16, 11, 10, 16, 24,  40,  51,  61,  12, 12, 14, 19, 26,  58,  60,  55,
     14, 13, 16, 24, 40,  57,  69,  56,  14, 17, 22, 29, 51,  87,  80,  62,
@@ -149,7 +149,7 @@ static uint8_t *put_frame(uint8_t *out, const struct jpeg_input *input)
     return out;
 }
 
-// Each table in a segment of its own.
+/** Each table in a segment of its own. */
 static uint8_t *put_codes(uint8_t *out, uint8_t count)
 {
     for (unsigned i = 0; i < count; i++) {

@@ -12,7 +12,7 @@ struct encoder {
     const struct jpeg_scan_variant *variant;
     uint8_t quantiser[2][64];
     uint32_t rows_done;
-    uint8_t quality; // of the quantisers; 0 before the first picture
+    uint8_t quality; /**< of the quantisers; 0 before the first picture */
     bool is_running;
     char message[80];
     _Alignas(64) uint8_t scratch[JPEG_SCRATCH_BYTES];

@@ -26,19 +26,19 @@
 struct jpeg_ahead {
     const uint8_t *first;
     uint32_t stride;
-    uint32_t line_shift; // 1 << line_shift MCUs lie beside each other in one line
+    uint32_t line_shift; /**< 1 << line_shift MCUs lie beside each other in one line */
     uint32_t lines_per_mcu;
 };
 
 /** The picture's planes and the scratch for rows that cannot be read where they are. */
 struct jpeg_input {
     struct jpeg_picture picture;
-    uint32_t mcu_rows;                     // luma rows per MCU row: 16 for 4:2:0, else 8
-    uint32_t chroma_rows;                  // chroma rows per MCU row; 0 for GREY
-    uint32_t luma_stride;                  // of the scratch
-    uint32_t chroma_stride;                // of the scratch
-    uint8_t *scratch;                      // JPEG_SCRATCH_BYTES
-    const uint8_t *luma[16], *u[8], *v[8]; // readable up to the next multiple of 8 samples
+    uint32_t mcu_rows;                     /**< luma rows per MCU row: 16 for 4:2:0, else 8 */
+    uint32_t chroma_rows;                  /**< chroma rows per MCU row; 0 for GREY */
+    uint32_t luma_stride;                  /**< of the scratch */
+    uint32_t chroma_stride;                /**< of the scratch */
+    uint8_t *scratch;                      /**< JPEG_SCRATCH_BYTES */
+    const uint8_t *luma[16], *u[8], *v[8]; /**< readable up to the next multiple of 8 samples */
     struct jpeg_ahead ahead[JPEG_PLANES_MAX];
     uint32_t ahead_count;
 };
@@ -90,9 +90,9 @@ const char *jpeg_unpack_variant(void);
 struct jpeg_output {
     struct jpeg_sink sink;
     uint8_t *at, *limit;
-    uint8_t *area, *area_end; // the free part of the current area
-    uint32_t bytes;           // in areas; exact after a turn
-    uint32_t bytes_left;      // of the cap, beyond the current area
+    uint8_t *area, *area_end; /**< the free part of the current area */
+    uint32_t bytes;           /**< in areas; exact after a turn */
+    uint32_t bytes_left;      /**< of the cap, beyond the current area */
     uint8_t bounce[JPEG_MCU_BYTES];
 };
 
@@ -130,7 +130,8 @@ uint32_t jpeg_exif_build(uint8_t *out, const struct jpeg_exif *exif);
  * both arithmetic. Exact for -16384 < x < 16384. In natural order; each row of eight comes as often
  * as a vector of the variant holds blocks. */
 struct jpeg_divisors {
-    _Alignas(32) int16_t factor[2 * 2 * 64]; // multipliers of a row, then powers, then the next row
+    _Alignas(32) int16_t factor[2 * 2 * 64]; /**< multipliers of a row, then powers, then the
+                                                  next row */
 };
 
 /** The bit buffer and the masks of coefficients are as wide as a register. */
@@ -169,10 +170,10 @@ static inline struct jpeg_value jpeg_value_of(int32_t value)
 /** Huffman codes of one component class. `near_...` are code << 8 | length, the bits of the value
  * included. The others leave room for these bits: (code << size) << 5 | length with them. */
 struct jpeg_codes {
-    uint32_t dc[16];  // by size
-    uint32_t ac[256]; // by run << 4 | size
+    uint32_t dc[16];  /**< by size */
+    uint32_t ac[256]; /**< by run << 4 | size */
     uint32_t near_dc[2 * JPEG_NEAR_DC];
-    uint32_t near_ac[63][JPEG_NEAR_VALUES]; // by run; of no run and 0: end of block
+    uint32_t near_ac[63][JPEG_NEAR_VALUES]; /**< by run; of no run and 0: end of block */
 };
 
 /** The entropy-coded segment under way. Component class 0 is luma, 1 is chroma. */
@@ -181,16 +182,16 @@ struct jpeg_scan {
     struct jpeg_output output;
     struct jpeg_divisors divisors[2];
     struct jpeg_codes codes[2];
-    uint32_t luma_blocks; // per row of blocks
-    uint32_t mcus;        // per MCU row
-    uint32_t luma_rows;   // of the MCU row at hand that belong to the picture
+    uint32_t luma_blocks; /**< per row of blocks */
+    uint32_t mcus;        /**< per MCU row */
+    uint32_t luma_rows;   /**< of the MCU row at hand that belong to the picture */
     bool is_last_row;
-    uint32_t restart_interval;  // in MCUs; 0 for none
-    uint32_t restart_countdown; // MCUs until the next marker
-    uint32_t restart_next;      // 0..7
+    uint32_t restart_interval;  /**< in MCUs; 0 for none */
+    uint32_t restart_countdown; /**< MCUs until the next marker */
+    uint32_t restart_next;      /**< 0..7 */
     int32_t last_dc[3];
-    jpeg_word bits;    // the newest bits are the lowest
-    int32_t bits_free; // of JPEG_WORD_BITS
+    jpeg_word bits;    /**< the newest bits are the lowest */
+    int32_t bits_free; /**< of JPEG_WORD_BITS */
 };
 
 /** Codes the MCU row that `input` points at. 0, or jpeg_output_turn()'s errors. */
@@ -199,9 +200,9 @@ typedef int jpeg_scan_row(struct jpeg_scan *scan);
 /** One per instruction set; all give the same bytes. */
 struct jpeg_scan_variant {
     const char *name;
-    jpeg_scan_row *row; // NULL where the compiler has it not
+    jpeg_scan_row *row; /**< NULL where the compiler has it not */
     bool (*is_supported)(void);
-    uint8_t blocks, product_shift; // of its divisors
+    uint8_t blocks, product_shift; /**< of its divisors */
 };
 
 extern const struct jpeg_scan_variant jpeg_scan_avx2, jpeg_scan_neon, jpeg_scan_portable;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-// T.81 Annex C: codes of one length count up, a longer one begins at twice what follows them.
+/** T.81 Annex C: codes of one length count up, a longer one begins at twice what follows them. */
 static void build_codes(uint32_t *codes, unsigned index)
 {
     uint32_t bytes;
@@ -44,10 +44,10 @@ void jpeg_scan_init(struct jpeg_scan *scan)
     }
 }
 
-// The product is x / divisor << shift, moved away from zero by less than a half, then rounded down.
-// So a quotient on a half rounds away from zero, and one beside a half stays on its side. That
-// needs 0 < multiplier * divisor - (1 << (14 + ceiling)) <= divisor <= 1 << ceiling, and x < 1
-// << 14.
+/** The product is x / divisor << shift, moved away from zero by less than a half, then rounded
+ * down. So a quotient on a half rounds away from zero, and one beside a half stays on its side.
+ * That needs 0 < multiplier * divisor - (1 << (14 + ceiling)) <= divisor <= 1 << ceiling, and x < 1
+ * << 14. */
 void jpeg_scan_set_divisors(struct jpeg_divisors *divisors, const uint8_t quantiser[64],
                             const struct jpeg_scan_variant *variant)
 {

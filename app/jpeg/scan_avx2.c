@@ -114,7 +114,7 @@ INLINE void interleave(const vec in[8], vec out[8])
     }
 }
 
-// Each turn moves one bit of a value's row number to its column number.
+/** Each turn moves one bit of a value's row number to its column number. */
 INLINE void v_transpose(vec x[8])
 {
     vec once[8], twice[8];
@@ -164,7 +164,7 @@ INLINE void v_even(vec a, vec b, vec x[8], int shift)
     x[6] = narrow(add_half(products(p, C0541, C0541 - C1847), shift), shift);
 }
 
-// Two sums are shared by two outputs each, and so are their halves for rounding.
+/** Two sums are shared by two outputs each, and so are their halves for rounding. */
 INLINE void v_odd(const vec d[4], vec x[8], int shift)
 {
     pair z = v_pair(d[3] + d[1], d[2] + d[0]), p = v_pair(d[3], d[0]), q = v_pair(d[2], d[1]);
@@ -191,7 +191,7 @@ INLINE vec v_divide(vec x, const int16_t **factor)
 
 // ---- zigzag ----
 
-// Where the bytes of two rows go within sixteen places of the zigzag.
+/** Where the bytes of two rows go within sixteen places of the zigzag. */
 #define O               -1
 #define FROM(rows, ...) _mm256_shuffle_epi8(n[rows], BOTH_HALVES(__VA_ARGS__))
 

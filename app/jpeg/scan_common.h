@@ -26,9 +26,9 @@
 
 /** A quantised block. */
 struct block {
-    _Alignas(32) int8_t near[64];   // in zigzag order, clamped to JPEG_NEAR_MIN..JPEG_NEAR_MAX
-    _Alignas(32) int16_t value[64]; // in natural order
-    jpeg_word nonzero[JPEG_WORDS];  // one bit for each of near[], see first_nonzero()
+    _Alignas(32) int8_t near[64];   /**< in zigzag order, clamped to JPEG_NEAR_MIN..JPEG_NEAR_MAX */
+    _Alignas(32) int16_t value[64]; /**< in natural order */
+    jpeg_word nonzero[JPEG_WORDS];  /**< one bit for each of near[], see first_nonzero() */
 };
 
 /** Where the rows of a block begin: rows[i] + at. */
@@ -38,9 +38,10 @@ struct place {
 };
 
 #define INLINE static inline __attribute__((always_inline))
-// Keeps GCC from holding a value's former state in another register for the sake of a rare path.
+/** Keeps GCC from holding a value's former state in another register for the sake of a rare
+ * path. */
 #define FORGET_BEFORE(variable) __asm__ volatile("" : "+r"(variable))
-// Vectors that a loop indexes stay in registers only when the loop is unrolled.
+/** Vectors that a loop indexes stay in registers only when the loop is unrolled. */
 #define UNROLL _Pragma("GCC unroll 8")
 
 // ---- which coefficients are not zero ----
@@ -85,8 +86,8 @@ INLINE jpeg_word drop_first(jpeg_word mask, size_t count)
 
 #endif
 
-// The transform's constants x 8192. libjpeg's sums of rotations are multiplied out, so that each
-// output is one sum of products; these are integers, so that the result is the same.
+/** The transform's constants x 8192. libjpeg's sums of rotations are multiplied out, so that each
+ * output is one sum of products; these are integers, so that the result is the same. */
 enum {
     C0298 = 2446,
     C0390 = 3196,

@@ -15,7 +15,7 @@
 #include <arm_neon.h>
 
 #define BLOCKS        1
-#define PRODUCT_SHIFT 15 // VQDMULH doubles
+#define PRODUCT_SHIFT 15 /**< VQDMULH doubles */
 
 typedef int16x8_t vec;
 
@@ -82,7 +82,7 @@ INLINE void interleave(const vec in[8], vec out[8])
     }
 }
 
-// Each turn moves one bit of a value's row number to its column number.
+/** Each turn moves one bit of a value's row number to its column number. */
 INLINE void v_transpose(vec x[8])
 {
     vec once[8], twice[8];

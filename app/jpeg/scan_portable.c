@@ -36,7 +36,7 @@ INLINE void interleave(const vec in[8], vec out[8])
     }
 }
 
-// Each turn moves one bit of a value's row number to its column number.
+/** Each turn moves one bit of a value's row number to its column number. */
 INLINE void v_transpose(vec x[8])
 {
     vec once[8], twice[8];

@@ -6,7 +6,7 @@
 
 enum {
     CONSTANT_BITS = 13,
-    FIRST_PASS_BITS = 2, // kept by the first pass for the second
+    FIRST_PASS_BITS = 2, /**< kept by the first pass for the second */
 };
 
 INLINE void transform_pass(const struct halves *h, vec x[8], bool is_first)
@@ -192,7 +192,7 @@ INLINE void put_block(struct bits *b, const struct jpeg_codes *codes, const stru
         put_near(b, near[0]);
 }
 
-// Pads with ones to a whole byte, then writes the bytes that remain.
+/** Pads with ones to a whole byte, then writes the bytes that remain. */
 static struct bits flush_bits(struct bits b)
 {
     put_bits(&b, 0x7f, 7);
@@ -218,7 +218,7 @@ static struct bits put_restart(struct jpeg_scan *scan, struct bits b)
 
 // ---- the row ----
 
-// Blocks beside and below the picture repeat the DC value before them and have nothing else.
+/** Blocks beside and below the picture repeat the DC value before them and have nothing else. */
 INLINE void pad(struct block *block)
 {
     block->value[0] = block[-1].value[0];
@@ -267,7 +267,7 @@ INLINE void check_restart(struct jpeg_scan *scan, struct bits *b)
     scan->restart_countdown--;
 }
 
-// See jpeg_ahead.
+/** See jpeg_ahead. */
 INLINE void look_ahead(const struct jpeg_input *input, uint32_t mcu)
 {
     for (uint32_t i = 0; i < input->ahead_count; i++) {

@@ -55,7 +55,7 @@ static void test_unpack_twins(void **state)
     print_message("unpacker: %s\n", jpeg_unpack_variant());
 }
 
-// Every pair of samples, in an even and in an odd column.
+/** Every pair of samples, in an even and in an odd column. */
 static void test_every_mean(void **state)
 {
     (void)state;
@@ -75,7 +75,7 @@ static void test_every_mean(void **state)
         }
 }
 
-// Every quantiser and every value that the transform can give, with both scales of the product.
+/** Every quantiser and every value that the transform can give, with both scales of the product. */
 static void test_every_quotient(void **state)
 {
     (void)state;
@@ -113,8 +113,8 @@ static uint32_t get(const uint8_t *p, unsigned bytes)
     return value;
 }
 
-// The value of a tag in the directory at `offset`, NULL when absent. Checks that tags ascend, that
-// values lie inside the block, and that no directory follows.
+/** The value of a tag in the directory at `offset`, NULL when absent. Checks that tags ascend, that
+ * values lie inside the block, and that no directory follows. */
 static const uint8_t *find(const uint8_t *tiff, uint32_t bytes, uint32_t offset, uint32_t tag)
 {
     static const uint8_t size_of[] = {0, 1, 1, 2, 4, 8, 0, 1};
@@ -206,7 +206,7 @@ static void test_exif_limits(void **state)
     assert_int_equal(get(find(out + 6, bytes - 6, directory, 0x8827), 2), 65535);
 }
 
-// A camera may leave in a frame what an earlier format had there.
+/** A camera may leave in a frame what an earlier format had there. */
 static void test_lines_ahead_are_of_planes_in_use(void **state)
 {
     (void)state;
