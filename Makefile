@@ -261,6 +261,11 @@ $(SIM): $(call obj,$(wildcard tests/host/sim/*.c)) $(LIB_NODE)
 	$(call link,$(CC),$(NODE_LIBS))
 test-programs: $(SIM)
 
+# Each call of libpinhole that can fail goes through the test.
+$(BUILD)/tests/client/test_client_faults: LDFLAGS += $(foreach name,malloc calloc realloc strdup free socket \
+  connect send readv read write poll ppoll eventfd getsockopt setsockopt getrandom getaddrinfo \
+  pthread_create,-Wl$(COMMA)--wrap=$(name))
+
 # A fuzzer's body with a main() that plays every file of its corpus once, and with libFuzzer's. A tool's
 # fuzzer has the tool but for its main().
 FUZZ_LIBS := -Wl,--end-group $(TEST_LIBS) -ljansson -lmicrohttpd \

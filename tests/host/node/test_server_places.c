@@ -110,6 +110,7 @@ static void test_subscribers_and_the_busy_stay(void **state)
     for (unsigned i = 0; i < PLACES - 1; i++)
         bench_subscribe(&c[i], &every);
     advance(10 * SERVER_IDLE_NS); // the silent one is gone by then
+    bench_hang_up(&c[PLACES - 1]);
     bench_greet(&b, &c[PLACES - 1], 0);
     ping(&c[PLACES - 1]);
     advance(SERVER_IDLE_NS - 50 * NS_PER_MS);
