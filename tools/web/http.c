@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/web/http.h"
 
-#include "net/tcp.h"
+#include "tools/web/connection.h"
 #include "tools/web/log.h"
 #include "tools/web/request.h"
 
@@ -10,16 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/** Little waits in the kernel, so that what a slow client gets next is a new frame. */
-enum { SEND_BUFFER_BYTES = 131072, NOT_SENT_BYTES = 32768, POOL_BYTES = 32768 };
-
-struct web_connection {
-    struct web_connection *previous, *next;
-    int fd;
-    uint64_t since_ns; /**< accepted, or its last answer was complete */
-    bool is_answering; /**< its request is complete */
-    bool is_surplus;   /**< there was no place for it */
-};
+enum { POOL_BYTES = 32768 };
 
 static const struct web_route routes[] = {
     {"/", WEB_GET, web_asset_answer},
@@ -32,8 +23,8 @@ static const struct web_route routes[] = {
     {"/snapshot", WEB_GET, web_snapshot_answer},
     {"/snapshot.jpg", WEB_GET, web_snapshot_answer},
     {"/state", WEB_GET, web_state_answer},
-    {"/metrics", WEB_GET, web_metrics_answer},
-    {"/healthz", WEB_GET, web_health_answer},
+    {"/metrics", WEB_GET | WEB_VITAL, web_metrics_answer},
+    {"/healthz", WEB_GET | WEB_VITAL, web_health_answer},
     {"/features", WEB_POST, web_features_answer},
     {"/trigger", WEB_POST, web_trigger_answer},
 };
@@ -55,13 +46,6 @@ static enum web_method method_of(const char *name)
     if (strcmp(name, "POST") == 0)
         return WEB_POST;
     return strcmp(name, "OPTIONS") == 0 ? WEB_OPTIONS : WEB_OTHER;
-}
-
-static struct web_connection *connection_of(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info == NULL ? NULL : info->socket_context;
 }
 
 // --- a request's way -------------------------------------------------------------------------
@@ -109,22 +93,19 @@ static enum MHD_Result take_body(struct web_request *request, const char *bytes,
 }
 
 /** True when the connection has no place. */
-static bool complete(struct web_request *request)
+static void complete(struct web_request *request)
 {
     request->is_complete = true;
     request->started_ns = clock_now_ns();
-    struct web_connection *link = connection_of(request->connection);
+    struct web_connection *link = web_connection_of(request->connection);
+    request->has_place = true;
     if (link == NULL)
-        return false;
+        return;
     pthread_mutex_lock(&request->web->lock);
     link->is_answering = true;
-    if (link->is_surplus &&
-        request->web->http.connection_count <= (unsigned)request->web->options.max_clients)
-        link->is_surplus = false; // a place has become free meanwhile
-    if (link->is_surplus)
-        request->web->http.refused_full++;
+    request->has_place = web_connection_seat(request->web, link);
+    request->web->http.refused_full += !request->has_place;
     pthread_mutex_unlock(&request->web->lock);
-    return link->is_surplus;
 }
 
 static enum MHD_Result reply_options(struct web_request *request)
@@ -199,11 +180,14 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return take_body(request, upload, upload_size);
     if (!request->is_complete) {
         web_log(WEB_DEBUG, "%.10s %.200s", method, path);
-        if (complete(request))
-            return web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
-                                   "all %d connections are taken; see --max-clients",
-                                   request->web->options.max_clients);
+        complete(request);
     }
+    if (!request->has_place && (request->route == NULL || !(request->route->methods & WEB_VITAL)))
+        return web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+                               "all connections are taken; see --max-clients (%d) and "
+                               "--max-clients-of-one (%d)",
+                               request->web->options.max_clients,
+                               request->web->options.max_clients_of_one);
     return dispatch(request, path);
 }
 
@@ -212,7 +196,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 {
     struct web *web = context;
     struct web_request *request = *state;
-    struct web_connection *link = connection_of(connection);
+    struct web_connection *link = web_connection_of(connection);
     pthread_mutex_lock(&web->lock);
     if (link != NULL) {
         link->is_answering = false;
@@ -231,63 +215,9 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 
 // --- connections -----------------------------------------------------------------------------
 
-static void tune(int fd)
-{
-    const struct net_tcp wish = {.send_buffer_bytes = SEND_BUFFER_BYTES,
-                                 .unsent_bytes_max = NOT_SENT_BYTES};
-    net_tcp_tune(fd, &wish);
-}
-
-static void add_connection(struct web *web, struct MHD_Connection *connection, void **state)
-{
-    struct web_connection *link = calloc(1, sizeof *link);
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *state = link;
-    if (link == NULL || info == NULL)
-        return;
-    link->fd = info->connect_fd;
-    link->since_ns = clock_now_ns();
-    tune(link->fd);
-    struct web_http *http = &web->http;
-    pthread_mutex_lock(&web->lock);
-    http->accepted++;
-    http->connection_count++;
-    link->is_surplus = http->connection_count > (unsigned)web->options.max_clients;
-    link->next = http->connections;
-    if (http->connections != NULL)
-        http->connections->previous = link;
-    http->connections = link;
-    pthread_mutex_unlock(&web->lock);
-}
-
-static void remove_connection(struct web *web, struct web_connection *link)
-{
-    pthread_mutex_lock(&web->lock);
-    if (link->previous != NULL)
-        link->previous->next = link->next;
-    else
-        web->http.connections = link->next;
-    if (link->next != NULL)
-        link->next->previous = link->previous;
-    web->http.connection_count--;
-    pthread_mutex_unlock(&web->lock);
-    free(link);
-}
-
-/** Called before the descriptor is closed, so the table never names one that is somebody else's. */
-static void on_connection(void *context, struct MHD_Connection *connection, void **state,
-                          enum MHD_ConnectionNotificationCode code)
-{
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        add_connection(context, connection, state);
-    else if (*state != NULL)
-        remove_connection(context, *state);
-}
-
 void web_http_reap(struct web *web, uint64_t now_ns)
 {
-    bool is_full = web->http.connection_count >= (unsigned)web->options.max_clients;
+    bool is_full = web->http.place_count >= web_connection_places(&web->options, false);
     uint64_t patience_s = is_full ? WEB_BUSY_DEADLINE_S : WEB_REQUEST_DEADLINE_S;
     for (struct web_connection *link = web->http.connections; link != NULL; link = link->next) {
         if (link->is_answering || now_ns - link->since_ns < patience_s * 1000000000u)
@@ -312,14 +242,15 @@ static void on_log(void *context, const char *format, va_list arguments)
 
 int web_http_start(struct web *web, int socket)
 {
-    unsigned limit = (unsigned)web->options.max_clients + WEB_SURPLUS;
+    // This host can connect even when others hold all that they may.
+    unsigned limit = (unsigned)web->options.max_clients + WEB_SURPLUS + WEB_KEPT_FOR_LOCAL;
     web->http.daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
-        (MHD_socket)socket, MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT,
-        WEB_SEND_DEADLINE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, web, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        web, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+        web_connection_accepts, web, on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)socket, MHD_OPTION_CONNECTION_LIMIT, limit,
+        MHD_OPTION_CONNECTION_TIMEOUT, WEB_SEND_DEADLINE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)POOL_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, web,
+        MHD_OPTION_NOTIFY_CONNECTION, web_connection_notify, web, MHD_OPTION_END);
     return web->http.daemon == NULL ? -1 : 0;
 }
 

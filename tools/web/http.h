@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // HTTP: the daemon, its connections and their limits.
 //
-// Limits: max_clients connections are served; the next few get 503 at once, further ones wait in
-// the kernel's backlog. A connection that does not complete its request within
-// WEB_REQUEST_DEADLINE_S (WEB_BUSY_DEADLINE_S while all places are taken) is closed, and so is a
-// client that takes no byte of its answer for WEB_SEND_DEADLINE_S.
+// Limits: max_clients connections are served, max_clients_of_one of them from one address. A
+// connection that does not complete its request within WEB_REQUEST_DEADLINE_S (WEB_BUSY_DEADLINE_S
+// while all places are taken) is closed. So is a client that takes no byte of its answer for
+// WEB_SEND_DEADLINE_S.
 #ifndef PINHOLE_TOOLS_WEB_HTTP_H
 #define PINHOLE_TOOLS_WEB_HTTP_H
 
@@ -16,7 +16,6 @@
 #define WEB_REQUEST_DEADLINE_S 10u
 #define WEB_BUSY_DEADLINE_S    2u
 #define WEB_SEND_DEADLINE_S    10u
-#define WEB_SURPLUS            8u /**< connections beyond max_clients that are told so */
 #define WEB_BODY_BYTES_MAX     4096u
 
 struct web;
@@ -30,6 +29,7 @@ struct web_http {
     struct web_connection *connections;
     struct web_stream *streams;
     unsigned connection_count, stream_count;
+    unsigned place_count; /**< connections that have a place */
     uint64_t requests[6]; /**< answers, by hundreds of their status */
     uint64_t accepted, refused_full, closed_idle, closed_slow;
     uint64_t stream_frames, stream_repeated, stream_skipped, stream_bytes;

@@ -19,6 +19,7 @@ static const char help_text[] =
     "  -l, --listen ADDR:PORT  where to serve (default 127.0.0.1:8080; port 0 picks a free one;\n"
     "                          0.0.0.0:8080 opens it to the network)\n"
     "      --max-clients N     HTTP connections served at a time, 1 to 1000 (default 64)\n"
+    "      --max-clients-of-one N  of them, from one address other than this host's (default 16)\n"
     "      --read-only         refuse changes of features and triggers\n"
     "      --allow-origin URL  let web pages of this origin read what GET gives (* for any), and\n"
     "                          pages of any site show the pictures\n"
@@ -27,12 +28,20 @@ static const char help_text[] =
     "  -v, --verbose           log each request\n"
     "      --version, --help\n";
 
-enum { OPT_MAX_CLIENTS = 256, OPT_READ_ONLY, OPT_ALLOW_ORIGIN, OPT_ALLOW_HOST, OPT_VERSION };
+enum {
+    OPT_MAX_CLIENTS = 256,
+    OPT_MAX_CLIENTS_OF_ONE,
+    OPT_READ_ONLY,
+    OPT_ALLOW_ORIGIN,
+    OPT_ALLOW_HOST,
+    OPT_VERSION
+};
 
 static const struct option long_options[] = {
     {"node", required_argument, NULL, 'n'},
     {"listen", required_argument, NULL, 'l'},
     {"max-clients", required_argument, NULL, OPT_MAX_CLIENTS},
+    {"max-clients-of-one", required_argument, NULL, OPT_MAX_CLIENTS_OF_ONE},
     {"read-only", no_argument, NULL, OPT_READ_ONLY},
     {"allow-origin", required_argument, NULL, OPT_ALLOW_ORIGIN},
     {"allow-host", required_argument, NULL, OPT_ALLOW_HOST},
@@ -42,17 +51,17 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int read_max_clients(struct web_options *options, const char *text)
+static int read_count(int *out, const char *option, const char *text)
 {
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || value < 1 || value > 1000) {
-        fprintf(stderr, "pinhole-web: --max-clients takes a number from 1 to 1000, not '%s'\n",
+        fprintf(stderr, "pinhole-web: --%s takes a number from 1 to 1000, not '%s'\n", option,
                 text);
         return 2;
     }
-    options->max_clients = (int)value;
+    *out = (int)value;
     return -1;
 }
 
@@ -62,7 +71,9 @@ static int take_option(struct web_options *options, int option)
     case 'n': options->node = optarg; return -1;
     case 'l': options->listen = optarg; return -1;
     case 'v': options->is_verbose = true; return -1;
-    case OPT_MAX_CLIENTS: return read_max_clients(options, optarg);
+    case OPT_MAX_CLIENTS: return read_count(&options->max_clients, "max-clients", optarg);
+    case OPT_MAX_CLIENTS_OF_ONE:
+        return read_count(&options->max_clients_of_one, "max-clients-of-one", optarg);
     case OPT_READ_ONLY: options->is_read_only = true; return -1;
     case OPT_ALLOW_ORIGIN: options->allow_origin = optarg; return -1;
     case OPT_ALLOW_HOST:
@@ -82,7 +93,8 @@ static int take_option(struct web_options *options, int option)
 
 int web_options_read(struct web_options *options, int argc, char **argv)
 {
-    *options = (struct web_options){.listen = "127.0.0.1:8080", .max_clients = 64};
+    *options = (struct web_options){
+        .listen = "127.0.0.1:8080", .max_clients = 64, .max_clients_of_one = 16};
     int option;
     while ((option = getopt_long(argc, argv, "n:l:vh", long_options, NULL)) != -1) {
         int status = take_option(options, option);

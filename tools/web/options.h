@@ -11,6 +11,7 @@ struct web_options {
     const char *node; /**< NULL: libpinhole's default */
     const char *listen;
     int max_clients;
+    int max_clients_of_one; /**< from one address */
     bool is_read_only;
     bool is_verbose;
     const char *allow_origin; /**< NULL: none */

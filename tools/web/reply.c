@@ -60,6 +60,8 @@ enum MHD_Result web_reply(struct web_request *request, unsigned status,
         MHD_add_response_header(response, "Cache-Control", "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "Server", "pinhole-web/" PINHOLE_VERSION);
+    if (request->is_complete && !request->has_place)
+        MHD_add_response_header(response, "Connection", "close");
     add_origin(request, response);
     // Other sites may not even show what they cannot read, unless one is let in.
     bool is_open = MHD_get_response_header(response, "Access-Control-Allow-Origin") != NULL;

@@ -15,6 +15,7 @@ enum web_method {
     WEB_POST = 4,
     WEB_OPTIONS = 8,
     WEB_OTHER = 16,
+    WEB_VITAL = 32, /**< of a route: it is answered even when all places are taken */
 };
 
 struct web_request;
@@ -31,6 +32,7 @@ struct web_request {
     const struct web_route *route; /**< NULL: no such path */
     enum web_method method;
     bool is_complete;
+    bool has_place; /**< its connection has; known when it is complete */
     struct web_sleeper sleeper;
     struct web_call *call; /**< under way, or done and not yet answered */
     uint64_t started_ns;   /**< when the request was complete */
