@@ -110,16 +110,15 @@ def main():
     if sys.argv[1:] == ["--self-test"]:
         return self_test()
     objects = Path(os.environ.get("BUILD", "build/release"), "obj")
-    symbols = []
-    for source in (source for top in TOPS for source in sorted(Path(top).rglob("*.c*"))):
-        compiled = objects / source.with_suffix(".o")
-        if compiled.exists():  # what this build leaves out has none
-            listing = subprocess.run(["nm", compiled], capture_output=True, text=True, check=True)
-            symbols += [f"{source}:{line}" for line in listing.stdout.splitlines()]
-    if not symbols:
+    sources = {str(objects / source.with_suffix(".o")): source
+               for top in TOPS for source in sorted(Path(top).rglob("*.c*"))}
+    compiled = [name for name in sources if Path(name).exists()]  # what this build leaves out has none
+    if not compiled:
         print(f"no objects in {objects}: build first")
         return 1
-    edges = list(includes(".")) + calls(symbols)
+    listing = subprocess.run(["nm", "-A", *compiled], capture_output=True, text=True, check=True)
+    symbols = [line.partition(":") for line in listing.stdout.splitlines()]
+    edges = list(includes(".")) + calls(f"{sources[name]}:{rest}" for name, _, rest in symbols)
     if "--all" in sys.argv:
         print(*(f"{a} -> {b}" for a, b in sorted(set(edges)) if a != b), sep="\n")
     faults = 0
