@@ -238,6 +238,17 @@ $(call obj,$(WEB_C)): $(wildcard tools/web/page/*)
 $(BUILD)/libmqtt.a: $(call obj,$(addprefix tools/mqtt/,topic.c version.c window.c))
 $(BUILD)/tests/unit/test_mqtt: $(BUILD)/libmqtt.a
 
+# The recorder with its calls wrapped, so that a test can let each of them fail.
+REC_WRAPPED := malloc calloc realloc strdup strndup asprintf open openat read pread readv write send sendmsg \
+  fsync fdatasync syncfs ftruncate fstat stat fstatat statvfs mkdir mkdirat renameat renameat2 unlinkat \
+  futimens flock opendir fdopendir readdir lseek pthread_create socket connect bind listen accept4 \
+  setsockopt getsockname poll
+REC_FAULTY := $(BUILD)/tests/pinhole-rec-faulty
+$(REC_FAULTY): LDFLAGS += $(REC_WRAPPED:%=-Wl$(COMMA)--wrap=%)
+$(REC_FAULTY): $(call obj,$(REC_C) tests/host/support/fail_site.c) $(LIB_COMMON) $(LIB_CLIENT)
+	$(call link,$(CC),$(CLIENT_LIBS) -ljansson $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
+test-programs: $(REC_FAULTY)
+
 TEST_PARTS := $(LIB_SUPPORT) $(LIB_NODE) $(LIB_CLIENT)
 TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) $(if $(TURBOJPEG),-lturbojpeg) -lcmocka
 test-programs: $(TESTS) $(FUZZ_NAMES:%=$(BUILD)/tests/fuzz/%) $(PRELOADS)

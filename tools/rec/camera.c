@@ -30,7 +30,10 @@ static int enter_folder(struct rec_camera *camera)
     if (status.st_dev == camera->device && status.st_ino == camera->inode)
         return 0;
     const bool was_known = camera->inode != 0;
-    const uint64_t serial_next = rec_recover_next_serial(folder);
+    uint64_t serial_next;
+    int error = rec_recover_next_serial(folder, &serial_next);
+    if (error < 0)
+        return error;
     if (serial_next > camera->serial_next)
         camera->serial_next = serial_next;
     camera->device = status.st_dev;
@@ -64,9 +67,12 @@ int rec_camera_init(struct rec_camera *camera, const char *name, const char *add
         rec_say("%s: cannot make the folder %s: %s", name, source->folder, strerror(-error));
         return error;
     }
-    camera->position =
-        rec_recover_position(source->folder, source->device_serial, sizeof source->device_serial);
-    return 0;
+    error = rec_recover_position(source->folder, &camera->position, source->device_serial,
+                                 sizeof source->device_serial);
+    if (error < 0)
+        rec_say("%s: cannot read in %s where the recording stands: %s", name, source->folder,
+                strerror(-error));
+    return error;
 }
 
 void rec_camera_free(struct rec_camera *camera)
@@ -436,6 +442,8 @@ static void take(struct rec_camera *camera, struct entry entry)
 {
     struct rec_position *at = &camera->position;
     struct rec_boot *boot = &at->boots[0];
+    if (entry.last < entry.first)
+        return; // a GAP of nothing
     if (at->is_known && entry.last <= boot->last) {
         repeat(camera, &entry);
         return;

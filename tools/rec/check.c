@@ -146,14 +146,17 @@ static void check_segment(struct walk *walk)
         return;
     }
     walk->media_fd = -1;
-    while (rec_reader_next(reader, &line)) {
+    int result;
+    while ((result = rec_reader_next(reader, &line)) > 0) {
         if (line.type == REC_LINE_SEGMENT)
             open_media(walk, &line);
         if (line.type == REC_LINE_FRAME)
             check_frame(walk, &line);
         check_order(walk, &line);
     }
-    if (rec_reader_at(reader) != status.st_size)
+    if (result < 0)
+        fault(walk, "cannot be read: %s", strerror(-result));
+    else if (rec_reader_at(reader) != status.st_size)
         fault(walk, "after byte %lld are no whole lines", (long long)rec_reader_at(reader));
     rec_reader_close(reader);
     if (walk->media_fd >= 0)

@@ -151,7 +151,7 @@ static int by_time(const void *a, const void *b)
 }
 
 /** One camera's segments. Their numbers are their order, whatever the wall clock has done. */
-static void take_stock_of(struct rec_keeper *keeper, const char *path)
+static int take_stock_of(struct rec_keeper *keeper, const char *path)
 {
     struct rec_found *found;
     uint64_t latest_ns = 0;
@@ -163,29 +163,40 @@ static void take_stock_of(struct rec_keeper *keeper, const char *path)
         append(keeper, path, &found[i], false);
     }
     free(found);
+    return count < 0 ? count : 0;
 }
 
 /** `should_recover`: no segment is open anywhere, so what is unfinished was left by a crash. */
-static void take_stock(struct rec_keeper *keeper, bool should_recover)
+static int take_stock(struct rec_keeper *keeper, bool should_recover)
 {
     DIR *folder = opendir(keeper->options->directory);
+    int error = folder == NULL ? -errno : 0;
     keeper->head = keeper->tail = 0;
     keeper->complete_bytes = 0;
-    if (folder == NULL)
-        return;
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+    while (error == 0) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (entry == NULL) {
+            error = -errno;
+            break;
+        }
         char path[REC_PATH_SIZE];
         if (entry->d_name[0] == '.')
             continue;
         snprintf(path, sizeof path, "%.*s/%s", REC_PATH_SIZE - 264, keeper->options->directory,
                  entry->d_name);
         if (should_recover)
-            rec_recover_folder(path);
-        take_stock_of(keeper, path);
+            error = rec_recover_folder(path);
+        if (error == 0)
+            error = take_stock_of(keeper, path);
     }
-    closedir(folder);
+    if (folder != NULL)
+        closedir(folder);
     if (keeper->tail > 0)
         qsort(keeper->list, keeper->tail, sizeof *keeper->list, by_time);
+    if (error < 0)
+        rec_say("cannot read all of %s: %s", keeper->options->directory, strerror(-error));
+    return error;
 }
 
 static int check_mount(struct rec_keeper *keeper)
@@ -222,7 +233,7 @@ int rec_keeper_open(struct rec_keeper **out, const struct rec_options *options)
     if (error == 0)
         error = lock_folder(keeper);
     if (error == 0)
-        take_stock(keeper, true);
+        error = take_stock(keeper, true);
     return error;
 }
 
@@ -255,7 +266,11 @@ static int check_folder(struct rec_keeper *keeper)
     error = lock_folder(keeper);
     if (error < 0)
         return error;
-    take_stock(keeper, false);
+    error = take_stock(keeper, false);
+    if (error < 0) {
+        keeper->inode = 0; // looked at again the next time
+        return error;
+    }
     rec_say("%s %s; it holds %zu segments", keeper->options->directory,
             is_there ? "is another folder now" : "was gone and is made again",
             keeper->tail - keeper->head);
@@ -291,29 +306,40 @@ static bool is_last_of_camera(const struct rec_keeper *keeper, size_t index)
     return true;
 }
 
-static void unlink_segment(const struct entry *entry)
+static int unlink_segment(const struct entry *entry)
 {
     static const char *const suffixes[] = {".mkv", ".mp4", ""};
     char name[REC_FILE_SIZE], gone[REC_FILE_SIZE];
     int fd = open(entry->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return;
+        return errno == ENOENT ? 0 : -errno;
     rec_segment_name(name, entry->found.name, ".jsonl", false);
     rec_segment_name(gone, entry->found.name, ".jsonl.gone", false);
-    // Under this name a deletion that is cut short is finished at the next start.
+    // Under this name a deletion that is cut short is finished at the next start. While the sidecar
+    // has its own name the media must stay.
     const bool is_renamed = renameat(fd, name, fd, gone) == 0;
+    if (!is_renamed && errno != ENOENT) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
         rec_segment_unlink(fd, rec_segment_name(name, entry->found.name, suffixes[i], false));
     if (is_renamed)
         unlinkat(fd, gone, 0);
     close(fd);
+    return 0;
 }
 
 static void delete_at(struct rec_keeper *keeper, size_t index, const char *reason)
 {
     struct entry *list = keeper->list;
-    rec_say("deleted %s/%s: %s", list[index].folder, list[index].found.name, reason);
-    unlink_segment(&list[index]);
+    int error = unlink_segment(&list[index]);
+    if (error == 0)
+        rec_say("deleted %s/%s: %s", list[index].folder, list[index].found.name, reason);
+    else
+        rec_say("cannot delete %s/%s: %s", list[index].folder, list[index].found.name,
+                strerror(-error));
     keeper->complete_bytes -= list[index].found.bytes;
     // Mostly it is the first, and nothing moves.
     memmove(list + keeper->head + 1, list + keeper->head, (index - keeper->head) * sizeof *list);

@@ -10,16 +10,14 @@ struct rec_link {
     struct rec_camera *camera;
     struct pinhole *p;
     atomic_bool is_asked; /**< set it to ask whether the node is alive; cleared by its answer */
-    uint64_t sequence_next, greeted_ns; /**< what the node's HELLO said, and when; as what follows,
-                                           of the thread that runs the link */
-    uint64_t heard_ns;                  /**< last sign of life */
+    uint64_t heard_ns;    /**< last sign of life; of the thread that runs the link, as the rest */
     bool is_up, is_stalled;
 };
 
 /** Subscribes where the recording stands. -errno as pinhole_subscribe(). */
 int rec_link_begin(struct rec_link *link, struct rec_camera *camera, struct pinhole *p);
-/** Takes records until the link is broken for good, or the program ends (0). -EPROTO: the node sent
- * what it cannot have; this has been said. -ETIMEDOUT: it was asked and did not answer. */
+/** Takes records until the link is broken for good, or the program ends (0). -ETIMEDOUT: the
+ * node was asked and did not answer. */
 int rec_link_run(struct rec_link *link);
 /** Thread of a camera with an address: connects, as often as it takes. */
 void *rec_link_thread(void *camera);

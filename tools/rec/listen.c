@@ -221,9 +221,9 @@ static void record(struct connection *connection, struct pinhole *p)
         rec_say("%s: dialled in from %s", name, connection->peer);
         error = rec_link_run(&guest->link);
     }
-    if (error == -ETIMEDOUT)
+    if (error == -ETIMEDOUT && atomic_load(&guest->link.is_asked))
         rec_say("%s: the connection does not answer any more; the node has dialled again", name);
-    else if (error < 0 && error != -EPROTO)
+    else if (error < 0)
         rec_say("%s: link lost: %s", name, pinhole_error(p));
     leave(listener, guest);
 }

@@ -104,14 +104,18 @@ static void take_apart(const json_t *object, const char *type, struct rec_line *
     }
 }
 
-static bool parse(const char *text, size_t bytes, struct rec_line *out)
+/** 1, 0: no line of a sidecar, or -ENOMEM. */
+static int parse(const char *text, size_t bytes, struct rec_line *out)
 {
-    json_t *object = json_loadb(text, bytes, 0, NULL);
+    json_error_t why;
+    json_t *object = json_loadb(text, bytes, 0, &why);
     const char *type = json_string_value(json_object_get(object, "type"));
     memset(out, 0, sizeof *out);
     if (type != NULL)
         take_apart(object, type, out);
     json_decref(object);
+    if (object == NULL && json_error_code(&why) == json_error_out_of_memory)
+        return -ENOMEM;
     return type != NULL;
 }
 
@@ -136,8 +140,8 @@ int rec_reader_open(struct rec_reader **out, int fd)
     return 0;
 }
 
-/** Reads on behind what is there. False: the file's end, or no room. */
-static bool fill(struct rec_reader *reader)
+/** Reads on behind what is there. 0: the file's end, or no room; or -errno. */
+static int fill(struct rec_reader *reader)
 {
     memmove(reader->bytes, reader->bytes + reader->begin, reader->end - reader->begin);
     reader->end -= reader->begin;
@@ -147,26 +151,28 @@ static bool fill(struct rec_reader *reader)
         got = read(reader->fd, reader->bytes + reader->end, sizeof reader->bytes - reader->end);
     while (got < 0 && errno == EINTR);
     reader->end += got > 0 ? (size_t)got : 0;
-    return got > 0;
+    return got < 0 ? -errno : got > 0;
 }
 
-bool rec_reader_next(struct rec_reader *reader, struct rec_line *line)
+int rec_reader_next(struct rec_reader *reader, struct rec_line *line)
 {
     const char *newline;
     for (;;) {
         newline = memchr(reader->bytes + reader->begin, '\n', reader->end - reader->begin);
         if (newline != NULL)
             break;
-        if (!fill(reader))
-            return false;
+        int result = fill(reader);
+        if (result <= 0)
+            return result;
     }
     const size_t bytes = (size_t)(newline - (reader->bytes + reader->begin));
-    if (!parse(reader->bytes + reader->begin, bytes, line))
-        return false;
+    int result = parse(reader->bytes + reader->begin, bytes, line);
+    if (result <= 0)
+        return result;
     reader->last = reader->begin;
     reader->begin += bytes + 1;
     reader->at += (off_t)bytes + 1;
-    return true;
+    return 1;
 }
 
 const char *rec_reader_text(const struct rec_reader *reader, size_t *bytes)

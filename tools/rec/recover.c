@@ -53,12 +53,13 @@ static bool exists(int folder_fd, const char *name)
     return fstatat(folder_fd, name, &status, 0) == 0;
 }
 
-/** A power cut can leave a file with holes where nothing was written yet. (The end is not looked
- * at: cameras may pad their own JPEGs.) */
-static bool is_jpeg(int fd, uint64_t offset)
+/** 1, 0 or -errno. A power cut can leave a file with holes where nothing was written yet. (The end
+ * is not looked at: cameras may pad their own JPEGs.) */
+static int is_jpeg(int fd, uint64_t offset)
 {
     unsigned char begin[2];
-    return pread(fd, begin, 2, (off_t)offset) == 2 && begin[0] == 0xff && begin[1] == 0xd8;
+    const ssize_t got = pread(fd, begin, 2, (off_t)offset);
+    return got < 0 ? -errno : got == 2 && begin[0] == 0xff && begin[1] == 0xd8;
 }
 
 /** The media of a segment under either of its names; the unfinished one goes first. */
@@ -74,21 +75,23 @@ static bool find_media(int folder_fd, const char *stem, char *name, bool *is_fin
     return false;
 }
 
-static bool is_whole(int fd, const struct rec_line *line)
+/** Has the media the whole frame? 1, 0 or -errno. */
+static int is_whole(int fd, const struct rec_line *line)
 {
     struct stat status;
     if (fd < 0)
-        return false;
-    if (line->file[0] == '\0')
-        return fstat(fd, &status) == 0 && (uint64_t)status.st_size >= line->end &&
-               is_jpeg(fd, line->offset);
-    int file = openat(fd, line->file, O_RDONLY | O_CLOEXEC);
+        return 0;
+    const bool is_file = line->file[0] != '\0';
+    int file = is_file ? openat(fd, line->file, O_RDONLY | O_CLOEXEC) : fd;
     if (file < 0)
-        return false;
-    const bool is_good =
-        fstat(file, &status) == 0 && (uint64_t)status.st_size == line->bytes && is_jpeg(file, 0);
-    close(file);
-    return is_good;
+        return errno == ENOENT ? 0 : -errno;
+    int result = fstat(file, &status) < 0 ? -errno : 0;
+    const uint64_t size = (uint64_t)status.st_size;
+    if (result == 0 && (is_file ? size == line->bytes : size >= line->end))
+        result = is_jpeg(file, is_file ? 0 : line->offset);
+    if (is_file)
+        close(file);
+    return result;
 }
 
 /** Removes the pictures of a folder that come after the last one of the sidecar: names sort by
@@ -120,12 +123,13 @@ static int survey(struct remains *r)
 {
     struct rec_line line;
     struct rec_reader *reader;
-    int error = open_sidecar(r, &reader);
-    if (error < 0)
-        return error;
-    for (; rec_reader_next(reader, &line); r->sidecar_end = rec_reader_at(reader)) {
+    int result = open_sidecar(r, &reader);
+    if (result < 0)
+        return result;
+    for (; (result = rec_reader_next(reader, &line)) > 0; r->sidecar_end = rec_reader_at(reader)) {
         if (line.type == REC_LINE_FRAME) {
-            if (!is_whole(r->media_fd, &line))
+            result = is_whole(r->media_fd, &line);
+            if (result <= 0)
                 break;
             r->frames++;
             r->media_end = line.end;
@@ -134,7 +138,7 @@ static int survey(struct remains *r)
         r->lines += line.type != REC_LINE_OTHER && line.type != REC_LINE_SEGMENT;
     }
     rec_reader_close(reader);
-    return 0;
+    return result < 0 ? result : 0;
 }
 
 static int append_line(int fd, char *line)
@@ -250,9 +254,10 @@ static int copy_lines(struct copy *copy)
     int error = open_sidecar(copy->r, &reader);
     if (error < 0)
         return error;
-    while (error == 0 && rec_reader_at(reader) < copy->r->sidecar_end &&
-           rec_reader_next(reader, &line))
-        error = copy_line(copy, reader, &line);
+    while (error == 0 && rec_reader_at(reader) < copy->r->sidecar_end) {
+        error = rec_reader_next(reader, &line);
+        error = error > 0 ? copy_line(copy, reader, &line) : error < 0 ? error : -EBADMSG;
+    }
     rec_reader_close(reader);
     if (error == 0)
         error = append_line(copy->sidecar_fd, rec_sidecar_end("recovered", copy->r->frames, ended));
@@ -336,18 +341,20 @@ static int complete(struct remains *r)
     return complete_as_it_is(r);
 }
 
-static void recover(int folder_fd, const char *folder, const char *stem)
+static int recover(int folder_fd, const char *folder, const char *stem)
 {
     struct remains r = {.folder_fd = folder_fd, .folder = folder, .media_fd = -1};
     snprintf(r.stem, sizeof r.stem, "%s", stem);
     if (tidy(&r))
-        return;
+        return 0;
     if (find_media(folder_fd, stem, r.media, &r.is_final)) {
         r.media_fd = openat(folder_fd, r.media, O_RDWR | O_CLOEXEC);
         if (r.media_fd < 0 && errno == EISDIR)
             r.media_fd = openat(folder_fd, r.media, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
-    int error = survey(&r);
+    int error = r.media[0] != '\0' && r.media_fd < 0 ? -errno : 0;
+    if (error == 0)
+        error = survey(&r);
     if (error == 0)
         error = complete(&r);
     if (r.media_fd >= 0)
@@ -357,6 +364,7 @@ static void recover(int folder_fd, const char *folder, const char *stem)
         rec_say("%s/%s: cannot be recovered: %s", folder, stem, strerror(-error));
     else
         rec_say("%s/%s: recovered, %" PRIu64 " frames", folder, stem, r.frames);
+    return error;
 }
 
 /** A deletion that was begun: its sidecar has the name .gone until the media is away. */
@@ -369,13 +377,23 @@ static void finish_deletion(int folder_fd, const char *stem)
     unlinkat(folder_fd, rec_segment_name(name, stem, ".jsonl.gone", false), 0);
 }
 
-void rec_recover_folder(const char *folder)
+/** The next name. 1, 0: there is none, or -errno. */
+static int next_name(DIR *folder, struct dirent **entry)
+{
+    errno = 0;
+    *entry = readdir(folder);
+    return *entry != NULL ? 1 : -errno;
+}
+
+int rec_recover_folder(const char *folder)
 {
     char stem[REC_FILE_SIZE];
+    struct dirent *entry;
+    int result, error = 0;
     DIR *handle = opendir(folder);
     if (handle == NULL)
-        return;
-    for (struct dirent *entry; (entry = readdir(handle)) != NULL;) {
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    while ((result = next_name(handle, &entry)) > 0) {
         if (strlen(entry->d_name) >= REC_FILE_SIZE)
             continue;
         if (ends_with(entry->d_name, ".jsonl.gone")) {
@@ -383,10 +401,12 @@ void rec_recover_folder(const char *folder)
             finish_deletion(dirfd(handle), stem);
         } else if (ends_with(entry->d_name, ".jsonl.part")) {
             make_stem(stem, entry->d_name, ".jsonl.part");
-            recover(dirfd(handle), folder, stem);
+            int recovered = recover(dirfd(handle), folder, stem);
+            error = error < 0 ? error : recovered;
         }
     }
     closedir(handle);
+    return result < 0 ? result : error;
 }
 
 static int by_serial(const void *a, const void *b)
@@ -438,29 +458,36 @@ static uint64_t serial_of(const char *name)
     return name[0] >= '0' && name[0] <= '9' && *after == '_' ? serial : 0;
 }
 
+/** Makes room for one more. */
+static int grow(struct rec_found **list, int count, int *room)
+{
+    if (count < *room)
+        return 0;
+    const int wanted = *room > 0 ? 2 * *room : 64;
+    struct rec_found *grown = realloc(*list, (size_t)wanted * sizeof **list);
+    if (grown == NULL)
+        return -ENOMEM;
+    *list = grown;
+    *room = wanted;
+    return 0;
+}
+
 int rec_recover_list(const char *folder, struct rec_found **out)
 {
-    int count = 0, room = 0;
+    int count = 0, room = 0, result;
+    struct dirent *entry;
     *out = NULL;
     DIR *handle = opendir(folder);
     if (handle == NULL)
-        return -errno;
-    for (struct dirent *entry; (entry = readdir(handle)) != NULL;) {
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    while ((result = next_name(handle, &entry)) > 0) {
         const uint64_t serial = serial_of(entry->d_name);
         const size_t length = strlen(entry->d_name) - strlen(".jsonl");
         if (serial == 0 || !ends_with(entry->d_name, ".jsonl") || length >= sizeof out[0]->name)
             continue;
-        if (count == room) {
-            room = room > 0 ? 2 * room : 64;
-            struct rec_found *grown = realloc(*out, (size_t)room * sizeof **out);
-            if (grown == NULL) {
-                closedir(handle);
-                free(*out);
-                *out = NULL;
-                return -ENOMEM;
-            }
-            *out = grown;
-        }
+        result = grow(out, count, &room);
+        if (result < 0)
+            break;
         struct rec_found *found = &(*out)[count++];
         memset(found, 0, sizeof *found);
         found->serial = serial;
@@ -470,42 +497,58 @@ int rec_recover_list(const char *folder, struct rec_found **out)
     closedir(handle);
     if (count > 0)
         qsort(*out, (size_t)count, sizeof **out, by_serial);
-    return count;
+    if (result == 0)
+        return count;
+    free(*out);
+    *out = NULL;
+    return result;
 }
 
-uint64_t rec_recover_next_serial(const char *folder)
+int rec_recover_next_serial(const char *folder, uint64_t *out)
 {
     uint64_t highest = 0;
+    struct dirent *entry;
+    int result;
     DIR *handle = opendir(folder);
     if (handle == NULL)
-        return 1;
-    for (struct dirent *entry; (entry = readdir(handle)) != NULL;)
+        return -errno;
+    while ((result = next_name(handle, &entry)) > 0)
         if (serial_of(entry->d_name) > highest)
             highest = serial_of(entry->d_name);
     closedir(handle);
-    return highest + 1;
+    *out = highest + 1;
+    return result;
 }
 
-struct rec_position rec_recover_position(const char *folder, char *device_serial, size_t size)
+/** Follows one sidecar. 0 or -errno. */
+static int follow(const char *path, struct rec_position *position, char *device_serial, size_t size)
+{
+    struct rec_line line;
+    struct rec_reader *reader;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int result = fd < 0 ? -errno : rec_reader_open(&reader, fd);
+    if (result < 0)
+        return result;
+    while ((result = rec_reader_next(reader, &line)) > 0) {
+        rec_position_follow(position, &line);
+        if (line.type == REC_LINE_SEGMENT && line.device_serial[0] != '\0')
+            snprintf(device_serial, size, "%s", line.device_serial);
+    }
+    rec_reader_close(reader);
+    return result;
+}
+
+int rec_recover_position(const char *folder, struct rec_position *out, char *device_serial,
+                         size_t size)
 {
     struct rec_found *found;
-    struct rec_position position = {0};
-    int count = rec_recover_list(folder, &found);
-    for (int i = count - 1; i >= 0 && !position.is_known; i--) {
+    *out = (struct rec_position){0};
+    int count = rec_recover_list(folder, &found), error = count < 0 ? count : 0;
+    for (int i = count - 1; i >= 0 && !out->is_known && error == 0; i--) {
         char path[REC_PATH_SIZE];
-        struct rec_line line;
-        struct rec_reader *reader;
         snprintf(path, sizeof path, "%.*s/%s.jsonl", REC_PATH_SIZE - 48, folder, found[i].name);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || rec_reader_open(&reader, fd) < 0)
-            continue;
-        while (rec_reader_next(reader, &line)) {
-            rec_position_follow(&position, &line);
-            if (line.type == REC_LINE_SEGMENT && line.device_serial[0] != '\0')
-                snprintf(device_serial, size, "%s", line.device_serial);
-        }
-        rec_reader_close(reader);
+        error = follow(path, out, device_serial, size);
     }
     free(found);
-    return position;
+    return error;
 }

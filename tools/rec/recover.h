@@ -5,22 +5,25 @@
 
 #include "tools/rec/sidecar.h"
 
-/** Recovers each unfinished segment of a camera's folder and finishes deletions begun. */
-void rec_recover_folder(const char *folder);
+/** Recovers each unfinished segment of a camera's folder and finishes deletions begun. -errno: one
+ * could not be, which has been said, or the folder cannot be read. */
+int rec_recover_folder(const char *folder);
 
 /** A complete segment; there may be hundreds of thousands. */
 struct rec_found {
     char name[32];                   /**< file name without suffix; its folder is known elsewhere */
     uint64_t serial, bytes, time_ns; /**< time_ns: CLOCK_REALTIME of its completion */
 };
-/** The complete segments of a camera's folder, by serial. Returns how many, *out on the heap, or
- * -errno. */
+/** The complete segments of a camera's folder, by serial. Returns how many (0 without a folder),
+ * *out on the heap, or -errno. */
 int rec_recover_list(const char *folder, struct rec_found **out);
-/** The number after the highest that any file of the folder begins with; 1 without a folder. */
-uint64_t rec_recover_next_serial(const char *folder);
+/** The number after the highest that any file of the folder begins with. -errno. */
+int rec_recover_next_serial(const char *folder, uint64_t *out);
 
-/** Where the newest segment says the recording stands. Sets device_serial[size] to what it says of
- * the node, if anything. */
-struct rec_position rec_recover_position(const char *folder, char *device_serial, size_t size);
+/** Where the newest segment says the recording stands; not known without a folder. Sets
+ * device_serial[size] to what it says of the node, if anything. -errno: it cannot be read, so that
+ * records could be recorded twice. */
+int rec_recover_position(const char *folder, struct rec_position *out, char *device_serial,
+                         size_t size);
 
 #endif

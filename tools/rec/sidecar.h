@@ -98,9 +98,9 @@ struct rec_line {
 struct rec_reader;
 /** Takes the descriptor over, closes it on failure too. -errno. */
 int rec_reader_open(struct rec_reader **out, int fd);
-/** The next line. False: at the end, or at the first line that is incomplete, no line of a sidecar
- * or longer than this program writes any. */
-bool rec_reader_next(struct rec_reader *reader, struct rec_line *line);
+/** The next line: 1. 0: at the end, or at the first line that is incomplete, no line of a sidecar
+ * or longer than this program writes any. -errno: nobody knows, it cannot be read. */
+int rec_reader_next(struct rec_reader *reader, struct rec_line *line);
 /** The text of the last line, with its newline; valid until the next one. */
 const char *rec_reader_text(const struct rec_reader *reader, size_t *bytes);
 /** Where the next line begins: the end of the last whole one. */

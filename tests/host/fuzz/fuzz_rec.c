@@ -118,15 +118,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     int count = rec_recover_list(folder, &found);
     require(count >= 1 && count <= 2);
     free(found);
-    first = rec_recover_position(folder, serial, sizeof serial);
+    require(rec_recover_position(folder, &first, serial, sizeof serial) == 0);
     require(first.count <= REC_BOOTS_MAX && strlen(serial) < sizeof serial);
-    require(rec_recover_next_serial(folder) >= 1);
+    uint64_t next_serial = 0;
+    require(rec_recover_next_serial(folder, &next_serial) == 0 && next_serial >= 1);
 
     // What was recovered is complete, and says the same again.
     rec_recover_folder(folder);
     require(rec_recover_list(folder, &found) == count);
     free(found);
-    second = rec_recover_position(folder, serial, sizeof serial);
+    require(rec_recover_position(folder, &second, serial, sizeof serial) == 0);
     require(is_same(&first, &second));
     require(empty(folder) == 0);
     return 0;

