@@ -35,16 +35,24 @@ static const struct {
     {&ctl_watch, {"watch", "--triggers", "-c", "1", "-s", "0.02", "--resume", "resume"}},
 };
 
+static char folder[] = "/tmp/pinhole-fuzz-XXXXXX";
 static const char *node;
 static char resume_path[64];
+
+static void remove_folder(void)
+{
+    unlink(resume_path);
+    unlink(node + strlen("unix:"));
+    rmdir(folder);
+}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
-    static char folder[] = "/tmp/pinhole-fuzz-XXXXXX";
     if (mkdtemp(folder) == NULL || (node = text_node_start(folder)) == NULL)
         abort();
     snprintf(resume_path, sizeof resume_path, "%s/resume", folder);
+    atexit(remove_folder);
     return 0;
 }
 

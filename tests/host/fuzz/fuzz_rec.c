@@ -28,10 +28,16 @@ static void require(bool is_right)
         abort();
 }
 
+static void remove_folder(void)
+{
+    rmdir(folder);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
     require(mkdtemp(folder) != NULL);
+    atexit(remove_folder);
     return 0;
 }
 
@@ -64,10 +70,12 @@ static void make_media(unsigned kind)
         write_file("000002_x.mp4", media, sizeof media);
     if (kind == PICTURES || kind == PICTURES_FINAL) {
         make_folder(kind == PICTURES ? "000002_x.part" : "000002_x");
-        write_file(kind == PICTURES ? "000002_x.part/00000001.jpg" : "000002_x/00000001.jpg", media,
-                   100);
-        write_file(kind == PICTURES ? "000002_x.part/00000002.jpg" : "000002_x/00000002.jpg", media,
-                   200);
+        write_file(kind == PICTURES ? "000002_x.part/000000000001.jpg"
+                                    : "000002_x/000000000001.jpg",
+                   media, 100);
+        write_file(kind == PICTURES ? "000002_x.part/000000000002.jpg"
+                                    : "000002_x/000000000002.jpg",
+                   media, 200);
     }
 }
 

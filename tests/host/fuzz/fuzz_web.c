@@ -26,6 +26,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static struct web web;
 static struct sockaddr_in address;
+static char folder[] = "/tmp/pinhole-fuzz-XXXXXX";
+static const char *node;
+
+static void remove_folder(void)
+{
+    unlink(node + strlen("unix:"));
+    rmdir(folder);
+}
 
 /** Where the input goes: %s. A body has its length. */
 static const struct {
@@ -63,15 +71,17 @@ static void require(bool is_right)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
-    static char folder[] = "/tmp/pinhole-fuzz-XXXXXX";
     char url[128], why[512];
     pthread_t caller;
     socklen_t length = sizeof address;
     require(mkdtemp(folder) != NULL);
     char *words[] = {"pinhole-web", "--listen", "127.0.0.1:0", "--node", NULL, NULL};
     text_node_say("", 0);
-    words[4] = (char *)(intptr_t)text_node_start(folder);
-    require(words[4] != NULL && web_options_read(&web.options, 5, words) < 0);
+    node = text_node_start(folder);
+    require(node != NULL);
+    atexit(remove_folder);
+    words[4] = (char *)(intptr_t)node;
+    require(web_options_read(&web.options, 5, words) < 0);
     int listener = web_listen(web.options.listen, url, sizeof url, why, sizeof why);
     require(listener >= 0 && getsockname(listener, (struct sockaddr *)&address, &length) == 0);
     web.started_ns = clock_now_ns();
