@@ -52,10 +52,23 @@ static void on_trigger_timer(void *user, uint64_t now_ns)
     trigger_tick(&node->trigger.engine, now_ns);
 }
 
+/** A kernel that does not answer is another matter than a clock that is not synchronised. */
+static void note_clock(struct node *node)
+{
+    int state = clock_sync_state();
+    node->server.clock_flags = state > 0 ? WIRE_FRAME_CLOCK_SYNCHRONIZED : 0;
+    if (state >= 0 || node->process.said_clock)
+        return;
+    node->process.said_clock = true;
+    log_warning("adjtimex(2) fails: %s. Whether the clock is synchronised is not known, and no "
+                "frame says that it is; a sandbox must allow this call",
+                strerror(-state));
+}
+
 static void on_second(void *user, uint64_t now_ns)
 {
     struct node *node = user;
-    node->server.clock_flags = clock_is_synchronized() ? WIRE_FRAME_CLOCK_SYNCHRONIZED : 0;
+    note_clock(node);
     if (node->config.trigger_mode == CONFIG_TRIGGER_ON &&
         node->config.trigger_rule == CONFIG_RULE_EXTERNAL)
         supervisor_expect_silence(&node->camera.supervisor, now_ns);

@@ -17,6 +17,7 @@
 /** The process: when it began, when it ends, what the system wants of it. */
 struct node_process {
     uint64_t started_ns;
+    bool said_clock;         /**< that the kernel does not say whether the clock is synchronised */
     uint64_t drain_until_ns; /**< 0 before the signal that ends the node */
     uint64_t watchdog_ns;    /**< between signs of life to the service manager; 0 = it wants none */
     int exit_status;         /**< -1 while running */

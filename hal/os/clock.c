@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "hal/os/clock.h"
 
+#include <errno.h>
 #include <sys/timex.h>
 #include <time.h>
 
@@ -31,9 +32,16 @@ uint64_t clock_thread_cpu_ns(void)
     return read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-bool clock_is_synchronized(void)
+int clock_sync_state(void)
 {
     struct timex query = {.modes = 0};
     int state = adjtimex(&query);
-    return state >= 0 && state != TIME_ERROR && !(query.status & STA_UNSYNC);
+    if (state < 0)
+        return -errno;
+    return state != TIME_ERROR && !(query.status & STA_UNSYNC);
+}
+
+bool clock_is_synchronized(void)
+{
+    return clock_sync_state() > 0;
 }

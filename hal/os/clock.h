@@ -25,8 +25,11 @@ uint64_t clock_boottime_ns(void);
 /** CPU time of the calling thread in nanoseconds (CLOCK_THREAD_CPUTIME_ID). */
 uint64_t clock_thread_cpu_ns(void);
 
-/** True when the kernel says that CLOCK_REALTIME is disciplined by NTP or PTP
- * (adjtimex without STA_UNSYNC). Costs a system call: ask once a second, not once a frame. */
+/** 1 when the kernel says that CLOCK_REALTIME is disciplined by NTP or PTP (adjtimex(2) without
+ * STA_UNSYNC), 0 when it is not. -errno when the kernel does not answer: a sandbox may deny the
+ * question. Costs a system call: ask once a second, not once a frame. */
+int clock_sync_state(void);
+/** True when the kernel says so; false also when it does not answer. */
 bool clock_is_synchronized(void);
 
 #endif

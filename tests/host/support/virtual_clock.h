@@ -23,6 +23,11 @@ uint64_t clock_thread_cpu_ns(void)
     return virtual_now_ns;
 }
 
+int clock_sync_state(void)
+{
+    return 0;
+}
+
 bool clock_is_synchronized(void)
 {
     return false;

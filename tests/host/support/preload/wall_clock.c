@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A library for LD_PRELOAD that sets the wall clock of one process while it runs. The file
 // $WALL_CLOCK_FILE holds two little-endian 64-bit numbers, which another process can write at any
-// time: nanoseconds to add to CLOCK_REALTIME, and whether the kernel calls it synchronised.
+// time: nanoseconds to add to CLOCK_REALTIME, and whether the kernel calls it synchronised (1, 0),
+// or denies the question (-1).
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -48,6 +50,10 @@ EXPORT int clock_gettime(clockid_t id, struct timespec *out)
 
 EXPORT int adjtimex(struct timex *query)
 {
+    if (setting->is_synchronized < 0) {
+        errno = EPERM;
+        return -1;
+    }
     memset(query, 0, sizeof *query);
     query->status = setting->is_synchronized ? STA_PLL : STA_UNSYNC;
     return setting->is_synchronized ? TIME_OK : TIME_ERROR;
