@@ -267,9 +267,11 @@ static int configure(struct mqtt_client *client)
 /** What the library's code means, with the line that it logged, if any. */
 static void explain(struct mqtt_client *client, int code)
 {
-    snprintf(client->why, sizeof client->why, "%s%s%s",
-             code == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(code),
-             client->log[0] != '\0' ? ": " : "", client->log);
+    const char *meaning = mosquitto_strerror(code);
+    if (code == MOSQ_ERR_ERRNO) // EPROTO is OpenSSL's failure, without OpenSSL's words
+        meaning = errno == EPROTO ? "the broker ended TLS" : strerror(errno);
+    snprintf(client->why, sizeof client->why, "%s%s%s", meaning, client->log[0] != '\0' ? ": " : "",
+             client->log);
 }
 
 /** Brokers can be set to refuse retained messages. The last will is one. Under 3.1.1 such a broker

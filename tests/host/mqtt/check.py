@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import pinhole_wire as wire  # noqa: E402
 from cut_proxy import CutProxy  # noqa: E402
 from mqtt import (PERSISTENT, Bridge, Mosquitto, Nats, RabbitMQ, Subscriber,  # noqa: E402
-                  wait_for)
+                  ROOT, frame_header, wait_for)
 from pinhole_node import Node  # noqa: E402
 
 SEED = int(os.environ.get("MQTT_SEED", time.time_ns() % 1000000))
@@ -112,7 +112,7 @@ def judge_outages(ids, sink):
 def part_outages():
     """1,000 triggers while broker, bridge and network break 20 times each."""
     print(f"  MQTT_SEED={SEED}")
-    with Mosquitto(PERSISTENT) as broker, \
+    with Mosquitto(PERSISTENT, root=ROOT) as broker, \
             Node("--set", "trigger.mode=On", "--set", "store.memory=256M") as node, \
             Subscriber(broker.port, "pinhole/cam/#", version=5, clean=False) as sink:
         proxy = CutProxy(("127.0.0.1", broker.port))
@@ -289,6 +289,79 @@ def part_refusals():
         if line.startswith(("ok", "FAIL")):
             print(f"  {line}")
     assert done.returncode == 0, done.stdout
+
+
+# --- brokers ------------------------------------------------------------------------------------
+
+NAMES = ("line 1.5/a+b#c", "cam_1", "Käse $x*")
+LEVELS = ("line_201_2e5_2fa_2bb_23c", "cam__1", "K_c3_a4se_20_24x_2a")
+
+
+def show_bytes(broker, spoken):
+    """Under each policy every name's pictures arrive byte for byte, on the same topics."""
+    with Node("--set", "camera.framerate=20", "--set", "store.memory=64M") as node, \
+            wire.Client(node.address) as client:
+        for policy in ("latest", "every"):
+            arguments = [f"{name}={address_of(node)}" for name in NAMES]
+            with Subscriber(broker.port, "pinhole/#", qos=1) as sink, \
+                    Bridge(broker.port, "--policy", policy, "--qos", "1", "--payload", "header",
+                           "--client-id", f"p{policy}", *arguments) as bridge:
+                bridge.wait_log(f"connected to the broker .*, MQTT {spoken}")
+                for level in LEVELS:
+                    sink.wait(f"pinhole/{level}/frame", 20)
+                seen = {}
+                for message in sink.of("/frame"):
+                    fields, jpeg = frame_header(message.payload)
+                    seen[fields["sequence"]] = jpeg
+                client.subscribe(policy=wire.EVERY, start=min(seen))
+                compared = 0
+                while compared < len(seen):
+                    record = client.next()
+                    if record.type == wire.FRAME and record.sequence in seen:
+                        assert record.data == seen[record.sequence], record.sequence
+                        compared += 1
+                    assert record.sequence <= max(seen), (record.sequence, compared, len(seen))
+                topics = {m.topic.split("/")[1] for m in sink.of("/frame")}
+                assert topics == set(LEVELS), topics
+                log = bridge.log
+        return log
+
+
+def show_goes_on(broker):
+    """The position survives the bridge, at this broker."""
+    with Node("--set", "camera.framerate=20", "--set", "store.memory=64M") as node, \
+            Subscriber(broker.port, "pinhole/on/#", clean=False) as sink, \
+            Bridge(broker.port, "--policy", "every", f"on={address_of(node)}") as bridge:
+        sink.wait("/position", 3)
+        bridge.kill()
+        time.sleep(0.5)
+        bridge.start()
+        bridge.wait_log("going on behind record")
+        sink.wait("/frame/meta", len(sink.of("/frame/meta")) + 40)
+        records = {m.json["sequence"] for ending in ("/frame/meta", "/event", "/trigger")
+                   for m in sink.of(ending)}
+        missing = set(range(min(records), max(records))) - records
+        assert not missing, sorted(missing)
+
+
+def show_broker(name, broker, spoken):
+    log = show_bytes(broker, spoken)
+    show_goes_on(broker)
+    said = [line for line in log.splitlines() if "no MQTT 5" in line]
+    print(f"  {name}: MQTT {spoken}, pictures byte for byte under both policies, names reversible, "
+          f"position kept; fall-back said {len(said)} x", flush=True)
+    assert len(said) == (spoken != "5"), log
+
+
+def part_brokers():
+    """mosquitto, RabbitMQ and NATS of this release, each with pictures under both policies."""
+    versions = {"mosquitto": "5", "RabbitMQ": os.environ.get("MQTT_RABBITMQ_SPEAKS", "3.1.1"),
+                "NATS": os.environ.get("MQTT_NATS_SPEAKS", "3.1.1")}
+    for kind in (Mosquitto, Nats, RabbitMQ):
+        name = {"Nats": "NATS"}.get(kind.__name__, kind.__name__)
+        name = name.lower() if name == "Mosquitto" else name
+        with kind(PERSISTENT if kind is Mosquitto else "", root=ROOT) as broker:
+            show_broker(name, broker, versions[name])
 
 
 PARTS = {name[5:]: part for name, part in list(globals().items()) if name.startswith("part_")}

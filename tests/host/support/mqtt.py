@@ -17,6 +17,8 @@ import time
 BUILD = os.environ.get("BUILD", "build/release")
 PROGRAM = f"{BUILD}/pinhole-mqtt"
 PATIENCE_S = 60.0
+# A tree of another release: the bridge runs in it, with that release's libraries. /mnt is this folder.
+ROOT = os.environ.get("MQTT_ROOT")
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = \
     1, 2, 3, 4, 8, 9, 12, 13, 14
@@ -326,9 +328,9 @@ class Process:
 class Mosquitto(Process):
     """mosquitto on loopback; `lines` are more of its configuration, {folder} its own."""
 
-    def __init__(self, lines="", anonymous=True, files=None):
+    def __init__(self, lines="", anonymous=True, files=None, root=None):
         super().__init__()
-        self.port = free_port()
+        self.port, self.root = free_port(), root
         for name, text in (files or {}).items():
             self.path(name, text)
         self.path("conf", f"listener {self.port} 127.0.0.1\nuser root\nallow_anonymous "
@@ -336,8 +338,8 @@ class Mosquitto(Process):
         self.start()
 
     def start(self):
-        program = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
-        self.run(program, "-c", self.path("conf"))
+        program = ["chroot", self.root] if self.root else []
+        self.run(*program, "/usr/sbin/mosquitto", "-c", self.path("conf"))
         wait_for("mosquitto listens", lambda: can_connect(self.port))
         return self
 
@@ -366,7 +368,8 @@ class Bridge(Process):
         self.start()
 
     def start(self):
-        self.run(PROGRAM, *self.arguments, env=self.environment)
+        inside = ["chroot", ROOT, f"/mnt/{PROGRAM}"] if ROOT else [PROGRAM]
+        self.run(*inside, *self.arguments, env=self.environment)
         return self
 
     def resident_bytes(self):
