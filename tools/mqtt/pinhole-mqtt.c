@@ -21,6 +21,8 @@ enum {
     STACK_BYTES = 512 << 10,
     METRICS_INTERVAL_S = 15,
     ARENAS_MAX = 2, /**< of malloc(): a process with many threads would keep memory in each */
+    KEPT_BYTES =
+        4 << 20, /**< malloc() keeps this: else each picture's pages come from the kernel */
 };
 
 struct bridge {
@@ -155,6 +157,8 @@ int main(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     mallopt(M_ARENA_MAX, ARENAS_MAX);
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     mosquitto_lib_init();
     const bool is_started = start(&bridge) == 0;
     if (is_started)

@@ -356,6 +356,17 @@ def can_connect(port):
         return False
 
 
+def takes_mqtt(port):
+    """Is a connection with 3.1.1 accepted?"""
+    try:
+        link = Link(port, f"probe-{os.getpid()}-{port}")
+        link.send(DISCONNECT, b"")
+        link.close()
+        return True
+    except (OSError, Closed):
+        return False
+
+
 class Bridge(Process):
     """pinhole-mqtt between a broker's port and nodes ("NAME=ADDRESS")."""
 
@@ -427,9 +438,10 @@ class RabbitMQ(Process):
 
     def start(self):
         self.run(*self.command("rabbitmq-server"), env=self.environment)
-        mark = len(re.findall("started MQTT TCP listener", self.log))
-        wait_for("RabbitMQ listens", lambda: can_connect(self.port) and len(re.findall(
-            "started MQTT TCP listener", self.log)) >= max(mark, 1), 180)
+        return self.wait_listening()
+
+    def wait_listening(self):
+        wait_for("RabbitMQ takes MQTT", lambda: takes_mqtt(self.port), 180)
         return self
 
     def control(self, *arguments):
@@ -460,7 +472,8 @@ class Nats(Process):
     """nats-server with its MQTT listener, alone or as one of a cluster. `routes` are the others'
     cluster ports."""
 
-    def __init__(self, lines="", name="one", routes=(), cluster=None, root=None, files=None):
+    def __init__(self, lines="", name="one", routes=(), cluster=None, root=None, files=None,
+                 wait=True):
         super().__init__()
         self.root, self.name, self.port = root, name, free_port()
         self.client_port, self.cluster = free_port(), cluster
@@ -473,12 +486,16 @@ class Nats(Process):
             text += (f"cluster {{ name: pinhole, listen: 127.0.0.1:{cluster}, routes: ["
                      + ", ".join(f"nats://127.0.0.1:{port}" for port in routes) + "] }\n")
         self.path("conf", text + lines.format(folder=self.folder.name))
-        self.start()
+        self.start(wait)
 
-    def start(self):
+    def start(self, wait=True):
         program = ["chroot", self.root] if self.root else []
         self.run(*program, "/usr/sbin/nats-server", "-c", self.path("conf"))
-        wait_for("NATS listens", lambda: can_connect(self.port))
+        return self.wait_listening() if wait else self
+
+    def wait_listening(self):
+        """A member of a cluster listens for MQTT when the cluster has a leader."""
+        wait_for("NATS takes MQTT", lambda: takes_mqtt(self.port), 120)
         return self
 
 
