@@ -95,9 +95,9 @@ static void on_disconnect(struct mosquitto *mosq, void *user, int reason,
     struct mqtt_client *client = user;
     (void)mosq;
     (void)properties;
-    if (!client->is_ended)
-        snprintf(client->why, sizeof client->why, "%s",
-                 reason > 127 ? mosquitto_reason_string(reason) : mosquitto_strerror(reason));
+    // Codes from 128 on are the broker's; the library's own are explained by what it returns.
+    if (!client->is_ended && reason >= MQTT_RC_UNSPECIFIED)
+        snprintf(client->why, sizeof client->why, "%s", mosquitto_reason_string(reason));
     client->is_ended = true;
 }
 
