@@ -5,15 +5,15 @@
 VERSION := 0.2.0
 #: V=1              show the commands
 #: SAN=1            build with AddressSanitizer and UBSan, in build/san
-#: BUILD=DIR        where everything built goes (default build/release)
+#: BUILD=DIR        build there (default build/release)
 #: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg avahi avformat mosquitto
 #: CAMERA=SPEC      run: fake, replay:FOLDER, libcamera:ID (default: the first real one, else fake)
 #: PORT=8080        run: port of the web page
 #: NODE_PORT=7447   run: port of the node's own protocol
-#: LISTEN=127.0.0.1 run: address of both; 0.0.0.0 lets others on the network in
-#: T=NAME           test: only the programs whose name contains NAME
+#: LISTEN=127.0.0.1 run: address of both; 0.0.0.0 opens them to the network
+#: T=NAME           test: only programs with NAME in their name
 #: SEEDS=1000       sim: how many seeds; FIRST=N the first of them; SEED=X replays one
-#: SECONDS=600      fuzz: how long each fuzzer runs
+#: SECONDS=600      fuzz: time for each fuzzer
 #: F=NAME           fuzz: only this fuzzer
 #: PREFIX=/usr/local, DESTDIR=   install: where to
 # Only from the command line: bash has a SECONDS of its own.
@@ -138,7 +138,7 @@ bench: ## CPU time and latency per frame, beside their references from the same 
 	+@$(SUBMAKE) programs bench-programs
 	@tools/dev/bench.sh
 
-lint: ## rules of the house, format, circles, sentences, commits, clang-tidy, cppcheck, shellcheck, Python
+lint: ## format, the rules of CONTRIBUTING.md, clang-tidy, cppcheck, shellcheck, Python
 	@tools/setup.sh lint
 	+@$(SUBMAKE) programs
 	@tools/dev/lint.sh

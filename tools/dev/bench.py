@@ -34,7 +34,7 @@ SIZES = [(1920, 1080)] if QUICK else [(640, 480), (1280, 720), (1920, 1080)]
 STORE_BYTES = 64 << 20
 # The replay camera pans by 2 samples a frame, to and fro: with this room it is back where it was
 # after 50 frames, which is once through five photographs of 10 frames. So any 50 frames in a row
-# are the same 50 pictures, for whoever looks and whenever.
+# are the same 50 pictures, at any time and for any reader.
 ROOM, ROUND = 50, 50
 WALLPAPERS = ("picosdeeuropa", "friends", "life", "Dragonfly", "seeding")
 

@@ -103,7 +103,7 @@ def check_licence(root):
 
 def check_headers(root):
     """A declaration is a line at the left margin that starts a prototype, struct, enum or extern.
-    It has a comment when one stands before it, on it or inside it, or when it follows without an
+    It has a comment when there is one before it, on it or inside it, or when it follows without an
     empty line on a declaration that has one (a comment may speak for a group)."""
     for path in files(root, ("hal/**/*.h", "net/**/*.h", "app/**/*.h")):
         text = read(root / path)
@@ -145,8 +145,8 @@ def closed(stripped, until):
 
 
 def check_comments(root):
-    """Outside of functions a comment that stands before a declaration, or behind it on its line, is
-    /** */. A comment on top of a file, before an empty line or before #if may be //."""
+    """Outside of functions a comment before a declaration, or behind it on its line, is /** */.
+    A comment on top of a file, before an empty line or before #if may be //."""
     for path in files(root, SOURCES):
         if path.suffix in (".cpp", ".hpp"):
             continue

@@ -41,7 +41,7 @@ key=$(printf '%s\n' "$suite" "$packages" "$variant" "$machine" | cat - "$0" | sh
 tree=$cache/$suite-$machine-$key
 mkdir -p "$cache"
 
-# One at a time for each tree; whoever waited finds it made.
+# One process at a time builds a tree. The others wait and use it.
 exec 9>"$tree.lock"
 flock 9
 if [ ! -e "$tree.made" ]; then

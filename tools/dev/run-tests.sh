@@ -99,7 +99,7 @@ run_one() {
         elif [ $status = 77 ]; then
             grep -av '^$' "$log" | tail -n 1 | sed -E 's/^(skip(ped)?: *)?/  skipped: /'
         elif [ "$skipped" != 0 ]; then
-            # cmocka names the skipped cases after its summary; the reason stands before them.
+            # cmocka names the skipped cases after its summary. The reason comes before them.
             grep -aE '^(\[  SKIPPED \] [a-z_0-9]+$|skip)' "$log" | sort -u |
                 sed -E 's/^\[  SKIPPED \] /  skipped case: /; s/^skip(ped)?: */  skipped: /'
         fi
