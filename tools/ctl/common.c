@@ -148,6 +148,7 @@ int ctl_open(struct ctl *ctl, struct pinhole **out, int reconnect)
     const struct pinhole_options options = {.size = sizeof options,
                                             .connect_timeout_ms = ctl->patience_ms,
                                             .request_timeout_ms = ctl->patience_ms,
+                                            .silence_timeout_ms = ctl->patience_ms,
                                             .reconnect = reconnect};
     int error = pinhole_open(out, ctl->node, &options);
     if (error == 0)

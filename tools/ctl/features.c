@@ -166,6 +166,33 @@ const struct ctl_command ctl_get = {
     "get", run_get, "[NAME]...", "Prints values of features",
     "One NAME: its value alone. Several: a line NAME=VALUE each. None: all features.\n"};
 
+static bool is_same_value(const char *a, const char *b)
+{
+    char *a_end, *b_end;
+    double a_number = strtod(a, &a_end), b_number = strtod(b, &b_end);
+    bool are_numbers = a_end != a && *a_end == '\0' && b_end != b && *b_end == '\0';
+    return are_numbers ? a_number == b_number : strcmp(a, b) == 0;
+}
+
+/** Says what is in force where it is not what was asked: the node rounds, and settings limit each
+ * other. `line` is "NAME=VALUE". */
+static void compare_with_wish(struct pinhole *p, const char *line)
+{
+    struct pinhole_feature feature;
+    char name[sizeof feature.name], value[sizeof feature.value];
+    const char *equals = strchr(line, '=');
+    snprintf(name, sizeof name, "%.*s", (int)(equals - line), line);
+    if (pinhole_get(p, name, value, sizeof value) < 0 || is_same_value(value, equals + 1) ||
+        pinhole_find_feature(p, name, &feature) < 0 || strcmp(feature.type, "Command") == 0)
+        return;
+    char range[256] = "", text[1024];
+    describe_range(&feature, range, sizeof range);
+    snprintf(text, sizeof text, "pinholectl: %s: %s was asked, %s is in force%s%s%s", name,
+             equals + 1, value, *range != '\0' ? " (" : "", range, *range != '\0' ? ")" : "");
+    text_print(stderr, text);
+    fputc('\n', stderr);
+}
+
 static int run_set(struct ctl *ctl, int argc, char **argv)
 {
     static const struct option options[] = {CTL_LONG};
@@ -192,11 +219,16 @@ static int run_set(struct ctl *ctl, int argc, char **argv)
     int error = pinhole_set_lines(p, lines);
     if (error < 0)
         return ctl_failed(p, error);
+    for (int i = optind; i < argc; i++)
+        compare_with_wish(p, argv[i]);
     pinhole_close(p);
     return CTL_OK;
 }
 
 const struct ctl_command ctl_set = {
     "set", run_set, "NAME=VALUE...", "Sets features: all of them, or none if one is refused",
-    "Prints nothing when it worked. What was refused, and why, is the node's own sentence.\n"
+    "Prints nothing if all values are in force as asked. A value that is in force otherwise, as "
+    "it\n"
+    "was rounded or another setting limits it, is reported on stderr with its range. What was\n"
+    "refused, and why, is the node's own sentence.\n"
     "Settings last until the node restarts; its configuration file is what it starts with.\n"};

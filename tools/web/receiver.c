@@ -8,7 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NEXT_TIMEOUT_MS = 200, CONNECT_TIMEOUT_MS = 2000, RETRY_MS = 500, RECORDS_MAX = 2 };
+enum {
+    NEXT_TIMEOUT_MS = 200,
+    CONNECT_TIMEOUT_MS = 2000,
+    RETRY_MS = 500,
+    RECORDS_MAX = 2,
+    SILENCE_TIMEOUT_MS = 5000
+};
 
 static bool is_stopping(struct web *web)
 {
@@ -108,7 +114,8 @@ static void *run(void *argument)
     struct web *web = argument;
     const struct pinhole_options options = {.size = sizeof options,
                                             .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-                                            .records_max = RECORDS_MAX};
+                                            .records_max = RECORDS_MAX,
+                                            .silence_timeout_ms = SILENCE_TIMEOUT_MS};
     while (!is_stopping(web)) {
         struct pinhole *node;
         int error = pinhole_open(&node, web->options.node, &options);

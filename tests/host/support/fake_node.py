@@ -125,6 +125,8 @@ class FakeNode:
     def _answer(self, kind: int, asked: bytes, tag: int) -> bytes:
         replies = {SUBSCRIBE: b"", FEATURES: self.features, STATS: self.stats, PING: asked,
                    GET: asked.strip() + b"=" + self.get + b"\n", TRIGGER: struct.pack("<Q", 1)}
+        if kind == SET and self.refusal == b"":  # taken, with whatever GET says in force
+            return message(kind, asked, tag, REPLY)
         if kind in replies:
             return message(kind, replies[kind], tag, REPLY)
         return message(ERROR, struct.pack("<HHI", 8, 9, 0) + self.refusal, tag, REPLY)

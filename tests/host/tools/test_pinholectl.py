@@ -381,6 +381,35 @@ class Test(unittest.TestCase):
                 self.assertEqual(process.returncode, 0)
         self.assertEqual(self.files(), ["x"])
 
+    def test_set_says_what_is_in_force(self):
+        ctl("set", "ExposureAuto=Off", "ExposureTime=2000")
+        self.assertEqual(ctl.stderr, "")
+        row = b"AcquisitionFrameRate\t28.4\tFloat\tHz\t0.01\t28.4\t\trw\t\thelp\n"
+        with FakeNode(refusal=b"", get=b"28.4", features=row) as node:
+            ctl("set", "AcquisitionFrameRate=60", node=node.address)
+            self.assertEqual(ctl.stderr, "pinholectl: AcquisitionFrameRate: 60 was asked, 28.4 is in "
+                                         "force (0.01..28.4)\n")
+            ctl("set", "AcquisitionFrameRate=28.40", node=node.address)
+            self.assertEqual(ctl.stderr, "")
+        ctl("set", "ExposureTime=500000", code=1)
+        self.assertIn("AcquisitionFrameRate", ctl.stderr)
+
+    def test_watch_says_that_the_node_hangs(self):
+        node = Node()
+        try:
+            with start("-n", node.address, "--timeout", "0.5", "watch", stdout=subprocess.PIPE) as watch:
+                while "fps" not in watch.stdout.readline():
+                    pass
+                node.process.send_signal(signal.SIGSTOP)
+                while "DISCONNECTED" not in (line := watch.stdout.readline()):
+                    self.assertNotEqual(line, "")
+                self.assertRegex(line, "DISCONNECTED: .*(answer|silent|PING)")
+                watch.send_signal(signal.SIGINT)
+                watch.stdout.read()
+        finally:
+            node.process.send_signal(signal.SIGCONT)
+            node.stop()
+
     def test_watch_on_a_terminal(self):
         master, slave = pty.openpty()
         process = start("watch", stdout=slave)

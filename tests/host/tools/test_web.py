@@ -315,6 +315,14 @@ class Control(WithNode):
             wait_for("a picture exposed so",
                      lambda: self.gateway.get("/snapshot").headers["x-exposure-us"] == str(exposure))
 
+    def test_the_order_of_members_decides_nothing(self) -> None:
+        for body in ('{"Gain": 2, "GainAuto": "Off"}', '{"GainAuto": "Off", "Gain": 3}',
+                     "Gain=4&GainAuto=Off"):
+            self.gateway.set(GainAuto="Continuous")
+            answer = self.gateway.post("/features", body)
+            self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(self.gateway.feature("Gain"), 4)
+
     def test_a_form_as_browsers_send_files(self) -> None:
         answer = self.gateway.curl("/features", "-H", "X-Pinhole: 1", "-F", "ExposureAuto=Off",
                                    "-F", "ExposureTime=4000")
@@ -504,6 +512,11 @@ class Absence(unittest.TestCase):
                 self.assertEqual(statuses, [], "these came while that one waits")
                 waiting.join()
                 self.assertIn(statuses, ([503], [504]))
+                # It answers no question either: after some seconds that is said.
+                away = wait_for("the loss", lambda: (
+                    node := gateway.state()["node"])["connected"] is False and node["away"])
+                self.assertRegex(away, "answer|silent|PING")
+                self.assertEqual(gateway.get("/healthz").status, 503)
                 node.signal(signal.SIGCONT)
                 wait_for("new pictures", lambda: "x-repeated" not in stream.part().headers)
             wait_for("answers", lambda:
