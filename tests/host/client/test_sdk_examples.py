@@ -188,7 +188,21 @@ def play_for_a_while(command, folder, environment):
         player.wait()
 
 
+def run_pipe(command, reader, folder):
+    """A recipe whose output goes on to another program, where that is installed."""
+    if shutil.which(reader[0]) is None:
+        return
+    done = subprocess.run([*command, *HEADLESS[command[0]][0]], cwd=folder, capture_output=True,
+                          timeout=LIMIT_S, check=True)
+    read = subprocess.run(reader, input=done.stdout, capture_output=True, timeout=LIMIT_S, check=False)
+    assert read.returncode == 0 and read.stdout.strip(), (reader, read)
+
+
 def run_recipe(command, folder):
+    if "|" in command:
+        bar = command.index("|")
+        run_pipe(command[:bar], command[bar + 1:], folder)
+        return
     name = command[0]
     arguments, environment = HEADLESS[name]
     environment = os.environ | environment
