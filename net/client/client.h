@@ -95,7 +95,7 @@ struct client_receiver {
     struct client_record *record; /**< being received */
 };
 
-/** Where the subscriber stands in the node's log. */
+/** The subscriber's position in the node's log. */
 struct client_position {
     uint64_t boot_id;
     uint64_t expected; /**< sequence after the last one received; 0 = not known */
@@ -307,13 +307,13 @@ int client_next(struct pinhole *p, uint64_t deadline_ns, struct client_list *to,
 void client_position_start(struct pinhole *p, uint64_t start);
 /** Notes that the link was made again. */
 void client_position_resume(struct pinhole *p);
-/** True when a position beyond the end of the node's log, as HELLO tells it, was given up: the flow
- * begins with the oldest record, or the newest frame. */
+/** Gives a position up that is beyond the end of the node's log in HELLO. True: it was, and the
+ * flow begins with the oldest record, or the newest frame. */
 bool client_position_restart(struct pinhole *p);
 /** Checks a received record against the position and queues it, after a GAP event if records are
  * missing before it. -EPROTO: the node cannot have published it since HELLO. -ENOMEM. */
 int client_position_accept(struct pinhole *p, struct client_record *record);
-/** SUBSCRIBE for the wish: from its start, or where the position stands. */
+/** SUBSCRIBE for the wish: from its start, or from the position. */
 struct wire_subscribe client_position_subscribe(const struct pinhole *p, bool is_resuming);
 
 /** The finder that pinhole_open() uses: asks the nodes that pinhole_enumerate() finds. */

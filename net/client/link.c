@@ -128,8 +128,8 @@ int client_link_down(struct pinhole *p, int error, const char *format, ...)
     return p->state == CLIENT_UP ? link_lost(p, error) : try_failed(p, error);
 }
 
-/** The first message over a new link: SUBSCRIBE where the position stands, or else PING, since the
- * node closes a connection that says nothing. */
+/** The first message over a new link: SUBSCRIBE from the position, or else PING, since the node
+ * closes a connection that says nothing. */
 static int speak_first(struct pinhole *p)
 {
     uint8_t message[WIRE_HEADER_BYTES + WIRE_SUBSCRIBE_FIXED], payload[WIRE_SUBSCRIBE_FIXED];
@@ -190,7 +190,7 @@ static int begin_connect(struct pinhole *p)
     return 1;
 }
 
-/** What a name stands for may have changed since the last time. */
+/** A name's address may have changed since the last time. */
 static int begin_lookup(struct pinhole *p)
 {
     p->peer = (struct client_address){0};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Looking names up in a thread of its own, since getaddrinfo() knows no time-out and cannot be
-// stopped: with a dead name server it takes as long as the resolver's configuration says. A handle
-// has one such thread at most. Who stops waiting leaves it to end by itself.
+// Looks names up in a thread of its own. getaddrinfo() has no time-out and cannot be stopped. With
+// a dead name server it takes as long as the resolver's configuration says. A handle has one such
+// thread at most. A call that stops waiting leaves the thread to end by itself.
 #include "net/client/client.h"
 
 #include <errno.h>

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 // libpinhole: the client side of a Pinhole node, in C. Link with `pkg-config --libs pinhole`.
 //
-// One handle is one connection to one node. Different handles are independent. A handle that is
-// pulled from (pinhole_next) belongs to one thread at a time; while a callback is being called
-// (pinhole_start) every function but those of the pull may be called from any thread, the callback
-// too. Functions return 0 or a count on success and a negative errno on failure; pinhole_error()
-// then has a sentence that names what was wrong and where. Nothing here prints, exits, installs
-// signal handlers or raises SIGPIPE. Strings are UTF-8.
+// One handle is one connection to one node. Different handles are independent. A handle in pull
+// mode (pinhole_next) belongs to one thread at a time. In callback mode (pinhole_start) any thread,
+// the callback too, may call every function but those of the pull.
 //
-// Structs that the caller makes begin with their size, arrays are given with the size of their
-// elements, and structs that the library makes only grow at their end or into `reserved`: programs
-// go on working with later libraries of the same soname.
+// Functions return 0 or a count on success and a negative errno on failure. pinhole_error() then
+// has a sentence that names the mistake and its place. Nothing here prints, exits, installs signal
+// handlers or raises SIGPIPE. Strings are UTF-8.
+//
+// Structs that the caller makes begin with their size. Arrays are given with the size of their
+// elements. Structs that the library makes only grow at their end or into `reserved`. So programs
+// work with later libraries of the same soname.
 //
 //     struct pinhole *camera;
 //     struct pinhole_record *record;
@@ -65,7 +66,7 @@ struct pinhole_info {
 
 enum pinhole_policy {
     PINHOLE_LATEST = 1, /**< after a frame, the newest: fresh pictures, never a backlog */
-    PINHOLE_EVERY = 2,  /**< each retained record in order; what is gone comes as a GAP event */
+    PINHOLE_EVERY = 2,  /**< each retained record in order; a GAP event says which are lost */
 };
 
 /** What the library itself keeps of the frames that have come and were not taken yet. Events are
@@ -133,7 +134,7 @@ enum pinhole_event_kind {
     PINHOLE_EVENT_CAMERA = 3,   /**< camera_state changed */
     PINHOLE_EVENT_FEATURES = 4, /**< features changed; text has Name=value lines */
     PINHOLE_EVENT_FRAME_LOST = 5,
-    /** The node has restarted; its log starts anew. `first` is the first record of the former log
+    /** The node has restarted with an empty log. `first` is the first record of the former log
      * (boot former_boot_id) that did not come, if there were more; 0 = not known. */
     PINHOLE_EVENT_BOOT = 6,
     /** These two come from the library, never over the wire. Text says why the link broke; the
@@ -181,18 +182,18 @@ PINHOLE_API const char *pinhole_version(void);
  * is a handle that only pinhole_error() and pinhole_close() take (or NULL on -ENOMEM). */
 PINHOLE_API int pinhole_open(struct pinhole **out, const char *address,
                              const struct pinhole_options *options);
-/** As pinhole_open(), over a connected stream socket: of a node that has dialled out. Waits for the
- * node's greeting for connect_timeout_ms. `name` stands for the address in messages. Such a handle
- * is never reconnected: a broken link is an error. `fd` is the handle's at once and is closed with
- * it, after a failure too (unless *out is NULL, on -ENOMEM). */
+/** As pinhole_open(), over a connected stream socket of a node that has dialled out. Waits for the
+ * node's greeting for connect_timeout_ms. Messages show `name` as the address. Such a handle is
+ * never reconnected: a broken link is an error. The handle owns `fd` at once and closes it, after a
+ * failure too (unless *out is NULL, on -ENOMEM). */
 PINHOLE_API int pinhole_adopt(struct pinhole **out, int fd, const char *name,
                               const struct pinhole_options *options);
-/** Frees everything, borrowed records too. NULL is allowed. Waits for a callback that is running;
- * called from within the callback it takes effect when that returns, and the record given to it
- * stays valid until then. */
+/** Frees everything, borrowed records too. NULL is allowed. Waits for a callback that is running.
+ * Called from within the callback, it takes effect when the callback returns. The record given to
+ * the callback stays valid until then. */
 PINHOLE_API void pinhole_close(struct pinhole *p);
-/** The last failure of a call with this handle, by whichever thread, as a sentence; "" when there
- * was none. Any thread may ask; the text is that thread's until it asks again. */
+/** The last failure of a call with this handle, by any thread, as a sentence; "" when there was
+ * none. Any thread may ask. The text is valid until the same thread asks again. */
 PINHOLE_API const char *pinhole_error(const struct pinhole *p);
 /** What is known of the node; changes only when the link is made again (in callback mode: before
  * the RECONNECTED event). */
@@ -213,8 +214,8 @@ PINHOLE_API int pinhole_pause(struct pinhole *p, int on);
 /** The next record. 1: *out is borrowed. 0: nothing within timeout_ms (-1 waits for ever, 0 does
  * not wait); never "the end". -ENOBUFS: records_max are borrowed. -ENOTCONN and others: the link is
  * broken and reconnecting is switched off. With reconnecting on, a broken link is a DISCONNECTED
- * event, then silence, then a RECONNECTED event, and the flow goes on where it stopped: with the
- * events that were missed, and with the frames (policy `every`) or the newest one (`latest`). */
+ * event, then silence, then a RECONNECTED event. The flow then resumes with the events that were
+ * missed, and with the frames (policy `every`) or the newest one (`latest`). */
 PINHOLE_API int pinhole_next(struct pinhole *p, int timeout_ms, struct pinhole_record **out);
 /** Gives a record back. Any order. */
 PINHOLE_API void pinhole_release(struct pinhole *p, struct pinhole_record *record);

@@ -157,7 +157,7 @@ void client_queue_add_frame(struct pinhole *p, struct client_record *record)
         drop_oldest(p);
 }
 
-/** The node has restarted: its new log comes from the start, and what is gone of it already is a
+/** The node has restarted: its new log comes from the start. Records evicted from it already are a
  * hole like any other. */
 static void accept_boot(struct pinhole *p, struct client_record *record)
 {

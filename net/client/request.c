@@ -43,7 +43,7 @@ static int wait_until_up(struct pinhole *p, uint64_t deadline_ns)
     return 0;
 }
 
-/** What the link was broken by stands in p->error already. */
+/** The reason of the break is in p->error already. */
 static int lost(const struct pinhole *p)
 {
     return p->state == CLIENT_BROKEN ? -p->broken_error : -ENOTCONN;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who may have a place among clients_max, and who gives one up. A decision on the connections'
-// state alone: nothing is opened or closed here.
+// Which connection may have a place among clients_max, and which one gives its place up. A decision
+// on the connections' state alone: nothing is opened or closed here.
 #ifndef PINHOLE_NET_SERVER_PLACE_H
 #define PINHOLE_NET_SERVER_PLACE_H
 
@@ -24,10 +24,10 @@ struct server_origin server_origin_of(const struct sockaddr_storage *address);
 unsigned server_places_per_address(const struct server *server);
 
 /** Finds a place for a newcomer: a free one, else that of a connection which the newcomer may
- * replace. *out is that connection; its state tells which. Connections are replaced only when the
- * newcomer finds no free place, and only those without a subscription and without output to send:
- * first one that is ending, then silent ones, then idle ones; of equals one whose address holds
- * most places, then the one that was heard of longest ago. */
+ * replace. *out is that connection; SERVER_CONN_FREE means a free one. Connections are replaced
+ * only when the newcomer finds no free place, and only those without a subscription and without
+ * output to send: first one that is ending, then silent ones, then idle ones; of equals one whose
+ * address holds most places, then the one that was heard of longest ago. */
 enum server_place server_place_find(struct server *server, const struct server_origin *origin,
                                     uint64_t now_ns, struct server_conn **out);
 

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/** Each address stands on a line "ADDRESS STREAM NAME", and on others with DGRAM and RAW. */
+/** Each address is on a line "ADDRESS STREAM NAME", and on others with DGRAM and RAW. */
 #define MARK " STREAM"
 
 void server_resolve_init(struct server_resolver *resolver, struct loop *loop)

@@ -75,7 +75,7 @@ static struct store_record *next_record(struct server_conn *conn)
     return NULL;
 }
 
-/** Makes a notice that stands in no log (GAP, BOOT) the message to send. */
+/** Makes a notice that is in no log (GAP, BOOT) the message to send. */
 static void begin_notice(struct server_conn *conn, struct wire_event *event, const char *text,
                          uint64_t now_ns)
 {
@@ -126,7 +126,7 @@ static void begin_gap(struct server_conn *conn, uint64_t last, uint64_t now_ns)
     struct wire_event gap = {
         .kind = WIRE_EVENT_GAP, .sequence = last, .first = conn->position.cursor, .last = last};
     begin_notice(conn, &gap, "", now_ns);
-    // The gap says what is lost; `skipped` leaves out the frames within, and those alone.
+    // Frames covered by the gap are not counted in `skipped`. Counting resumes after it.
     struct server_position *position = &conn->position;
     uint64_t frames = frames_before(store, next != NULL ? next : store_at(store, last + 1));
     position->last_frame_id =
@@ -174,7 +174,8 @@ static bool begin_next(struct server_conn *conn, uint64_t now_ns)
     conn->begun_skipped = conn->begun_gaps = 0;
     if (conn->position.must_announce_boot) {
         struct wire_event boot = {.kind = WIRE_EVENT_BOOT};
-        begin_notice(conn, &boot, "the node has restarted; its log starts anew", now_ns);
+        begin_notice(conn, &boot, "the node has restarted; its log starts from the beginning",
+                     now_ns);
         conn->position.must_announce_boot = false;
         return true;
     }

@@ -42,7 +42,7 @@ typedef int server_request_fn(void *user, uint8_t type, char *text, size_t bytes
 struct server_config {
     uint32_t clients_max;      /**< 1..SERVER_CLIENTS_LIMIT */
     uint32_t frame_bytes_max;  /**< told in HELLO */
-    uint64_t send_deadline_ns; /**< a client that takes no byte for so long is dropped */
+    uint64_t send_deadline_ns; /**< drop a client that takes no byte for this long */
     uint32_t command_rate;     /**< requests per second and connection; more are answered later */
     uint64_t boot_id;
     server_request_fn *request;

@@ -45,8 +45,8 @@ static void fail_attempt(struct server *server, const char *why, uint64_t now_ns
 static void on_lost(struct server *server, uint64_t now_ns)
 {
     struct server_uplink *uplink = &server->uplink;
-    // Who accepts and hangs up without a word (a full relay, a wrong port) is tried ever more
-    // seldom.
+    // A peer that accepts and hangs up without a word (a full relay, a wrong port) is tried less
+    // and less often.
     uplink->was_mute = !uplink->conn->has_spoken;
     if (!uplink->was_mute)
         uplink->pause_ns = SERVER_UPLINK_PAUSE_NS;

@@ -45,9 +45,8 @@ def _run_lookup(where: _Where, future: "concurrent.futures.Future[List[Any]]") -
 
 
 def _look_up(host: str, port: int, timeout: float) -> List[Any]:
-    """What getaddrinfo() says, which knows no time-out and cannot be stopped: it is called in a
-    thread of its own. Who stops waiting leaves it to end by itself, who comes meanwhile waits for
-    the same one."""
+    """Calls getaddrinfo() in a thread of its own: it has no time-out and cannot be stopped. A call
+    that stops waiting leaves the thread to end by itself. A later call waits for the same one."""
     where = os.getpid(), host, port
     with _lookups_lock:
         if where not in _lookups:

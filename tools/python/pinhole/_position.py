@@ -48,7 +48,7 @@ class Position:
                 self.expected = wish.from_sequence
 
     def subscribe(self) -> bytes:
-        """SUBSCRIBE's payload, from where the position stands."""
+        """SUBSCRIBE's payload, from the position."""
         wish, boot, start = self.wish, self.wish.boot_id, self.wish.from_sequence
         if not boot or self.expected:
             boot = self.boot_id
@@ -63,7 +63,7 @@ class Position:
         self.resumed = True
 
     def restart(self, boot_id: int, oldest: int, end: int) -> bool:
-        """True when a position beyond the end of the node's log, as HELLO tells it, was given up."""
+        """Gives a position up that is beyond the end of the log in HELLO. True: it was."""
         is_beyond = boot_id == self.boot_id and self.expected > end
         if is_beyond:
             self._start_boot(boot_id, oldest if self.wish.policy == EVERY else 0)

@@ -93,7 +93,7 @@ class Camera:
             self._link.subscribe(self._wish)
 
     def stop(self) -> None:
-        """Stops the flow; the connection stays, and start() begins anew."""
+        """Stops the flow. The connection stays, and start() begins again."""
         self._link.subscribe(Wish(NONE))
 
     def next(self, timeout: Optional[float] = None) -> Optional[Record]:
