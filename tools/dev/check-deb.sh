@@ -92,8 +92,8 @@ loads_libcamera() {
 }
 units_are_valid() {
     local unit
-    systemd-analyze verify /usr/lib/systemd/system/pinhole{,-web}.service &&
-        for unit in pinhole pinhole-web; do
+    systemd-analyze verify /usr/lib/systemd/system/pinhole*.service &&
+        for unit in pinhole pinhole-boot pinhole-mqtt pinhole-web; do
             systemctl --root=/ is-enabled $unit.service || return
         done
 }
