@@ -100,6 +100,7 @@ LIB_COMMON := $(BUILD)/libcommon.a
 LIB_SHARED := $(BUILD)/libpinhole.so.1
 BACKEND := $(if $(LIBCAMERA),$(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard hal/libcamera/*.cpp)))
 PLUGIN := $(if $(LIBCAMERA),$(BUILD)/pinhole-libcamera.so)
+REC_PLUGIN := $(if $(AVFORMAT),$(BUILD)/pinhole-rec-avformat.so)
 PROGRAMS := $(if $(wildcard app/main.c),$(BUILD)/pinhole) $(if $(CTL_C),$(BUILD)/pinholectl) \
   $(if $(WEB_C),$(BUILD)/pinhole-web) $(if $(filter %-rec.c,$(REC_C)),$(BUILD)/pinhole-rec) \
   $(if $(MOSQUITTO),$(if $(MQTT_C),$(BUILD)/pinhole-mqtt))
@@ -115,7 +116,7 @@ all: programs ## the node, the tools and libpinhole (the default)
 ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell $(PKG_CONFIG) --exists libjpeg libmicrohttpd inih jansson && echo ok)),)
 $(error Libraries are missing; `tools/setup.sh run` installs them, as `make run` and `make test` do)
 endif
-programs: $(PROGRAMS) $(PLUGIN) $(LIB_CLIENT) $(LIB_SHARED)
+programs: $(PROGRAMS) $(PLUGIN) $(REC_PLUGIN) $(LIB_CLIENT) $(LIB_SHARED)
 
 help: ## this text
 	@printf '%s\n\n' 'Pinhole: a Raspberry Pi as an industrial camera. Start with `make run`. Targets:'
@@ -227,8 +228,10 @@ $(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_COMMON) $(LIB_CLIENT)
 $(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -ljansson)
 $(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT)
-$(BUILD)/pinhole-rec: $(call obj,$(REC_C)) $(LIB_COMMON) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) -ljansson $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
+$(BUILD)/pinhole-rec: $(call obj,$(filter-out %/avformat.c,$(REC_C))) $(LIB_COMMON) $(LIB_CLIENT) | $(REC_PLUGIN)
+	$(call link,$(CC),$(CLIENT_LIBS) -ljansson)
+$(BUILD)/pinhole-rec-avformat.so: $(call obj,tools/rec/avformat.c tools/rec/files.c)
+	$(call link,$(CC) -shared,-lavformat -lavcodec -lavutil)
 $(BUILD)/pinhole-mqtt: $(call obj,$(MQTT_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -lmosquitto -ljansson -ljpeg -linih -lmicrohttpd)
 # The page's files are embedded by .incbin, which no compiler reports as a dependency.
@@ -319,7 +322,7 @@ install: programs ## into PREFIX: programs, backend, library, header, pkg-config
 	install -m 644 net/client/pinhole.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(LIB_CLIENT) $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
-	$(if $(PLUGIN),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pinhole $(PLUGIN))
+	$(if $(PLUGIN)$(REC_PLUGIN),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pinhole $(PLUGIN) $(REC_PLUGIN))
 	install -D board/boot/pinhole-boot.sh $(DESTDIR)$(PREFIX)/lib/pinhole/pinhole-boot
 	$(if $(DESTDIR),,-ldconfig)
 	sed $(foreach name,VERSION PREFIX LIBDIR CLIENT_LIBS,-e 's|@$(name)@|$(strip $($(name)))|') \

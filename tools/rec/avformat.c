@@ -250,10 +250,7 @@ static const struct rec_media_ops matroska_ops = {".mkv", open_matroska, write_f
                                                   finish, sync_file,     close_file};
 static const struct rec_media_ops mp4_ops = {".mp4", open_mp4,  write_frame, undo,
                                              finish, sync_file, close_file};
-const struct rec_media_ops *const rec_media_matroska = &matroska_ops;
-const struct rec_media_ops *const rec_media_mp4 = &mp4_ops;
-
-const char *rec_media_library(void)
+static const char *library_version(void)
 {
     static char text[32];
     unsigned v = avformat_version();
@@ -261,14 +258,9 @@ const char *rec_media_library(void)
     return text;
 }
 
-#else
-
-const struct rec_media_ops *const rec_media_matroska = NULL;
-const struct rec_media_ops *const rec_media_mp4 = NULL;
-
-const char *rec_media_library(void)
-{
-    return "";
-}
+/** The plug-in's one symbol. */
+extern const struct rec_avformat rec_avformat;
+__attribute__((visibility("default")))
+const struct rec_avformat rec_avformat = {&matroska_ops, &mp4_ops, library_version};
 
 #endif

@@ -249,7 +249,7 @@ static int check(const struct rec_options *options)
     if (options->listen == NULL && options->allowed_count > 0)
         return usage("--allow is for nodes that dial in: --listen");
     if (rec_media_of(options->container) == NULL)
-        return usage("this build has no libavformat: only --container jpeg");
+        return usage("there is no libavformat: only --container jpeg");
     if (strlen(options->directory) > REC_PATH_SIZE - 2 * REC_NAME_SIZE)
         return usage("the name of the output folder is too long");
     return REC_OK;
@@ -259,7 +259,7 @@ int rec_options_read(struct rec_options *out, int argc, char **argv)
 {
     *out = (struct rec_options){
         .directory = "recordings",
-        .container = rec_media_matroska != NULL ? REC_MATROSKA : REC_JPEG,
+        .container = rec_media_of(REC_MATROSKA) != NULL ? REC_MATROSKA : REC_JPEG,
         .segment_ns = SEGMENT_S * NS_PER_S,
         .sync_ns = SYNC_S * NS_PER_S,
     };

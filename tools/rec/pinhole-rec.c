@@ -173,6 +173,7 @@ int main(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (argc > 1 && strcmp(argv[1], "check") == 0)
         return rec_check(argc - 1, argv + 1);
+    rec_media_load();
     int code = rec_options_read(&recorder.options, argc, argv);
     if (code != REC_OK)
         return code < 0 ? REC_OK : code;

@@ -273,7 +273,7 @@ static int complete_with_index(const struct remains *r)
 {
     char sidecar[REC_FILE_SIZE], fresh[REC_FILE_SIZE], media[REC_FILE_SIZE];
     struct copy copy = {
-        .r = r, .ops = ends_with(r->media, ".mp4.part") ? rec_media_mp4 : rec_media_matroska};
+        .r = r, .ops = rec_media_of(ends_with(r->media, ".mp4.part") ? REC_MP4 : REC_MATROSKA)};
     if (copy.ops == NULL)
         return -ENOSYS;
     const char *slash = strrchr(r->folder, '/');

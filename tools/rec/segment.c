@@ -12,15 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-const struct rec_media_ops *rec_media_of(enum rec_container container)
-{
-    switch (container) {
-    case REC_MATROSKA: return rec_media_matroska;
-    case REC_MP4: return rec_media_mp4;
-    default: return &rec_media_jpeg;
-    }
-}
-
 static void make_stem(struct rec_segment *segment)
 {
     char date[32];

@@ -43,9 +43,17 @@ struct rec_media_ops {
     void (*close)(struct rec_media *media);
 };
 
-/** NULL when this build has no libavformat. */
-extern const struct rec_media_ops *const rec_media_matroska, *const rec_media_mp4;
 extern const struct rec_media_ops rec_media_jpeg;
+
+/** What libavformat is used for. It is in a plug-in, because it and the hundred libraries that it
+ * brings take the loader 0.1 s, in which a signal would end the program before main() is there. */
+struct rec_avformat {
+    const struct rec_media_ops *matroska, *mp4;
+    const char *(*version)(void); /**< of libavformat */
+};
+/** Loads the plug-in, if there is one. Once, before anything else of the media. */
+void rec_media_load(void);
+/** NULL: without the plug-in there is only REC_JPEG. */
 const struct rec_media_ops *rec_media_of(enum rec_container container);
 /** The version of libavformat in use, "" without. */
 const char *rec_media_library(void);

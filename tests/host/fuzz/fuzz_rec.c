@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tools/rec/recover.h"
+#include "tools/rec/segment.h"
 
 #define MEDIA_BYTES 4096
 
@@ -122,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     // A complete one before it: where the newest says nothing, this one is asked.
     write_file("000001_x.jsonl", data + 1, bytes - 1);
     write_file("000003_y.jsonl.gone", "", 0);
+    rec_media_load();
     rec_recover_folder(folder);
     int count = rec_recover_list(folder, &found);
     require(count >= 1 && count <= 2);

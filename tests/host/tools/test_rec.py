@@ -163,6 +163,24 @@ def test_signals_complete_or_discard():
             assert not second.missing
 
 
+def test_signal_before_anything_else():
+    """SIGTERM as soon as main() is there: libavformat, which takes 0.1 s, is loaded after that."""
+    done = subprocess.run(["ldd", f"{BUILD}/pinhole-rec"], capture_output=True, text=True,
+                          check=True)
+    assert "libavcodec" not in done.stdout, done.stdout
+    with tempfile.TemporaryDirectory() as folder:
+        for by in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            recorder = Recorder(folder, f"cam=127.0.0.1:{free_port()}")
+            wait_for("main()", lambda p=recorder.process.pid, s=by: blocks(p, s))
+            recorder.stop(3, by=by)
+
+
+def blocks(pid, number):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        blocked = next(int(row.split()[1], 16) for row in status if row.startswith("SigBlk:"))
+    return blocked >> (number - 1) & 1
+
+
 def test_new_segment_for_a_new_picture_size():
     with tempfile.TemporaryDirectory() as folder, Node() as node:
         recorder = Recorder(folder, f"cam={address_of(node)}")
