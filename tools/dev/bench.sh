@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # `make bench`: what a frame costs, beside references measured in the same run. PEERS=1 installs
-# GStreamer and ffmpeg to compare with; QUICK=1 looks at 1080p alone.
+# GStreamer and ffmpeg to compare with; QUICK=1 looks at 1080p alone; ARM=1 counts instructions and
+# cache misses on emulated 64-bit and 32-bit ARM instead (as root).
 set -euo pipefail
 build=${BUILD:-build/release}
 missing=""
@@ -11,7 +12,8 @@ want() {
         have "$package" || missing="$missing $package"
     done
 }
-want lomiri-wallpapers-16.04 libjpeg-turbo-progs valgrind
+want lomiri-wallpapers-16.04 libjpeg-turbo-progs valgrind linux-perf
+[ -z "${ARM:-}" ] || want mmdebstrap
 if [ -n "${PEERS:-}" ]; then
     want gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
         gstreamer1.0-plugins-bad ffmpeg
@@ -20,6 +22,13 @@ if [ -n "$missing" ] && [ "${PINHOLE_SETUP:-}" != skip ]; then
     echo "bench: installing$missing"
     # shellcheck disable=SC2086 # a list of words
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+if [ -n "${ARM:-}" ]; then
+    make --no-print-directory BUILD="$build" "$build/tests/qemu_count.so" \
+        "$build/tests/bench/bench_client" "$build/pinholectl"
+    tree=$(tools/dev/check-arm.sh build pinhole tests/bench/bench_encode | tee /dev/stderr | tail -n 1)
+    BUILD=$build QUICK=1 exec python3 tools/dev/bench_arm.py "$tree" \
+        "$(tools/dev/rootfs.sh bookworm qemu-user)"
 fi
 make --no-print-directory BUILD="$build" "$build/tests/bench/bench_encode" "$build/tests/bench/bench_client" \
     "$build/tests/bench/bench_throughput" "$build/tests/kernel/test_camera_libcamera_recovery" \

@@ -6,6 +6,8 @@
 # for two machines exclude each other. Every test program runs; those that want libcamera's cameras,
 # simulated GPIO lines or a fast machine say what they skip. Last line "N passed, N failed, N skipped".
 #   T=NAME   only the test programs whose name contains NAME
+#   check-arm.sh build TARGET...   only builds these, below build/arm64 and build/armhf; the last
+#                                  line is the root filesystem's directory
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
@@ -31,9 +33,9 @@ check() { # name, command...
     fi
 }
 
-build() { # machine
+make_for() { # machine, targets
     PKG_CONFIG_LIBDIR=/usr/lib/${triplet[$1]}/pkgconfig make --no-print-directory -j"$(nproc)" \
-        BUILD="build/$1" CC="${triplet[$1]}-gcc" AR="${triplet[$1]}-ar" programs test-programs
+        BUILD="build/$1" CC="${triplet[$1]}-gcc" AR="${triplet[$1]}-ar" "${@:2}"
 }
 
 says_encoder() { # machine, variant, QEMU_CPU
@@ -66,9 +68,17 @@ tests() { # machine
     passed=$((passed + p)) failed=$((failed + ${f:-1})) skipped=$((skipped + ${s:-0}))
 }
 
+if [ "${1:-}" = --build ]; then
+    shift
+    for machine in $machines; do
+        make_for "$machine" "${@/#/build/$machine/}" || exit
+    done
+    exit
+fi
 if [ "${1:-}" = --inside ]; then
     for machine in $machines; do
-        check "$machine: the whole project builds" build "$machine" || continue
+        check "$machine: the whole project builds" make_for "$machine" programs test-programs ||
+            continue
         built+=" $machine"
         check "$machine: the encoder is NEON" says_encoder "$machine" NEON
         [ -z "${without_neon[$machine]:-}" ] || check "$machine: without NEON it is portable" \
@@ -91,6 +101,8 @@ if [ "$(id -u)" != 0 ]; then
     echo "0 passed, 1 failed"
     exit 1
 fi
+inside=(--inside)
+[ "${1:-}" != build ] || inside=(--build "${@:2}")
 packages="make pkg-config qemu-user"
 for machine in $machines; do
     packages+=" gcc-${triplet[$machine]}"
@@ -110,8 +122,9 @@ unshare --mount --pid --fork --kill-child bash -ec '
     mount -t proc proc "$1/proc"
     mount -t tmpfs tmpfs "$1/tmp"
     exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin HOME=/tmp LC_ALL=C.UTF-8 T="$2" \
-        PINHOLE_TEST_SLOW=1 PINHOLE_TRIGGER_SCHEDULES=20000 /mnt/tools/dev/check-arm.sh --inside
-    ' - "$tree" "${T:-}"
+        PINHOLE_TEST_SLOW=1 PINHOLE_TRIGGER_SCHEDULES=20000 /mnt/tools/dev/check-arm.sh "${@:3}"
+    ' - "$tree" "${T:-}" "${inside[@]}"
 status=$?
 chown -R --reference=. build # as everything that make builds
+[ "${inside[0]}" = --inside ] || echo "$tree"
 [ $status = 0 ]

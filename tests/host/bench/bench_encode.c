@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The reference of `make bench`: encoders alone, on the frames that the replay camera shows.
 //   bench_encode ENCODER DIR FORMAT WIDTH HEIGHT FRAMERATE QUALITY
-// ENCODER is `bare` (libjpeg-turbo's raw-data API, planar or grey input, one encode after another
-// into one buffer), `send N` (the same, and each JPEG to N plain readers over TCP), `turbo`
-// (TurboJPEG's own API, planar or grey input) or `raw FILE` (writes frames to a file, for other
-// programs). Each line "N" on stdin encodes the next N frames, paced by the camera, and prints
-// frames, CPU nanoseconds of the encodes alone and JPEG bytes as one line of JSON, with `send` the
-// latencies, too. "0" or the end of stdin ends it.
+// ENCODER is `own` (the node's encoder alone), `bare` (libjpeg-turbo's raw-data API, planar or grey
+// input, one encode after another into one buffer), `send N` (the same, and each JPEG to N plain
+// readers over TCP), `turbo` (TurboJPEG's own API, planar or grey input) or `raw FILE` (writes
+// frames to a file, for other programs). Each line "N" on stdin encodes the next N frames, paced by
+// the camera, and prints frames, CPU nanoseconds of the encodes alone and JPEG bytes as one line of
+// JSON, with `send` the latencies, too. "0" or the end of stdin ends it.
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -21,6 +21,7 @@
 #include "hal/camera.h"
 #include "hal/os/clock.h"
 #include "hal/replay/camera_replay.h"
+#include "tests/host/support/picture.h"
 #include "tests/host/support/plain_readers.h"
 
 #define OUTPUT_BYTES (8u << 20)
@@ -92,6 +93,30 @@ static uint32_t bare_encode(const struct hal_frame *f)
     return OUTPUT_BYTES - (uint32_t)bare_destination.free_in_buffer;
 }
 
+// ---- the node's own ----
+
+static struct jpeg_encoder own;
+
+static uint8_t *own_block(void *user, uint32_t *bytes)
+{
+    (void)user;
+    *bytes = sizeof output;
+    return output;
+}
+
+static uint32_t own_encode(const struct hal_frame *f)
+{
+    struct jpeg_picture picture = picture_planes(f);
+    struct jpeg_options options = {.quality = (uint8_t)quality};
+    struct jpeg_sink sink = {.next_block = own_block};
+    int status = jpeg_encoder_begin(&own, &picture, &options, &sink) ? -1 : 1;
+    while (status == 1)
+        status = jpeg_encoder_slice(&own);
+    if (status != 0)
+        abort();
+    return jpeg_encoder_bytes(&own);
+}
+
 // ---- TurboJPEG's API ----
 
 #ifdef HAVE_TURBOJPEG
@@ -139,6 +164,10 @@ static encode_fn *prepare(const char *name, const char *argument)
     is_sent = !strcmp(name, "send");
     if (is_sent && plain_readers_start((unsigned)atoi(argument)) < 0)
         return NULL;
+    if (!strcmp(name, "own")) {
+        jpeg_encoder_init(&own, NULL);
+        return own_encode;
+    }
     if (!strcmp(name, "bare") || is_sent) {
         bare_init();
         return bare_encode;
@@ -230,7 +259,7 @@ int main(int argc, char **argv)
 {
     bool has_argument = argc > 1 && (!strcmp(argv[1], "raw") || !strcmp(argv[1], "send"));
     if (argc != 8 + has_argument) {
-        fprintf(stderr, "usage: bench_encode bare|'send N'|turbo|'raw FILE' DIR FORMAT WIDTH "
+        fprintf(stderr, "usage: bench_encode own|bare|'send N'|turbo|'raw FILE' DIR FORMAT WIDTH "
                         "HEIGHT FRAMERATE QUALITY\n");
         return 2;
     }
