@@ -62,9 +62,10 @@ INLINE size_t first_nonzero(jpeg_word mask)
     return (size_t)(JPEG_WORD_BITS == 64 ? __builtin_clzll(mask) : __builtin_clz((uint32_t)mask));
 }
 
-INLINE jpeg_word drop_first(jpeg_word mask, size_t count)
+/** Clears the first one's bit, which is `i`. */
+INLINE jpeg_word clear_first(jpeg_word mask, size_t i)
 {
-    return mask << count;
+    return mask & ~((jpeg_word)1 << (JPEG_WORD_BITS - 1) >> i);
 }
 
 #else
@@ -79,9 +80,11 @@ INLINE size_t first_nonzero(jpeg_word mask)
     return (size_t)(JPEG_WORD_BITS == 64 ? __builtin_ctzll(mask) : __builtin_ctz((uint32_t)mask));
 }
 
-INLINE jpeg_word drop_first(jpeg_word mask, size_t count)
+/** Clears the first one's bit, which is `i`. */
+INLINE jpeg_word clear_first(jpeg_word mask, size_t i)
 {
-    return mask >> count;
+    (void)i;
+    return mask & (mask - 1);
 }
 
 #endif

@@ -139,7 +139,8 @@ INLINE bool put_near(struct bits *b, jpeg_word entry)
 {
     b->free -= (int32_t)(entry & 0xff);
     if (__builtin_expect(b->free >= 0, true)) {
-        b->buffer = b->buffer << (entry & (JPEG_WORD_BITS - 1)) | entry >> 8;
+        // A shift takes the low six bits of its count on 64-bit machines, the low byte on ARM.
+        b->buffer = b->buffer << (entry & (JPEG_WORD_BITS == 64 ? 63 : 255)) | entry >> 8;
         return true;
     }
     FORGET_BEFORE(b->free);
@@ -166,29 +167,26 @@ INLINE void put_block(struct bits *b, const struct jpeg_codes *codes, const stru
     put_dc(b, codes, block->value[0] - *last_dc);
     *last_dc = block->value[0];
     const uint32_t *near = &codes->near_ac[0][-JPEG_NEAR_MIN];
-    const int8_t *next = block->near + 1;
+    size_t done = 1; // coefficients coded
     UNROLL
-    for (uint32_t i = 0; i < JPEG_WORDS; i++) {
-        jpeg_word mask = i == 0 ? drop_first(block->nonzero[0], 1) : block->nonzero[i];
-        // Zeros at the end of the word before.
-        size_t before = i == 0 ? 0 : JPEG_WORD_BITS * i - (size_t)(next - block->near);
-        for (; mask; before = 0) {
-            size_t zeros = first_nonzero(mask);
-            FORGET_BEFORE(zeros);
-            size_t run = before + zeros;
-            mask = drop_first(mask, zeros);
-            next += run + 1;
-            ptrdiff_t at = (ptrdiff_t)(run * JPEG_NEAR_VALUES) + next[-1];
+    for (size_t i = 0; i < JPEG_WORDS; i++) {
+        jpeg_word mask = block->nonzero[i];
+        if (i == 0)
+            mask &= ~nonzero_bit(0);
+        while (mask != 0) {
+            size_t in_word = first_nonzero(mask);
+            mask = clear_first(mask, in_word);
+            size_t place = JPEG_WORD_BITS * i + in_word;
+            ptrdiff_t at = (ptrdiff_t)((place - done) * JPEG_NEAR_VALUES) + block->near[place];
+            FORGET_BEFORE(at);
+            done = place + 1;
             if (__builtin_expect(!put_near(b, near[at]), false)) {
-                FORGET_BEFORE(at);
-                FORGET_BEFORE(next);
                 *b = put_far(*b, codes->ac, (uint32_t)(at - JPEG_NEAR_MIN) / JPEG_NEAR_VALUES,
-                             block->value[jpeg_header_zigzag[next - 1 - block->near]]);
+                             block->value[jpeg_header_zigzag[done - 1]]);
             }
-            mask = drop_first(mask, 1);
         }
     }
-    if (next != block->near + 64)
+    if (done != 64)
         put_near(b, near[0]);
 }
 
