@@ -13,8 +13,8 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-// The part in use of version 1 of QEMU's interface (docs/devel/tcg-plugins.rst). Debian packages no
-// header of it.
+/** The part in use of version 1 of QEMU's interface (docs/devel/tcg-plugins.rst). Debian packages
+ * no header of it. */
 typedef uint64_t qemu_plugin_id_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
