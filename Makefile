@@ -158,7 +158,7 @@ fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one
 check-arm: ## the C tests and a node on 64-bit and 32-bit ARM, emulated
 check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
 check-mqtt: ## pinhole-mqtt with the brokers of Debian 12 and 13: outages, stalls, cost, bad input
-check-vm: ## triggers on simulated GPIO lines, a USB camera: the kernel's drivers, in a virtual machine
+check-vm: ## triggers on simulated GPIO lines, a USB camera, the units under systemd, in a virtual machine
 check-deb: ## build, install, use, upgrade and purge the packages on Debian 12 and 13, three machines
 check-arm check-libcamera check-mqtt check-vm check-deb:
 	@tools/setup.sh $@

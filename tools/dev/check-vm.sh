@@ -6,6 +6,9 @@
 # the same lines (this kernel lacks the interface that it uses, so a library translates:
 # tests/host/support/preload/gpio_v1.c). Root filesystems come from the package mirror and are cached
 # (tools/dev/rootfs.sh); the node and the tests are compiled inside them.
+# Then the machine starts again with systemd, and the project's units keep their promises there
+# (tools/dev/vm/units.sh).
+#   PART=NAME only this part: guest, units
 #   KEEP=1    leave the guest's log in build/vm.log on success too (a failure always does)
 #   TIMEOUT=N seconds for the machine (default 1500)
 set -euo pipefail
@@ -15,8 +18,8 @@ if [ "$(id -u)" != 0 ]; then
     echo "check-vm: needs root (it unpacks and enters Debian root filesystems): sudo make check-vm" >&2
     exit 1
 fi
-base="gcc make pkg-config libc6-dev libjpeg-dev libinih-dev libcmocka-dev libgpiod-dev"
-testing=$(tools/dev/rootfs.sh testing "$base linux-image-amd64 g++ libcamera-dev libcamera-ipa kmod udev iproute2 busybox-static")
+base="gcc make pkg-config libc6-dev libjansson-dev libjpeg-dev libinih-dev libcmocka-dev libgpiod-dev"
+testing=$(tools/dev/rootfs.sh testing "$base linux-image-amd64 g++ libcamera-dev libcamera-ipa libmicrohttpd-dev kmod udev systemd libseccomp2 curl iproute2 busybox-static")
 trixie=$(tools/dev/rootfs.sh trixie "$base g++ libcamera-dev libcamera-ipa")
 bookworm=$(tools/dev/rootfs.sh bookworm "$base g++ libcamera-dev libcamera-ipa")
 work=${XDG_CACHE_HOME:-$HOME/.cache}/pinhole/vm
@@ -54,7 +57,7 @@ compile() { # system, tree, targets...
     fi
 }
 mapfile -t tests <tools/dev/vm/tests
-compile testing "$testing" "${tests[@]/#/build/testing/tests/kernel/}" build/testing/pinhole build/testing/pinholectl
+compile testing "$testing" "${tests[@]/#/build/testing/tests/kernel/}" build/testing/{pinhole,pinholectl,pinhole-web}
 usb() { # system: what it needs to use the USB camera
     printf "build/$1/%s\n" pinhole tests/kernel/test_usb_camera tests/kernel/test_usb_camera_outage
 }
@@ -92,12 +95,11 @@ done
 (cd "$initrd" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initrd.img"
 
 # --- the machine -----------------------------------------------------------------------------------
-log=$work/guest.log
-machine() {
+machine() { # part
     exec timeout -k 10 "${TIMEOUT:-1500}" qemu-system-x86_64 -M q35 -cpu qemu64 \
         -accel tcg,thread=multi -smp 2 -m 1536M -nodefaults -no-user-config -display none \
         -serial stdio -no-reboot -kernel "$kernel/vmlinuz" -initrd "$work/initrd.img" \
-        -append "console=ttyS0 panic=-1 no_timer_check tsc=reliable mitigations=off" \
+        -append "console=ttyS0 panic=-1 no_timer_check tsc=reliable mitigations=off $1" \
         -drive file="$testing.img",format=raw,if=virtio,snapshot=on \
         -drive file="$work/source.img",format=raw,if=virtio \
         -drive file="$bookworm.img",format=raw,if=virtio,snapshot=on \
@@ -105,33 +107,39 @@ machine() {
         -device virtio-rng-pci </dev/null 9>&- 2>&1
 }
 # An emulated machine sometimes hangs before its kernel has started; then it is started again.
-for attempt in 1 2 3; do
-    echo "check-vm: starting the machine"
-    : >"$log"
-    (machine) >"$log" &
-    pid=$!
-    trap 'kill $pid 2>/dev/null || true' EXIT
-    for ((waited = 0; waited < 120; waited++)); do
-        grep -aq '^VM: Linux' "$log" && break
-        sleep 1
+start() { # part; sets pid
+    local attempt waited
+    for attempt in 1 2 3; do
+        echo "check-vm: starting the machine ($1)"
+        : >"$log"
+        (machine "$1") >"$log" &
+        pid=$!
+        trap 'kill $pid 2>/dev/null || true' EXIT
+        for ((waited = 0; waited < 120; waited++)); do
+            grep -aq '^VM: Linux' "$log" && return
+            sleep 1
+        done
+        echo "check-vm: the machine did not start (attempt $attempt)"
+        tail -n 5 "$log"
+        kill $pid
+        wait $pid || true
     done
-    grep -aq '^VM: Linux' "$log" && break
-    echo "check-vm: the machine did not start (attempt $attempt)"
-    tail -n 5 "$log"
-    kill $pid
-    wait $pid || true
-done
-tail -n +1 --pid="$pid" -f "$log" | sed -u 's/\r$//' |
-    grep --line-buffered -aE '^VM(-RESULT|-END|:)|^\[  FAILED  \]' || true
-status=0
-wait "$pid" || status=$?
-sed -i 's/\r$//' "$log"
+}
 mkdir -p build
-cp "$log" build/vm.log
-if ! grep -aqx 'VM-END 0' "$log"; then
-    tail -n 200 "$log" | sed 's/^/  | /' >&2
-    echo "check-vm: FAILED (status $status); the guest's whole log is in build/vm.log" >&2
-    exit 1
-fi
+for part in ${PART:-guest units}; do
+    log=$work/$part.log
+    start "$part"
+    tail -n +1 --pid="$pid" -f "$log" | sed -u 's/\r$//' |
+        grep --line-buffered -aE '^VM(-RESULT|-END|:)|^\[  FAILED  \]' || true
+    status=0
+    wait "$pid" || status=$?
+    sed -i 's/\r$//' "$log"
+    cp "$log" build/vm.log
+    if ! grep -aqx 'VM-END 0' "$log"; then
+        tail -n 200 "$log" | sed 's/^/  | /' >&2
+        echo "check-vm: FAILED (status $status); the guest's whole log is in build/vm.log" >&2
+        exit 1
+    fi
+done
 [ -n "${KEEP:-}" ] || rm -f build/vm.log
 echo "check-vm: passed"

@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The second start of the virtual machine: the project's units under a real systemd. Process 1 runs this
+# to install them, and then becomes systemd, which runs this again as a unit ("check"). That says
+# "VM-RESULT name status" for each promise of the units, "VM-END" at the end, and powers off.
+export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
+source=/mnt/pinhole
+build=$source/build/testing
+socket=/run/pinhole/socket
+units=/etc/systemd/system
+
+# --- as process 1 ---------------------------------------------------------------------------------
+
+prepare() {
+    echo "VM: Linux $(uname -r), $(nproc) processors, up $(cut -d' ' -f1 /proc/uptime) s"
+    mkdir -p /usr/local/bin /home/pi/photos /etc/pinhole /etc/default
+    install "$build"/{pinhole,pinholectl,pinhole-web} /usr/local/bin
+    install -m 644 "$source"/board/pinhole{,-web}.service $units
+    # A folder of photographs in a home. The first byte is the fuzzer's.
+    tail -c +2 "$source/tests/host/fuzz/corpus/replay/yuv420" >/home/pi/photos/1.jpg
+    printf '%s\n' '[camera]' 'camera = replay:/home/pi/photos' 'framerate = 5' '[server]' \
+        "socket = $socket" >/etc/pinhole/pinhole.ini
+    echo "PINHOLE_WEB_OPTIONS=--node unix:$socket" >/etc/default/pinhole-web
+    # In the node's sandbox, what it could open.
+    sed 's/^Type=.*/Type=oneshot/; /^WatchdogSec\|^Restart\|^RuntimeDirectory/d' \
+        "$source/board/pinhole.service" >$units/probe.service
+    mkdir $units/probe.service.d
+    printf '%s\n' '[Service]' 'ExecStart=' "ExecStart=/bin/bash $source/tools/dev/vm/units.sh probe" \
+        >$units/probe.service.d/probe.conf
+    printf '%s\n' '[Service]' 'Type=oneshot' 'StandardOutput=tty' 'StandardError=tty' \
+        'TTYPath=/dev/ttyS0' "ExecStart=/bin/bash $source/tools/dev/vm/units.sh check" >$units/check.service
+    : >/etc/machine-id
+    : >/etc/fstab
+    exec /usr/lib/systemd/systemd --unit=check.service --show-status=no
+}
+
+# --- in the node's sandbox ------------------------------------------------------------------------
+
+# No driver may answer, but it is not the sandbox that refuses.
+probe() {
+    local failed=0 why
+    for device in /dev/probe-video /dev/probe-media; do
+        why=$( (exec 3<>$device) 2>&1) || [[ $why != *'not permitted'* ]] || failed=1
+        echo "$device: ${why:-opened}"
+    done
+    why=$( (exec 3<>/dev/probe-disk) 2>&1) && failed=1
+    [[ $why == *'not permitted'* ]] || failed=1
+    echo "a disk: $why"
+    ls /home/pi/photos || failed=1
+    (: >/home/pi/photos/written) 2>&1 && failed=1
+    return $failed
+}
+
+# --- as a unit ------------------------------------------------------------------------------------
+
+failures=0
+run() { # name command...
+    local name=$1 status=0 start=$EPOCHSECONDS
+    shift
+    timeout -k 5 120 bash -c "$*" </dev/null || status=$?
+    echo "VM-RESULT units:$name $status $((EPOCHSECONDS - start)) s"
+    [ $status = 0 ] && return
+    failures=$((failures + 1))
+    systemctl status --no-pager pinhole pinhole-web probe
+    journalctl -b --no-pager -n 25 -o cat
+}
+# A promise that the next ones stand on.
+need() {
+    run "$@"
+    [ $failures = 0 ] || end
+}
+end() {
+    echo "VM-END $failures"
+    sync
+    systemctl poweroff --force --force
+    sleep infinity
+}
+# Some things take a moment on an emulated processor.
+until_true() {
+    local i
+    for ((i = 0; i < 30; i++)); do
+        "$@" && return
+        sleep 1
+    done
+    return 1
+}
+flag() { # wanted: 1 or 0, of the newest frame
+    local flags
+    flags=$(pinholectl grab --json --new -o /run/frame.jpg --replace 2>/dev/null | sed -n 's/.*"flags": *\([0-9]*\).*/\1/p' | head -n 1)
+    [ -n "$flags" ] && [ $((flags & 1)) = "$1" ]
+}
+synchronised() {
+    printf '%s\n' '#include <sys/timex.h>' 'int main(void) {' \
+        'struct timex t = {.modes = ADJ_STATUS | ADJ_MAXERROR, .status = STA_PLL};' \
+        'return adjtimex(&t) < 0; }' | gcc -o /run/synchronise -xc - && /run/synchronise
+}
+denied_once() {
+    mkdir -p $units/pinhole.service.d
+    printf '%s\n' '[Service]' 'ProtectClock=yes' 'SystemCallFilter=' 'SystemCallFilter=@system-service' \
+        >$units/pinhole.service.d/denied.conf
+    systemctl daemon-reload && systemctl restart pinhole && sleep 5 && until_true flag 0 &&
+        [ "$(journalctl -u pinhole -b --no-pager | grep -c 'adjtimex(2) fails')" = 1 ]
+}
+export -f until_true flag synchronised denied_once
+export units socket
+
+check() {
+    mknod /dev/probe-video c 81 250
+    mknod /dev/probe-disk b 254 0
+    run no-driver-is-loaded '! grep -q video4linux /proc/devices'
+    need node-starts systemctl start pinhole
+    run frameworks-are-loaded grep -q video4linux /proc/devices
+    mknod /dev/probe-media c "$(sed -n 's/ media$//p' /proc/devices | tr -d ' ')" 250
+    run devices-and-homes systemctl start probe
+    need photographs-in-a-home until_true flag 0
+    run clock-is-synchronised synchronised
+    run flag-follows-the-clock until_true flag 1
+    need gateway-starts systemctl start pinhole-web
+    run gateway-has-the-socket until_true curl -fs -o /run/picture.jpg http://127.0.0.1:8080/snapshot
+    run its-picture-is-one "[ \"\$(head -c 2 /run/picture.jpg | od -An -tx1)\" = ' ff d8' ]"
+    run its-user-is-no-other "[ \"\$(stat -c %u /proc/\$(systemctl show -P MainPID pinhole-web))\" -gt 60000 ]"
+    run memory-of-the-worst-case "[ \$(systemctl show -P MemoryMax pinhole-web) -gt $((170 << 20)) ]"
+    run watchdog-is-served "sleep 15; [ \$(systemctl show -P NRestarts pinhole) = 0 ]"
+    run denied-clock-is-said-once denied_once
+    end
+}
+
+case ${1:-prepare} in
+prepare) prepare ;;
+probe) probe ;;
+check) check ;;
+esac
