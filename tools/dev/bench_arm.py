@@ -5,7 +5,9 @@ libjpeg-turbo's NEON encode of the same planes. Programs are cross-compiled in t
 tools/dev/check-arm.sh. They run under qemu-user 7.2 of Debian 12, because later ones in Debian load no
 plug-ins. Our plug-in (tests/host/support/preload/qemu_count.c) counts executed instructions, and
 cache misses in a model. Two runs of different length are subtracted, so that the start does not
-count. libjpeg-turbo on 32 bits is told to use NEON, which it does not find under emulation.
+count. libjpeg-turbo on 32 bits is told to use NEON, which it does not find under emulation. The node itself
+is counted on arm64 alone: this qemu-arm faults in a 32-bit node with the replay camera, later ones
+do not.
 
 Environment: ROUNDS (default 5)."""
 
@@ -102,10 +104,13 @@ def main():
             own.append(encoder(machine, "own")[0])
             bare.append(encoder(machine, "bare")[0])
         medians[machine.name] = bench.median(own)
-        whole = node(machine)
-        bench.say(f"{machine.name:6} {spread(own):>24} {spread(bare):>25}  "
-                  f"{bench.median(own) / bench.median(bare):.3f} {whole / 1e6:6.2f}  "
-                  f"{whole / PIXELS:9.2f}   {whole / bench.median(bare):.3f}")
+        line = (f"{machine.name:6} {spread(own):>24} {spread(bare):>25}  "
+                f"{bench.median(own) / bench.median(bare):.3f}")
+        if machine.name == "arm64":
+            whole = node(machine)
+            line += (f" {whole / 1e6:6.2f}  {whole / PIXELS:9.2f}   "
+                     f"{whole / bench.median(bare):.3f}")
+        bench.say(line)
     bench.say(f"armhf/arm64 of the encoder: {medians['armhf'] / medians['arm64']:.3f} (<= 1.25); arm64's "
               "ratio <= 0.60, its node <= 13 per pixel")
     bench.say("\ncache lines missed per MCU, arm64: first level 32 KiB with 4 ways, second level 512 KiB "
