@@ -68,11 +68,12 @@ static uint8_t *read_frame(struct walk *walk, const struct rec_line *line)
     struct stat status;
     uint8_t *jpeg = NULL;
     ssize_t got = -1;
-    // A damaged line may ask for any size.
-    if (fstat(fd, &status) == 0 && line->bytes <= (uint64_t)status.st_size)
-        jpeg = malloc(line->bytes + 1);
+    // A damaged line may ask for any size, and a 32-bit machine cannot name all of them.
+    if (fstat(fd, &status) == 0 && line->bytes <= (uint64_t)status.st_size &&
+        line->bytes < SIZE_MAX)
+        jpeg = malloc((size_t)line->bytes + 1);
     if (jpeg != NULL)
-        got = pread(fd, jpeg, line->bytes, is_file ? 0 : (off_t)line->offset);
+        got = pread(fd, jpeg, (size_t)line->bytes, is_file ? 0 : (off_t)line->offset);
     if (is_file)
         close(fd);
     if (got >= 0 && (uint64_t)got == line->bytes)
@@ -93,7 +94,7 @@ static void check_frame(struct walk *walk, const struct rec_line *line)
         walk->sum->without_checksum++;
         if (line->bytes < 2 || jpeg[0] != 0xFF || jpeg[1] != 0xD8)
             fault(walk, "frame %" PRIu64 ": where it should be is no JPEG", line->first);
-    } else if (rec_crc32c(jpeg, line->bytes) != line->crc32c) {
+    } else if (rec_crc32c(jpeg, (size_t)line->bytes) != line->crc32c) {
         fault(walk, "frame %" PRIu64 ": its checksum is wrong, it was changed or damaged",
               line->first);
     }

@@ -54,6 +54,7 @@ def kill_recorder(container, times, seed):
             if turn % 10 == 2:
                 outlast(observer)
         recorder = Recorder(folder, *arguments)
+        recorder.wait_log("connected to")  # lines before that are of the recovery
         grown(camera, count_lines(camera))
         recorder.stop(0, 4)
         recording = Recording(camera).check()
