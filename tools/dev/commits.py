@@ -8,10 +8,6 @@ import subprocess
 import sys
 
 BASE = "898f960"
-# These went in without a body, or with 73 characters. A history that others have is not written again.
-LANDED = {"docs: say how to build and install the Debian packages", "mqtt: format", "mqtt: make check-mqtt",
-          "node: encode for 350 us per turn, and read CPU time after long turns only",
-          "node: say when the kernel does not tell whether its clock is synchronised"}
 NEWEST = 50
 SUBJECT = re.compile(r"[a-z][\w./-]*(, [\w./-]+)*: \S.*[^.\s]")
 
@@ -54,7 +50,7 @@ def main():
     found = 0
     for commit in filter(str.strip, log.stdout.split("\x1e")):
         name, subject, body = commit.strip("\n").split("\x1f")
-        for fault in faults(subject, body) if subject not in LANDED else ():
+        for fault in faults(subject, body):
             print(f"{name} {subject}: {fault}")
             found += 1
     return bool(found or log.returncode)
