@@ -166,7 +166,8 @@ static void on_page_timer(void *user, uint64_t now_ns)
     // Kernels before 5.14 do not know the advice: writing what stands there takes the page, too.
     for (size_t i = 0; i < step; i += PAGE_BYTES) {
         volatile uint8_t *byte = at + i;
-        *byte = *byte;
+        uint8_t value = *byte;
+        *byte = value;
     }
     process->paged_bytes += step;
     if (step < left)

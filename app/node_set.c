@@ -133,12 +133,24 @@ int node_trigger_once(struct node_camera *camera, struct reply *out, uint64_t *i
     return -WIRE_ERROR_UNAVAILABLE;
 }
 
+/** Applies a checked wish, or nothing of it. Not part of node_set(), whose stack has the wish. */
+__attribute__((noinline)) static int apply_all(struct node_camera *camera,
+                                               const struct features_wish *wish, struct reply *out,
+                                               uint64_t now_ns)
+{
+    struct before before = {.config = *camera->config};
+    enum step step;
+    node_controls_save(&camera->controls, node_camera_ops(camera), &before.controls);
+    int status = apply(camera, wish, &step, out, now_ns);
+    if (status < 0)
+        roll_back(camera, &before, step, now_ns);
+    return status;
+}
+
 int node_set(struct node_camera *camera, const char *lines, struct reply *out, uint64_t now_ns)
 {
     char text[WIRE_REQUEST_BYTES_MAX + 1];
     struct features_wish wish;
-    struct before before;
-    enum step step;
     uint64_t id;
     const char *why;
     snprintf(text, sizeof text, "%s", lines);
@@ -151,13 +163,9 @@ int node_set(struct node_camera *camera, const char *lines, struct reply *out, u
     bool has_command = wish.apply & FEATURES_APPLY_SOFTWARE_TRIGGER;
     if (has_command && (why = find_refusal(camera, &wish.config)) != NULL)
         return features_refuse(out, WIRE_ERROR_UNAVAILABLE, "TriggerSoftware", why);
-    before.config = *camera->config;
-    node_controls_save(&camera->controls, node_camera_ops(camera), &before.controls);
-    status = apply(camera, &wish, &step, out, now_ns);
-    if (status < 0) {
-        roll_back(camera, &before, step, now_ns);
+    status = apply_all(camera, &wish, out, now_ns);
+    if (status < 0)
         return status;
-    }
     features_report(camera, &wish, out);
     announce_changes(camera->log, out->data, now_ns);
     return has_command ? node_trigger_once(camera, out, &id, now_ns) : 0;

@@ -159,6 +159,7 @@ static inline struct jpeg_value jpeg_value_of(int32_t value)
 }
 
 /** AC values within these limits, limits excluded, have their whole code in near_ac. */
+#define JPEG_NEAR_RUNS   63
 #define JPEG_NEAR_MIN    (-32)
 #define JPEG_NEAR_MAX    31
 #define JPEG_NEAR_VALUES (JPEG_NEAR_MAX - JPEG_NEAR_MIN + 1)
@@ -173,7 +174,8 @@ struct jpeg_codes {
     uint32_t dc[16];  /**< by size */
     uint32_t ac[256]; /**< by run << 4 | size */
     uint32_t near_dc[2 * JPEG_NEAR_DC];
-    uint32_t near_ac[63][JPEG_NEAR_VALUES]; /**< by run; of no run and 0: end of block */
+    uint32_t near_ac[JPEG_NEAR_RUNS]
+                    [JPEG_NEAR_VALUES]; /**< by run; of no run and 0: end of block */
 };
 
 /** The entropy-coded segment under way. Component class 0 is luma, 1 is chroma. */

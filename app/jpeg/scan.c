@@ -27,7 +27,7 @@ static void build_near_codes(struct jpeg_codes *codes)
 {
     for (int32_t i = 0; i < 2 * JPEG_NEAR_DC; i++)
         codes->near_dc[i] = near_code(codes->dc, 0, i - JPEG_NEAR_DC);
-    for (uint32_t run = 0; run < ARRAY_SIZE(codes->near_ac); run++)
+    for (uint32_t run = 0; run < JPEG_NEAR_RUNS; run++)
         for (int32_t value = JPEG_NEAR_MIN; value <= JPEG_NEAR_MAX; value++) {
             bool is_near = run <= 15 && value > JPEG_NEAR_MIN && value < JPEG_NEAR_MAX;
             codes->near_ac[run][value - JPEG_NEAR_MIN] =

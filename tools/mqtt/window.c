@@ -48,8 +48,11 @@ void mqtt_window_end(struct mqtt_window *window, int slot)
 
 void mqtt_window_acknowledge(struct mqtt_window *window, int slot, uint64_t number)
 {
-    if (slot >= 0 && window->ring[slot].waiting > 0 && --window->ring[slot].waiting == 0)
-        window->ring[slot].acknowledged_at = window->handed_over;
+    if (slot >= 0 && window->ring[slot].waiting > 0) {
+        window->ring[slot].waiting--;
+        if (window->ring[slot].waiting == 0)
+            window->ring[slot].acknowledged_at = window->handed_over;
+    }
     advance(window);
     while (window->count > 0 && is_acknowledged(at(window, 0)) &&
            at(window, 0)->acknowledged_at < number) {

@@ -173,7 +173,7 @@ static int take_stock(struct rec_keeper *keeper, bool should_recover)
     int error = folder == NULL ? -errno : 0;
     keeper->head = keeper->tail = 0;
     keeper->complete_bytes = 0;
-    while (error == 0) {
+    while (folder != NULL && error == 0) {
         errno = 0;
         const struct dirent *entry = readdir(folder);
         if (entry == NULL) {

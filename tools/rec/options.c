@@ -185,8 +185,9 @@ static bool read_allowed(const char *text, struct rec_allowed *out)
 
 static bool add_allowed(struct rec_options *options, const char *text)
 {
-    return options->allowed_count < REC_ALLOWED_MAX &&
-           read_allowed(text, &options->allowed[options->allowed_count++]);
+    if (options->allowed_count == REC_ALLOWED_MAX)
+        return false;
+    return read_allowed(text, &options->allowed[options->allowed_count++]);
 }
 
 static bool read_interval(const char *text, uint32_t *out_us)

@@ -26,11 +26,23 @@ static const char *text_of(const json_t *object, const char *name)
     return text != NULL ? text : "";
 }
 
+/** A point, nine digits, and what ends them. */
+static bool read_fraction(const char *text, char end, uint64_t *ns)
+{
+    char *after;
+    if (text[0] != '.' || text[1] < '0' || text[1] > '9')
+        return false;
+    *ns = strtoull(text + 1, &after, 10);
+    return after - text == 10 && *after == end;
+}
+
 /** "SECONDS.NANOSECONDSs", or the integer that format 1 has under another name. */
 static uint64_t monotonic_of(const json_t *object, const char *name, const char *former)
 {
-    uint64_t seconds, ns;
-    if (sscanf(text_of(object, name), "%" SCNu64 ".%9" SCNu64 "s", &seconds, &ns) == 2)
+    const char *text = text_of(object, name);
+    char *rest;
+    uint64_t ns, seconds = strtoull(text, &rest, 10);
+    if (rest > text && read_fraction(rest, 's', &ns))
         return seconds * NS_PER_S + ns;
     return number(object, former);
 }
@@ -40,7 +52,7 @@ static uint64_t realtime_of(const json_t *object, const char *name, const char *
     uint64_t ns;
     struct tm parts = {0};
     const char *rest = strptime(text_of(object, name), "%Y-%m-%dT%H:%M:%S", &parts);
-    if (rest != NULL && sscanf(rest, ".%9" SCNu64 "Z", &ns) == 1)
+    if (rest != NULL && read_fraction(rest, 'Z', &ns))
         return (uint64_t)timegm(&parts) * NS_PER_S + ns;
     return number(object, former);
 }

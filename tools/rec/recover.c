@@ -122,7 +122,7 @@ static int open_sidecar(const struct remains *r, struct rec_reader **reader)
 static int survey(struct remains *r)
 {
     struct rec_line line;
-    struct rec_reader *reader;
+    struct rec_reader *reader = NULL;
     int result = open_sidecar(r, &reader);
     if (result < 0)
         return result;
@@ -250,7 +250,7 @@ static int copy_line(struct copy *copy, struct rec_reader *reader, const struct 
 static int copy_lines(struct copy *copy)
 {
     struct rec_line line;
-    struct rec_reader *reader;
+    struct rec_reader *reader = NULL;
     int error = open_sidecar(copy->r, &reader);
     if (error < 0)
         return error;
@@ -382,7 +382,9 @@ static int next_name(DIR *folder, struct dirent **entry)
 {
     errno = 0;
     *entry = readdir(folder);
-    return *entry != NULL ? 1 : -errno;
+    if (*entry == NULL)
+        return errno > 0 ? -errno : 0;
+    return 1;
 }
 
 int rec_recover_folder(const char *folder)
@@ -524,7 +526,7 @@ int rec_recover_next_serial(const char *folder, uint64_t *out)
 static int follow(const char *path, struct rec_position *position, char *device_serial, size_t size)
 {
     struct rec_line line;
-    struct rec_reader *reader;
+    struct rec_reader *reader = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     int result = fd < 0 ? -errno : rec_reader_open(&reader, fd);
     if (result < 0)
