@@ -208,14 +208,14 @@ static int copy_frame(struct copy *copy, struct rec_reader *reader, const struct
     struct rec_place place;
     size_t bytes;
     const struct pinhole_frame frame = {.jpeg = jpeg,
-                                        .jpeg_bytes = line->bytes,
+                                        .jpeg_bytes = (size_t)line->bytes,
                                         .sequence = line->first,
                                         .width = (uint16_t)line->width,
                                         .height = (uint16_t)line->height,
                                         .timestamp_ns = line->captured_ns,
                                         .realtime_ns = line->realtime_ns,
                                         .frame_duration_us = line->frame_duration_us};
-    const ssize_t got = pread(copy->r->media_fd, jpeg, line->bytes, (off_t)line->offset);
+    const ssize_t got = pread(copy->r->media_fd, jpeg, (size_t)line->bytes, (off_t)line->offset);
     if (got != (ssize_t)line->bytes)
         return got < 0 ? -errno : -EIO;
     int error = 0;
@@ -239,9 +239,9 @@ static int copy_line(struct copy *copy, struct rec_reader *reader, const struct 
         const char *text = rec_reader_text(reader, &bytes);
         return append_line(copy->sidecar_fd, strndup(text, bytes));
     }
-    if (line->bytes > line->end || line->end > copy->r->media_end)
+    if (line->bytes > SIZE_MAX / 2 || line->bytes > line->end || line->end > copy->r->media_end)
         return -EBADMSG;
-    uint8_t *jpeg = malloc(line->bytes);
+    uint8_t *jpeg = malloc((size_t)line->bytes);
     int error = jpeg != NULL ? copy_frame(copy, reader, line, jpeg) : -ENOMEM;
     free(jpeg);
     return error;

@@ -386,7 +386,7 @@ static void test_each_call_fails_once(void **state)
     for (unsigned i = 0; i < faults.count; i++)
         assert_true(faults.sites[i].failed > 0);
     print_message("%u calls at %u places failed\n", runs, faults.count);
-    assert_in_range(faults.count, 25, SITES_MAX);
+    assert_in_range(faults.count, 20, SITES_MAX); // without Avahi there are fewer
 }
 
 int main(void)

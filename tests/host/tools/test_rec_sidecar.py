@@ -43,7 +43,9 @@ def write_unfinished(folder, bytes_wanted):
 
 def peak_memory(folder, said):
     """Bytes of memory at the most until the recorder has said that."""
-    recorder = Recorder(folder, f"cam=127.0.0.1:{free_port()}")
+    # AddressSanitizer would keep what is freed.
+    environment = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"}
+    recorder = Recorder(folder, f"cam=127.0.0.1:{free_port()}", environment=environment)
     recorder.wait_log(said)
     with open(f"/proc/{recorder.process.pid}/status", encoding="ascii") as status:
         peak = next(int(row.split()[1]) for row in status if row.startswith("VmHWM:"))

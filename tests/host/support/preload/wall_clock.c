@@ -43,7 +43,7 @@ EXPORT int clock_gettime(clockid_t id, struct timespec *out)
     if (id == CLOCK_REALTIME) {
         const int64_t ns = out->tv_sec * NS_PER_S + out->tv_nsec + setting->offset_ns;
         out->tv_sec = ns / NS_PER_S;
-        out->tv_nsec = ns % NS_PER_S;
+        out->tv_nsec = (long)(ns % NS_PER_S);
     }
     return 0;
 }
