@@ -72,7 +72,7 @@ static void send_message(struct client *c, uint8_t type, const void *payload, ui
     c->request[c->requests++].type = type;
     // Whole, or cut anywhere.
     size_t total = WIRE_HEADER_BYTES + bytes;
-    size_t cut = chance_one_in(chance(), 3) ? chance_in(chance(), 0, total) : total;
+    size_t cut = chance_one_in(chance(), 3) ? (size_t)chance_in(chance(), 0, total) : total;
     link_send(c->link, message, cut);
     if (cut < total)
         link_send(c->link, message + cut, total - cut);
