@@ -4,9 +4,9 @@
 
 #include "hal/base.h"
 #include "hal/os/clock.h"
+#include "tools/common/say.h"
 #include "tools/mqtt/discovery.h"
 #include "tools/mqtt/echo.h"
-#include "tools/mqtt/say.h"
 
 #include <poll.h>
 #include <stdarg.h>
@@ -68,9 +68,9 @@ static void note_short_life(struct mqtt_camera *camera, bool is_short)
     struct mqtt_troubles *troubles = &camera->troubles;
     troubles->short_lives = is_short ? troubles->short_lives + 1 : 0;
     if (troubles->short_lives == SHORT_LIVES_MAX)
-        mqtt_say("%s: the broker ends each connection soon: does another client have the "
-                 "identifier %s?",
-                 camera->settings->name, camera->client.id);
+        say("%s: the broker ends each connection soon: does another client have the "
+            "identifier %s?",
+            camera->settings->name, camera->client.id);
 }
 
 /** One line for each kind of trouble, not one for each attempt. */
@@ -82,8 +82,8 @@ static void say_lost(struct mqtt_camera *camera, bool was_up)
         memset(troubles->said, 0, sizeof troubles->said);
     troubles->is_repeating = was_said(troubles, client->why);
     if (!troubles->is_repeating)
-        mqtt_say("%s: %s:%d: %s: %s", camera->settings->name, client->broker->host,
-                 client->broker->port, was_up ? "connection lost" : "cannot connect", client->why);
+        say("%s: %s:%d: %s: %s", camera->settings->name, client->broker->host, client->broker->port,
+            was_up ? "connection lost" : "cannot connect", client->why);
     note_short_life(camera, was_up && !client->is_dropped &&
                                 client->lasted_ns < SHORT_CONNECTION_S * NS_PER_S);
 }
@@ -99,9 +99,9 @@ static void note_change(struct mqtt_camera *camera)
         return;
     }
     if (!camera->troubles.is_repeating)
-        mqtt_say("%s: connected to the broker %s:%d, MQTT %s", camera->settings->name,
-                 camera->client.broker->host, camera->client.broker->port,
-                 camera->client.spoken == 5 ? "5" : "3.1.1");
+        say("%s: connected to the broker %s:%d, MQTT %s", camera->settings->name,
+            camera->client.broker->host, camera->client.broker->port,
+            camera->client.spoken == 5 ? "5" : "3.1.1");
     atomic_fetch_add(&camera->counters.connections, 1);
     mqtt_records_connected(camera);
     mqtt_control_subscribe(camera);

@@ -3,7 +3,7 @@
 
 #include "hal/base.h"
 #include "hal/os/clock.h"
-#include "tools/mqtt/say.h"
+#include "tools/common/say.h"
 
 #include <errno.h>
 #include <mqtt_protocol.h>
@@ -64,8 +64,7 @@ static bool note_version(struct mqtt_broker *broker, int spoken, enum mqtt_attem
     broker->said_version = broker->said_version || says;
     pthread_mutex_unlock(&broker->lock);
     if (says)
-        mqtt_say(
-            "%s:%d: the broker has no MQTT 5; speaking 3.1.1, which has no user properties, no "
+        say("%s:%d: the broker has no MQTT 5; speaking 3.1.1, which has no user properties, no "
             "expiry, and no word on refused messages",
             broker->host, broker->port);
     return is_again;
@@ -291,8 +290,7 @@ static void note_no_retain(struct mqtt_broker *broker)
     broker->has_no_retain = true;
     pthread_mutex_unlock(&broker->lock);
     if (!was_known)
-        mqtt_say(
-            "%s:%d: the broker takes no retained messages: state and features are not kept for "
+        say("%s:%d: the broker takes no retained messages: state and features are not kept for "
             "later subscribers, and policy every starts anew after a restart of the bridge",
             broker->host, broker->port);
 }

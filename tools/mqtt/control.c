@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Commands: set/FEATURE and trigger/command, answered on reply.
 #include "tools/common/json.h"
+#include "tools/common/say.h"
 #include "tools/mqtt/camera.h"
 #include "tools/mqtt/discovery.h"
 #include "tools/mqtt/echo.h"
-#include "tools/mqtt/say.h"
 
 #include <errno.h>
 #include <mqtt_protocol.h>
@@ -75,7 +75,7 @@ static void reply(struct mqtt_camera *camera, const struct mqtt_received *receiv
     atomic_fetch_add(
         error == NULL ? &camera->counters.commands : &camera->counters.commands_refused, 1);
     if (error != NULL)
-        mqtt_say("%s: %s refused: %s", camera->settings->name, command->what, error);
+        say("%s: %s refused: %s", camera->settings->name, command->what, error);
     mqtt_publish_with(camera, "reply", object, reply_properties(received));
 }
 
@@ -154,8 +154,8 @@ void mqtt_control_step(struct mqtt_camera *camera)
         json_decref(command.id);
     }
     if (client->inbox_dropped > 0) {
-        mqtt_say("%s: %u commands were dropped: too long, or too many at a time",
-                 camera->settings->name, client->inbox_dropped);
+        say("%s: %u commands were dropped: too long, or too many at a time", camera->settings->name,
+            client->inbox_dropped);
         atomic_fetch_add(&camera->counters.commands_refused, client->inbox_dropped);
         client->inbox_dropped = 0;
     }

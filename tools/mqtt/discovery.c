@@ -3,7 +3,7 @@
 
 #include "hal/base.h"
 #include "tools/common/json.h"
-#include "tools/mqtt/say.h"
+#include "tools/common/say.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -275,7 +275,7 @@ static void remove_node(struct mqtt_camera *camera, const char *level)
         mqtt_topic_make(topic, camera->bridge->prefix, level, retained[i]);
         mqtt_publish_text(camera, topic, "", true, "removal");
     }
-    mqtt_say("%s: removed from Home Assistant: it is no longer in the settings", level);
+    say("%s: removed from Home Assistant: it is no longer in the settings", level);
 }
 
 bool mqtt_discovery_take(struct mqtt_camera *camera, const char *topic)

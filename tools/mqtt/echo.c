@@ -3,7 +3,7 @@
 
 #include "hal/base.h"
 #include "hal/os/clock.h"
-#include "tools/mqtt/say.h"
+#include "tools/common/say.h"
 
 #include <string.h>
 
@@ -60,9 +60,9 @@ void mqtt_echo_step(struct mqtt_camera *camera)
         echo->sent_ns = clock_now_ns();
     if (echo->sent_ns == 0 || clock_now_ns() - echo->sent_ns < PATIENCE_S * NS_PER_S)
         return;
-    mqtt_say("%s: the broker takes %s/%s/frame and delivers nothing: its ACL forbids this user to "
-             "publish or to read there, or the pictures are too large for it, which MQTT 3.1.1 and "
-             "QoS 0 have no word for (verify = no: do not check)",
-             camera->settings->name, camera->bridge->prefix, camera->level);
+    say("%s: the broker takes %s/%s/frame and delivers nothing: its ACL forbids this user to "
+        "publish or to read there, or the pictures are too large for it, which MQTT 3.1.1 and "
+        "QoS 0 have no word for (verify = no: do not check)",
+        camera->settings->name, camera->bridge->prefix, camera->level);
     end(camera);
 }

@@ -2,7 +2,7 @@
 #include "tools/mqtt/metrics.h"
 
 #include "net/address.h"
-#include "tools/mqtt/say.h"
+#include "tools/common/say.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -92,7 +92,7 @@ int mqtt_metrics_start(struct mqtt_metrics *metrics, const char *listen)
     if (wrong == NULL && net_address_numeric(&address, &where) == 0)
         wrong = "the address must be a number";
     if (wrong != NULL) {
-        mqtt_say("metrics_listen %s: %s", listen, wrong);
+        say("metrics_listen %s: %s", listen, wrong);
         return -EINVAL;
     }
     const unsigned flags =
@@ -101,13 +101,12 @@ int mqtt_metrics_start(struct mqtt_metrics *metrics, const char *listen)
                                        MHD_OPTION_SOCK_ADDR, &where, MHD_OPTION_CONNECTION_LIMIT,
                                        8u, MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
     if (metrics->daemon == NULL) {
-        mqtt_say("cannot listen on %s: %s", listen, strerror(errno));
+        say("cannot listen on %s: %s", listen, strerror(errno));
         return -errno;
     }
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(metrics->daemon, MHD_DAEMON_INFO_BIND_PORT);
-    mqtt_say("metrics on http://%s:%u/metrics", address.host,
-             info != NULL ? info->port : address.port);
+    say("metrics on http://%s:%u/metrics", address.host, info != NULL ? info->port : address.port);
     return 0;
 }
 

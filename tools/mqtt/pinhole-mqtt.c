@@ -2,9 +2,9 @@
 // pinhole-mqtt: publishes Pinhole cameras to an MQTT broker. This file: start, each second, the
 // end.
 #include "hal/base.h"
+#include "tools/common/say.h"
 #include "tools/mqtt/camera.h"
 #include "tools/mqtt/metrics.h"
-#include "tools/mqtt/say.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -55,7 +55,7 @@ static void show_progress(struct bridge *bridge, unsigned long long *frames_befo
              (double)(bytes - *bytes_before) / 1e6, frames, left_out);
     *frames_before = frames;
     *bytes_before = bytes;
-    mqtt_show_progress(text);
+    say_progress(text);
 }
 
 static void write_metrics(struct bridge *bridge, bool *was_said)
@@ -63,7 +63,7 @@ static void write_metrics(struct bridge *bridge, bool *was_said)
     const char *path = bridge->settings.bridge.metrics_file;
     const int result = *path != '\0' ? mqtt_metrics_write(&bridge->metrics, path) : 0;
     if (result < 0 && !*was_said)
-        mqtt_say("cannot write %s: %s; trying on", path, strerror(-result));
+        say("cannot write %s: %s; trying on", path, strerror(-result));
     *was_said = result < 0;
 }
 
@@ -82,7 +82,7 @@ static void watch(struct bridge *bridge, const sigset_t *signals)
         if (has_terminal)
             show_progress(bridge, &frames, &bytes);
     }
-    mqtt_show_progress("");
+    say_progress("");
     write_metrics(bridge, &was_said);
 }
 
@@ -97,7 +97,7 @@ static int start_camera(struct bridge *bridge, unsigned index)
     const int error = pthread_create(&camera->thread, &attributes, mqtt_camera_run, camera);
     pthread_attr_destroy(&attributes);
     if (error != 0)
-        mqtt_say("%s: cannot start a thread: %s", camera->settings->name, strerror(error));
+        say("%s: cannot start a thread: %s", camera->settings->name, strerror(error));
     return -error;
 }
 
@@ -107,7 +107,7 @@ static int start(struct bridge *bridge)
     bridge->cameras = calloc(settings->nodes_count, sizeof *bridge->cameras);
     bridge->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (bridge->cameras == NULL || bridge->wake_fd < 0) {
-        mqtt_say("cannot start: %s", strerror(errno));
+        say("cannot start: %s", strerror(errno));
         return -ENOMEM;
     }
     bridge->metrics.cameras = bridge->cameras;
@@ -126,8 +126,8 @@ static void stop(struct bridge *bridge)
     const uint64_t one = 1;
     atomic_store(&bridge->is_stopping, true);
     if (bridge->wake_fd >= 0 && write(bridge->wake_fd, &one, sizeof one) < 0)
-        mqtt_say("cannot wake the cameras' threads: %s",
-                 strerror(errno)); // they wake by themselves
+        say("cannot wake the cameras' threads: %s",
+            strerror(errno)); // they wake by themselves
     for (unsigned i = 0; i < bridge->started; i++)
         pthread_join(bridge->cameras[i].thread, NULL);
     mqtt_metrics_stop(&bridge->metrics);
@@ -146,7 +146,7 @@ int main(int argc, char **argv)
     if (result > 0)
         return EXIT_SUCCESS;
     if (result < 0 || mqtt_broker_init(&bridge.broker, &bridge.settings.broker, &error) < 0) {
-        mqtt_say("%s", error.text);
+        say("%s", error.text);
         return EXIT_USAGE;
     }
     // Every thread inherits the mask: signals are this one's.

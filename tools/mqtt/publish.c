@@ -2,10 +2,10 @@
 // Handing messages to the broker, and what becomes of them.
 #include "hal/base.h"
 #include "hal/os/clock.h"
+#include "tools/common/say.h"
 #include "tools/mqtt/camera.h"
 #include "tools/mqtt/message.h"
 #include "tools/mqtt/preview.h"
-#include "tools/mqtt/say.h"
 
 #include <mqtt_protocol.h>
 #include <stdio.h>
@@ -226,9 +226,9 @@ static void tell_refused(struct mqtt_camera *camera, const struct mqtt_sent *sen
     atomic_fetch_add(
         is_picture ? &camera->counters.frames_refused : &camera->counters.messages_refused, 1);
     if ((camera->said_reasons[is_picture] & bit) == 0)
-        mqtt_say("%s: the broker refuses %s of %s/%s: %s (%d)", camera->settings->name, sent->what,
-                 camera->bridge->prefix, camera->level, mosquitto_reason_string(sent->reason),
-                 sent->reason);
+        say("%s: the broker refuses %s of %s/%s: %s (%d)", camera->settings->name, sent->what,
+            camera->bridge->prefix, camera->level, mosquitto_reason_string(sent->reason),
+            sent->reason);
     camera->said_reasons[is_picture] |= bit;
 }
 

@@ -2,9 +2,9 @@
 // From the node to the broker, as the policy says.
 #include "hal/base.h"
 #include "hal/os/clock.h"
+#include "tools/common/say.h"
 #include "tools/mqtt/camera.h"
 #include "tools/mqtt/message.h"
-#include "tools/mqtt/say.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,8 +46,8 @@ static void set_node_up(struct mqtt_camera *camera, bool is_node_up, const char 
 {
     if (atomic_exchange(&camera->is_node_up, is_node_up) == is_node_up && camera->link.said_why)
         return;
-    mqtt_say("%s: %s%s", camera->settings->name,
-             is_node_up ? "connected to the node" : "the node is away: ", is_node_up ? "" : why);
+    say("%s: %s%s", camera->settings->name,
+        is_node_up ? "connected to the node" : "the node is away: ", is_node_up ? "" : why);
     camera->link.said_why = true;
     mqtt_state_publish(camera, is_node_up ? "" : why);
 }
@@ -238,8 +238,7 @@ static void tell_suspect(struct mqtt_camera *camera, struct mqtt_place place, in
     snprintf(text, sizeof text,
              "left out: the connection ended %d times while it was sent, last: %.300s", LOSSES_MAX,
              camera->progress.why);
-    mqtt_say("%s: record %llu is %s", camera->settings->name, (unsigned long long)place.sequence,
-             text);
+    say("%s: record %llu is %s", camera->settings->name, (unsigned long long)place.sequence, text);
     atomic_fetch_add(&camera->counters.frames_refused, 1);
     mqtt_publish(
         camera, "event",
@@ -318,9 +317,9 @@ static bool knows_position(struct mqtt_camera *camera)
     const bool is_over = clock_now_ns() - progress->asked_ns > REMEMBERED_WAIT_S * NS_PER_S;
     if (!is_over && !camera->client.is_subscribe_refused)
         return false;
-    mqtt_say("%s: the broker remembers no position%s; starting with the newest picture",
-             camera->settings->name,
-             camera->client.is_subscribe_refused ? " that this user may read" : "");
+    say("%s: the broker remembers no position%s; starting with the newest picture",
+        camera->settings->name,
+        camera->client.is_subscribe_refused ? " that this user may read" : "");
     progress->is_known = true;
     return true;
 }
@@ -334,8 +333,8 @@ void mqtt_records_remembered(struct mqtt_camera *camera, const char *text)
     progress->is_known = true;
     progress->remembered = place;
     camera->window.settled = camera->window.acknowledged = place;
-    mqtt_say("%s: going on behind record %llu, where the broker's position stands",
-             camera->settings->name, (unsigned long long)place.sequence);
+    say("%s: going on behind record %llu, where the broker's position stands",
+        camera->settings->name, (unsigned long long)place.sequence);
 }
 
 // --- the step -----------------------------------------------------------------------------------
@@ -379,8 +378,7 @@ void mqtt_records_connected(struct mqtt_camera *camera)
 {
     camera->progress.next_ns = 0;
     if (is_every(camera) && camera->client.spoken != 5 && !camera->progress.said_weak)
-        mqtt_say(
-            "%s: policy every over MQTT 3.1.1: an acknowledgement may come for a message that the "
+        say("%s: policy every over MQTT 3.1.1: an acknowledgement may come for a message that the "
             "broker throws away; see README.md, Brokers",
             camera->settings->name);
     camera->progress.said_weak = camera->progress.said_weak || camera->client.spoken != 5;

@@ -39,9 +39,8 @@ static int enter_folder(struct rec_camera *camera)
     camera->device = status.st_dev;
     camera->inode = status.st_ino;
     if (was_known)
-        rec_say("%s: %s %s; the next segment is number %" PRIu64, camera->source.camera, folder,
-                is_made ? "was gone and is made again" : "is another folder now",
-                camera->serial_next);
+        say("%s: %s %s; the next segment is number %" PRIu64, camera->source.camera, folder,
+            is_made ? "was gone and is made again" : "is another folder now", camera->serial_next);
     return 0;
 }
 
@@ -64,14 +63,14 @@ int rec_camera_init(struct rec_camera *camera, const char *name, const char *add
     // Who dials in may never send a record: its folder is made with the first one.
     int error = address != NULL ? enter_folder(camera) : 0;
     if (error < 0) {
-        rec_say("%s: cannot make the folder %s: %s", name, source->folder, strerror(-error));
+        say("%s: cannot make the folder %s: %s", name, source->folder, strerror(-error));
         return error;
     }
     error = rec_recover_position(source->folder, &camera->position, source->device_serial,
                                  sizeof source->device_serial);
     if (error < 0)
-        rec_say("%s: cannot read in %s where the recording stands: %s", name, source->folder,
-                strerror(-error));
+        say("%s: cannot read in %s where the recording stands: %s", name, source->folder,
+            strerror(-error));
     return error;
 }
 
@@ -109,8 +108,8 @@ static void close_segment(struct rec_camera *camera, const char *reason, bool sh
     }
     int64_t bytes = rec_segment_close(segment, reason, is_broken);
     if (bytes < 0)
-        rec_say("%s: cannot complete %s: %s; the next start will", camera->source.camera, stem,
-                strerror((int)-bytes));
+        say("%s: cannot complete %s: %s; the next start will", camera->source.camera, stem,
+            strerror((int)-bytes));
     else if (bytes > 0)
         rec_keeper_add(camera->keeper, camera->source.folder, stem, serial, (uint64_t)bytes);
 }
@@ -264,8 +263,8 @@ static void begin_failing(struct rec_camera *camera, int error)
     if (camera->is_failing)
         return;
     camera->is_failing = true;
-    rec_say("%s: cannot write in %s: %s; records are dropped until it works again%s",
-            camera->source.camera, camera->source.folder, strerror(-error), advice(camera, error));
+    say("%s: cannot write in %s: %s; records are dropped until it works again%s",
+        camera->source.camera, camera->source.folder, strerror(-error), advice(camera, error));
 }
 
 static void end_failing(struct rec_camera *camera)
@@ -273,7 +272,7 @@ static void end_failing(struct rec_camera *camera)
     if (!camera->is_failing)
         return;
     camera->is_failing = false;
-    rec_say("%s: writing works again", camera->source.camera);
+    say("%s: writing works again", camera->source.camera);
 }
 
 static void drop(struct rec_camera *camera, const struct entry *entry)
@@ -368,13 +367,13 @@ static void change_boot(struct rec_camera *camera, uint64_t boot_id)
                                                 "the node restarted"));
         former->is_closed = true;
         atomic_fetch_add(&camera->missing, 1);
-        rec_say("%s: the node has restarted; what it made after record %" PRIu64 " is lost",
-                camera->source.camera, former->last);
+        say("%s: the node has restarted; what it made after record %" PRIu64 " is lost",
+            camera->source.camera, former->last);
     }
     const struct rec_boot *boot = rec_position_find(at, boot_id);
     if (boot != NULL)
-        rec_say("%s: a boot that was recorded before is back; it goes on after record %" PRIu64,
-                camera->source.camera, boot->last);
+        say("%s: a boot that was recorded before is back; it goes on after record %" PRIu64,
+            camera->source.camera, boot->last);
     add_pending(camera, rec_sidecar_boot(boot_id));
     rec_position_enter(at, boot_id)->is_closed = false;
 }
@@ -395,9 +394,9 @@ void rec_camera_greet(struct rec_camera *camera, const struct pinhole_info *info
     struct rec_position *at = &camera->position;
     struct rec_boot *boot = at->is_known ? rec_position_find(at, info->boot_id) : NULL;
     if (boot != NULL && boot->last >= info->sequence_next && info->sequence_next > 0) {
-        rec_say("%s: the recording stands at record %" PRIu64 ", but the node's log ends before "
-                "%" PRIu64 "; it goes on there",
-                camera->source.camera, boot->last, info->sequence_next);
+        say("%s: the recording stands at record %" PRIu64 ", but the node's log ends before "
+            "%" PRIu64 "; it goes on there",
+            camera->source.camera, boot->last, info->sequence_next);
         boot->last = info->sequence_next - 1;
         add_pending(camera,
                     rec_sidecar_corrected(boot->boot_id, boot->last, "the node's log ends here"));
@@ -420,9 +419,9 @@ static void repeat(struct rec_camera *camera, const struct entry *entry)
     if (camera->was_repeat_said)
         return;
     camera->was_repeat_said = true;
-    rec_say("%s: record %" PRIu64 " came though the recording is at %" PRIu64
-            " already; such records are dropped",
-            camera->source.camera, entry->first, camera->position.boots[0].last);
+    say("%s: record %" PRIu64 " came though the recording is at %" PRIu64
+        " already; such records are dropped",
+        camera->source.camera, entry->first, camera->position.boots[0].last);
 }
 
 /** A hole in front of the record. Between frames that an interval parts there is always one. */

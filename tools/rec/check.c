@@ -216,12 +216,12 @@ int rec_check(int argc, char **argv)
     for (int i = optind; i < argc; i++) {
         int count = check_folder(argv[i], &sum);
         if (count <= 0) {
-            rec_say("%s: %s", argv[i], count < 0 ? strerror(-count) : "no complete segment");
+            say("%s: %s", argv[i], count < 0 ? strerror(-count) : "no complete segment");
             return REC_USAGE;
         }
     }
     if (optind == argc) {
-        rec_say("check what? `pinhole-rec check --help` tells more");
+        say("check what? `pinhole-rec check --help` tells more");
         return REC_USAGE;
     }
     printf("%" PRIu64 " segments, %" PRIu64 " frames, %" PRIu64 " faults\n", sum.segments,

@@ -116,20 +116,20 @@ static int lock_folder(struct rec_keeper *keeper)
     const char *directory = keeper->options->directory;
     if (mkdir(directory, 0777) < 0 && errno != EEXIST) {
         int error = errno;
-        rec_say("cannot make the folder %s: %s", directory, strerror(error));
+        say("cannot make the folder %s: %s", directory, strerror(error));
         return -error;
     }
     snprintf(path, sizeof path, "%.*s/.pinhole-rec.lock", REC_PATH_SIZE - 32, directory);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0 || stat(directory, &status) < 0) {
         int error = errno;
-        rec_say("cannot write in %s: %s", directory, strerror(error));
+        say("cannot write in %s: %s", directory, strerror(error));
         if (fd >= 0)
             close(fd);
         return -error;
     }
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        rec_say("%s is in use by another pinhole-rec", directory);
+        say("%s is in use by another pinhole-rec", directory);
         close(fd);
         return -EBUSY;
     }
@@ -195,7 +195,7 @@ static int take_stock(struct rec_keeper *keeper, bool should_recover)
     if (keeper->tail > 0)
         qsort(keeper->list, keeper->tail, sizeof *keeper->list, by_time);
     if (error < 0)
-        rec_say("cannot read all of %s: %s", keeper->options->directory, strerror(-error));
+        say("cannot read all of %s: %s", keeper->options->directory, strerror(-error));
     return error;
 }
 
@@ -206,7 +206,7 @@ static int check_mount(struct rec_keeper *keeper)
         return 0;
     }
     if (!keeper->was_unmounted_said)
-        rec_say("%s is not a mount point now (--require-mount)", keeper->options->directory);
+        say("%s is not a mount point now (--require-mount)", keeper->options->directory);
     keeper->was_unmounted_said = true;
     return -ENODEV;
 }
@@ -221,7 +221,7 @@ int rec_keeper_open(struct rec_keeper **out, const struct rec_options *options)
     struct rec_keeper *keeper = calloc(1, sizeof *keeper);
     *out = keeper;
     if (keeper == NULL) {
-        rec_say("out of memory");
+        say("out of memory");
         return -ENOMEM;
     }
     keeper->options = options;
@@ -271,9 +271,9 @@ static int check_folder(struct rec_keeper *keeper)
         keeper->inode = 0; // looked at again the next time
         return error;
     }
-    rec_say("%s %s; it holds %zu segments", keeper->options->directory,
-            is_there ? "is another folder now" : "was gone and is made again",
-            keeper->tail - keeper->head);
+    say("%s %s; it holds %zu segments", keeper->options->directory,
+        is_there ? "is another folder now" : "was gone and is made again",
+        keeper->tail - keeper->head);
     return 0;
 }
 
@@ -336,10 +336,10 @@ static void delete_at(struct rec_keeper *keeper, size_t index, const char *reaso
     struct entry *list = keeper->list;
     int error = unlink_segment(&list[index]);
     if (error == 0)
-        rec_say("deleted %s/%s: %s", list[index].folder, list[index].found.name, reason);
+        say("deleted %s/%s: %s", list[index].folder, list[index].found.name, reason);
     else
-        rec_say("cannot delete %s/%s: %s", list[index].folder, list[index].found.name,
-                strerror(-error));
+        say("cannot delete %s/%s: %s", list[index].folder, list[index].found.name,
+            strerror(-error));
     keeper->complete_bytes -= list[index].found.bytes;
     // Mostly it is the first, and nothing moves.
     memmove(list + keeper->head + 1, list + keeper->head, (index - keeper->head) * sizeof *list);
@@ -448,8 +448,8 @@ static void watch_clock(struct rec_keeper *keeper)
     if (step_ns > -STEP_S * (int64_t)NS_PER_S && step_ns < STEP_S * (int64_t)NS_PER_S)
         return;
     keeper->is_wall_trusted = false;
-    rec_say("the wall clock was set by %+.1f s; the ages of this run's segments do not change",
-            (double)step_ns / 1e9);
+    say("the wall clock was set by %+.1f s; the ages of this run's segments do not change",
+        (double)step_ns / 1e9);
 }
 
 void rec_keeper_enforce(struct rec_keeper *keeper)

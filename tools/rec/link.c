@@ -39,7 +39,7 @@ static void say_stalled(struct rec_link *link, bool is_stalled)
     if (link->is_stalled == is_stalled)
         return;
     link->is_stalled = is_stalled;
-    rec_say("%s: %s", link->camera->source.camera, is_stalled ? silent : "the node answers again");
+    say("%s: %s", link->camera->source.camera, is_stalled ? silent : "the node answers again");
     rec_camera_note_link(link->camera, is_stalled ? "stalled" : "up", is_stalled ? silent : "");
 }
 
@@ -51,9 +51,9 @@ static int take_link_event(struct rec_link *link, const struct pinhole_event *ev
     link->is_stalled = false;
     atomic_store(&link->camera->is_linked, link->is_up);
     if (link->is_up)
-        rec_say("%s: connected again", name);
+        say("%s: connected again", name);
     else
-        rec_say("%s: link lost: %s", name, event->text);
+        say("%s: link lost: %s", name, event->text);
     rec_camera_note_link(link->camera, link->is_up ? "up" : "down", event->text);
     return link->is_up ? greet(link) : 0;
 }
@@ -129,9 +129,8 @@ static int dial(struct rec_camera *camera, struct pinhole *p, bool *was_said)
     int error = rec_link_begin(&link, camera, p);
     if (error < 0)
         return error;
-    rec_say("%s: connected to %s, %s", camera->source.camera, pinhole_info(p)->name,
-            camera->position.is_known ? "going on where the recording stands"
-                                      : "starting a recording");
+    say("%s: connected to %s, %s", camera->source.camera, pinhole_info(p)->name,
+        camera->position.is_known ? "going on where the recording stands" : "starting a recording");
     *was_said = false;
     return rec_link_run(&link);
 }
@@ -147,7 +146,7 @@ void *rec_link_thread(void *user)
             error = dial(camera, p, &was_said);
         // A node may be switched on later than its recorder: said once, tried for ever.
         if (error < 0 && !was_said && !atomic_load(&rec_is_stopping))
-            rec_say("%s: %s; trying on", camera->source.camera, pinhole_error(p));
+            say("%s: %s; trying on", camera->source.camera, pinhole_error(p));
         was_said = was_said || error < 0;
         pinhole_close(p);
         if (error < 0)

@@ -102,11 +102,11 @@ static struct guest *add_guest(struct rec_listener *listener, const char *name)
 {
     char file[REC_NAME_SIZE];
     if (!rec_name_to_file(file, name)) {
-        rec_say("%s: not recorded: the name is too long for a folder", name);
+        say("%s: not recorded: the name is too long for a folder", name);
         return NULL;
     }
     if (listener->count == REC_CAMERAS_MAX && !forget_one(listener)) {
-        rec_say("%s: not recorded: there are %u cameras already", name, listener->count);
+        say("%s: not recorded: there are %u cameras already", name, listener->count);
         return NULL;
     }
     struct guest *guest = calloc(1, sizeof *guest);
@@ -140,8 +140,8 @@ static struct guest *choose_guest(struct rec_listener *listener, const char *nam
     if (serial[0] != '\0' && known[0] != '\0' && strcmp(serial, known) != 0) {
         char with_serial[REC_NAME_SIZE];
         snprintf(with_serial, sizeof with_serial, "%.*s@%.126s", REC_NAME_SIZE - 128, name, serial);
-        rec_say("%s is the node with serial number %s; the one with %s is recorded as %s", name,
-                known, serial, with_serial);
+        say("%s is the node with serial number %s; the one with %s is recorded as %s", name, known,
+            serial, with_serial);
         guest = find_guest(listener, with_serial);
     }
     if (guest != NULL && guest->camera.source.device_serial[0] == '\0')
@@ -172,7 +172,7 @@ static struct guest *enter(struct rec_listener *listener, const struct connectio
 {
     const char *peer = connection->peer;
     if (!is_allowed(listener->options, connection->address, info->name)) {
-        rec_say("%s: refused %s: --allow does not name it for this camera", info->name, peer);
+        say("%s: refused %s: --allow does not name it for this camera", info->name, peer);
         return NULL;
     }
     struct guest *guest = choose_guest(listener, info->name, serial);
@@ -180,12 +180,11 @@ static struct guest *enter(struct rec_listener *listener, const struct connectio
         return NULL;
     if (has_living_link(listener, guest)) {
         if (guest->boot_id != info->boot_id)
-            rec_say("%s: refused %s: another node of that name is being recorded; give each node "
-                    "its own DeviceUserID",
-                    info->name, peer);
+            say("%s: refused %s: another node of that name is being recorded; give each node "
+                "its own DeviceUserID",
+                info->name, peer);
         else
-            rec_say("%s: refused %s: the node answers on the connection that it has", info->name,
-                    peer);
+            say("%s: refused %s: the node answers on the connection that it has", info->name, peer);
         return NULL;
     }
     if (atomic_load(&rec_is_stopping))
@@ -218,13 +217,13 @@ static void record(struct connection *connection, struct pinhole *p)
     const char *name = guest->camera.source.camera;
     int error = rec_link_begin(&guest->link, &guest->camera, p);
     if (error == 0) {
-        rec_say("%s: dialled in from %s", name, connection->peer);
+        say("%s: dialled in from %s", name, connection->peer);
         error = rec_link_run(&guest->link);
     }
     if (error == -ETIMEDOUT && atomic_load(&guest->link.is_asked))
-        rec_say("%s: the connection does not answer any more; the node has dialled again", name);
+        say("%s: the connection does not answer any more; the node has dialled again", name);
     else if (error < 0)
-        rec_say("%s: link lost: %s", name, pinhole_error(p));
+        say("%s: link lost: %s", name, pinhole_error(p));
     leave(listener, guest);
 }
 
@@ -239,7 +238,7 @@ static void *connection_thread(void *user)
     if (p == NULL)
         close(connection->fd);
     if (error < 0)
-        rec_say("%s", p != NULL ? pinhole_error(p) : "out of memory");
+        say("%s", p != NULL ? pinhole_error(p) : "out of memory");
     else
         record(connection, p);
     pinhole_close(p);
@@ -284,7 +283,7 @@ static bool admit(struct rec_listener *listener, const struct sockaddr_storage *
     const uint64_t now_ns = clock_now_ns();
     if (now_ns - listener->refused_said_ns > NS_PER_S) {
         name_peer(peer, sizeof peer, (const struct sockaddr *)address, length);
-        rec_say("refused %s: not in --allow", peer);
+        say("refused %s: not in --allow", peer);
         listener->refused_said_ns = now_ns;
     }
     return false;
@@ -351,7 +350,7 @@ static int open_socket(const char *text)
     if (why == NULL && getaddrinfo(at.host[0] != '\0' ? at.host : NULL, port, &hints, &found) != 0)
         why = "the address is not a number of this host";
     if (why != NULL) {
-        rec_say("--listen %s: not a numeric ADDRESS:PORT: %s", text, why);
+        say("--listen %s: not a numeric ADDRESS:PORT: %s", text, why);
         return -EINVAL;
     }
     const int on = 1;
@@ -364,7 +363,7 @@ static int open_socket(const char *text)
     freeaddrinfo(found);
     if (error == 0)
         return fd;
-    rec_say("cannot listen on %s: %s", text, strerror(-error));
+    say("cannot listen on %s: %s", text, strerror(-error));
     if (fd >= 0)
         close(fd);
     return error;
@@ -394,12 +393,12 @@ int rec_listen_start(struct rec_listener **out, const struct rec_options *option
     name_peer(name, sizeof name, (struct sockaddr *)&address, length);
     int error = pthread_create(&listener->thread, NULL, accept_thread, listener);
     if (error != 0) {
-        rec_say("cannot start a thread: %s", strerror(error));
+        say("cannot start a thread: %s", strerror(error));
         close(fd);
         free(listener);
         return -error;
     }
-    rec_say("listening on %s", name);
+    say("listening on %s", name);
     *out = listener;
     return 0;
 }

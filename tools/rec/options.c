@@ -64,7 +64,7 @@ static int usage(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    rec_say("%s; `pinhole-rec --help` tells more", text);
+    say("%s; `pinhole-rec --help` tells more", text);
     return REC_USAGE;
 }
 

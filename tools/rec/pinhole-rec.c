@@ -71,7 +71,7 @@ static void show_progress(struct recorder *r, const struct sum *before, double s
              (double)(now.bytes - before->bytes) / 1e6 / seconds, now.frames, now.missing,
              now.dropped, (double)rec_keeper_total(r->keeper) / 1e6,
              (double)rec_keeper_free(r->keeper) / 1e9);
-    rec_show_progress(text);
+    say_progress(text);
 }
 
 /** Until a signal or the end of the time. */
@@ -102,7 +102,7 @@ static void keep_house(struct recorder *r, const sigset_t *signals)
             show_progress(r, &before, (double)(now_ns - shown_ns) / 1e9);
         shown_ns = now_ns;
     }
-    rec_show_progress("");
+    say_progress("");
 }
 
 static int start(struct recorder *r)
@@ -123,7 +123,7 @@ static int start(struct recorder *r)
         int error =
             pthread_create(&r->threads[r->started], NULL, rec_link_thread, &r->cameras[r->started]);
         if (error != 0) {
-            rec_say("cannot start a thread: %s", strerror(error));
+            say("cannot start a thread: %s", strerror(error));
             return REC_UNWRITTEN;
         }
     }
@@ -141,11 +141,11 @@ static int finish(struct recorder *r, int code)
     each_camera(r, end_segment, &r->options);
     each_camera(r, add_up, &sum);
     if (code == REC_OK)
-        rec_say("%llu frames of %u cameras, %llu missing, %llu dropped", sum.frames, sum.cameras,
-                sum.missing, sum.dropped);
+        say("%llu frames of %u cameras, %llu missing, %llu dropped", sum.frames, sum.cameras,
+            sum.missing, sum.dropped);
     if (sum.repeated > 0)
-        rec_say("%llu records came though they were recorded or known as missing already",
-                sum.repeated);
+        say("%llu records came though they were recorded or known as missing already",
+            sum.repeated);
     for (unsigned i = 0; i < r->prepared; i++)
         rec_camera_free(&r->cameras[i]);
     if (r->listener != NULL)

@@ -31,7 +31,7 @@ static void *open_plugin(void)
             continue;
         plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (plugin == NULL)
-            rec_say("%s", dlerror());
+            say("%s", dlerror());
     }
     return plugin;
 }

@@ -7,6 +7,7 @@
 #define PINHOLE_TOOLS_REC_REC_H
 
 #include "hal/os/clock.h"
+#include "tools/common/say.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -65,10 +66,6 @@ int rec_options_read(struct rec_options *out, int argc, char **argv);
  * file name would be too long, and is cut. */
 bool rec_name_to_file(char out[REC_NAME_SIZE], const char *camera);
 
-/** Prints a line about what happens, to stderr, unharmed by the progress line. */
-void rec_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/** Replaces the progress line; "" takes it away. Only on a terminal. */
-void rec_show_progress(const char *text);
 /** Sleeps, but not longer than until the end. */
 void rec_sleep_ms(int ms);
 

@@ -335,8 +335,8 @@ static int complete(struct remains *r)
         int error = complete_with_index(r);
         if (error == 0)
             return 0;
-        rec_say("%s/%s: no index can be written: %s; players have to search", r->folder, r->stem,
-                strerror(-error));
+        say("%s/%s: no index can be written: %s; players have to search", r->folder, r->stem,
+            strerror(-error));
     }
     return complete_as_it_is(r);
 }
@@ -361,9 +361,9 @@ static int recover(int folder_fd, const char *folder, const char *stem)
         close(r.media_fd);
     fsync(folder_fd);
     if (error < 0)
-        rec_say("%s/%s: cannot be recovered: %s", folder, stem, strerror(-error));
+        say("%s/%s: cannot be recovered: %s", folder, stem, strerror(-error));
     else
-        rec_say("%s/%s: recovered, %" PRIu64 " frames", folder, stem, r.frames);
+        say("%s/%s: recovered, %" PRIu64 " frames", folder, stem, r.frames);
     return error;
 }
 
