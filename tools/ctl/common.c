@@ -90,6 +90,13 @@ int ctl_option_exit(int result)
     return result == CTL_HELPED ? CTL_OK : CTL_USAGE;
 }
 
+int ctl_no_argument(const struct ctl *ctl, int argc, char **argv)
+{
+    if (optind == argc)
+        return CTL_OK;
+    return ctl_usage_error("%s takes no argument '%s'", ctl->command->name, argv[optind]);
+}
+
 bool ctl_number(const char *option, const char *text, unsigned long long min,
                 unsigned long long max, unsigned long long *out)
 {

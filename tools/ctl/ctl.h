@@ -59,6 +59,9 @@ void ctl_catch_signals(void);
 int ctl_option(struct ctl *ctl, int argc, char **argv, const char *letters,
                const struct option *options);
 int ctl_option_exit(int result);
+/** After the options of a command that takes nothing else: CTL_OK, or CTL_USAGE after naming what
+ * is left. */
+int ctl_no_argument(const struct ctl *ctl, int argc, char **argv);
 /** Reads a whole number in [min, max] into *out, or prints what was wrong and returns false. */
 bool ctl_number(const char *option, const char *text, unsigned long long min,
                 unsigned long long max, unsigned long long *out);

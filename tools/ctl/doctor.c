@@ -180,8 +180,8 @@ static int run_doctor(struct ctl *ctl, int argc, char **argv)
     }
     if (letter < 0)
         return ctl_option_exit(letter);
-    if (optind < argc)
-        return ctl_usage_error("doctor takes no argument '%s'", argv[optind]);
+    if (ctl_no_argument(ctl, argc, argv) != CTL_OK)
+        return CTL_USAGE;
     doctor.free_percent = (unsigned)percent;
 
     struct pinhole *p;

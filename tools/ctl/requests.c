@@ -11,38 +11,56 @@
 #include <time.h>
 
 /** Sleeps; false when a signal wants us to end. */
-static bool pause_ms(unsigned long long ms)
+static bool pause_ms(int ms)
 {
-    struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
     if (!ctl_interrupted)
         nanosleep(&time, NULL);
     return !ctl_interrupted;
 }
 
-static int run_trigger(struct ctl *ctl, int argc, char **argv)
+/** What --count and --interval of a command say: how often it asks the node, and how fast. */
+struct repeat {
+    unsigned long long count;
+    int interval_ms;
+};
+
+/** Reads the options over the defaults in *out and opens the node. NULL: *exit_code ends it. */
+static struct pinhole *repeat_open(struct ctl *ctl, int argc, char **argv, struct repeat *out,
+                                   int *exit_code)
 {
     static const struct option options[] = {{"count", required_argument, NULL, 'c'},
                                             {"interval", required_argument, NULL, 'i'},
                                             CTL_LONG};
-    unsigned long long count = 1;
-    int interval_ms = 0, letter;
-    while ((letter = ctl_option(ctl, argc, argv, "c:i:" CTL_SHORT, options)) > 0) {
-        if (letter == 'c' && !ctl_number("--count", optarg, 1, UINT32_MAX, &count))
-            return CTL_USAGE;
-        if (letter == 'i' && !ctl_seconds("--interval", optarg, &interval_ms))
-            return CTL_USAGE;
-    }
-    if (letter < 0)
-        return ctl_option_exit(letter);
-    if (optind < argc)
-        return ctl_usage_error("trigger takes no argument '%s'", argv[optind]);
     struct pinhole *p;
-    int code = ctl_open(ctl, &p, -1);
-    if (code != CTL_OK)
+    int letter;
+    *exit_code = CTL_USAGE;
+    while ((letter = ctl_option(ctl, argc, argv, "c:i:" CTL_SHORT, options)) > 0) {
+        if (letter == 'c' && !ctl_number("--count", optarg, 1, UINT32_MAX, &out->count))
+            return NULL;
+        if (letter == 'i' && !ctl_seconds("--interval", optarg, &out->interval_ms))
+            return NULL;
+    }
+    if (letter < 0) {
+        *exit_code = ctl_option_exit(letter);
+        return NULL;
+    }
+    if (ctl_no_argument(ctl, argc, argv) != CTL_OK)
+        return NULL;
+    *exit_code = ctl_open(ctl, &p, -1);
+    return *exit_code == CTL_OK ? p : NULL;
+}
+
+static int run_trigger(struct ctl *ctl, int argc, char **argv)
+{
+    struct repeat repeat = {.count = 1};
+    int code;
+    struct pinhole *p = repeat_open(ctl, argc, argv, &repeat, &code);
+    if (p == NULL)
         return code;
-    for (unsigned long long i = 0; i < count && !ctl_interrupted; i++) {
+    for (unsigned long long i = 0; i < repeat.count && !ctl_interrupted; i++) {
         uint64_t id;
-        if (i > 0 && interval_ms > 0 && !pause_ms((unsigned long long)interval_ms))
+        if (i > 0 && repeat.interval_ms > 0 && !pause_ms(repeat.interval_ms))
             break;
         int error = pinhole_trigger(p, &id);
         if (error < 0)
@@ -106,7 +124,9 @@ static int run_stats(struct ctl *ctl, int argc, char **argv)
         return ctl_option_exit(letter);
     struct pinhole *p;
     char *text;
-    int code = ctl_open(ctl, &p, -1);
+    int code = ctl_no_argument(ctl, argc, argv);
+    if (code == CTL_OK)
+        code = ctl_open(ctl, &p, -1);
     if (code != CTL_OK)
         return code;
     int length = ctl_stats_text(p, &text);
@@ -128,25 +148,13 @@ const struct ctl_command ctl_stats = {
 
 static int run_ping(struct ctl *ctl, int argc, char **argv)
 {
-    static const struct option options[] = {{"count", required_argument, NULL, 'c'},
-                                            {"interval", required_argument, NULL, 'i'},
-                                            CTL_LONG};
-    unsigned long long count = 4;
-    int interval_ms = 1000, letter;
-    while ((letter = ctl_option(ctl, argc, argv, "c:i:" CTL_SHORT, options)) > 0) {
-        if (letter == 'c' && !ctl_number("--count", optarg, 1, UINT32_MAX, &count))
-            return CTL_USAGE;
-        if (letter == 'i' && !ctl_seconds("--interval", optarg, &interval_ms))
-            return CTL_USAGE;
-    }
-    if (letter < 0)
-        return ctl_option_exit(letter);
-    struct pinhole *p;
-    int code = ctl_open(ctl, &p, -1);
-    if (code != CTL_OK)
+    struct repeat repeat = {.count = 4, .interval_ms = 1000};
+    int code;
+    struct pinhole *p = repeat_open(ctl, argc, argv, &repeat, &code);
+    if (p == NULL)
         return code;
-    for (unsigned long long i = 0; i < count && !ctl_interrupted; i++) {
-        if (i > 0 && !pause_ms((unsigned long long)interval_ms))
+    for (unsigned long long i = 0; i < repeat.count && !ctl_interrupted; i++) {
+        if (i > 0 && !pause_ms(repeat.interval_ms))
             break;
         int64_t ns = pinhole_ping(p);
         if (ns < 0)

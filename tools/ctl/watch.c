@@ -287,8 +287,8 @@ static int run(struct ctl *ctl, int argc, char **argv)
     }
     if (letter < 0)
         return ctl_option_exit(letter);
-    if (optind < argc)
-        return ctl_usage_error("watch takes no argument '%s'", argv[optind]);
+    if (ctl_no_argument(ctl, argc, argv) != CTL_OK)
+        return CTL_USAGE;
     if (w.resume_path != NULL && !w.wants_triggers_only)
         return ctl_usage_error("--resume goes with --triggers");
     return watch(&w);

@@ -438,6 +438,10 @@ class Test(unittest.TestCase):
                           ["trigger", "-c", "0"], ["ping", "x:y:z", "-i", "-1"]):
             ctl(*arguments, code=2)
             self.assertTrue(ctl.stderr.strip())
+        # A stray address is not passed over: it would ask the default node in its place.
+        for command in ("doctor", "ping", "stats", "trigger", "watch"):
+            ctl(command, "192.0.2.1", code=2)
+            self.assertIn(f"{command} takes no argument '192.0.2.1'", ctl.stderr)
         ctl("-n", "127.0.0.1:99999", "ping", code=2)
         ctl("-n", "http://127.0.0.1:7447", "ping", code=2)
         self.assertIn("leave out the scheme (http://)", ctl.stderr)
