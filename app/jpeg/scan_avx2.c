@@ -105,23 +105,7 @@ INLINE vec v_high(vec a, vec b)
     return (vec)_mm256_unpackhi_epi16((__m256i)a, (__m256i)b);
 }
 
-INLINE void interleave(const vec in[8], vec out[8])
-{
-    UNROLL
-    for (unsigned i = 0; i < 4; i++) {
-        out[2 * i] = v_low(in[i], in[i + 4]);
-        out[2 * i + 1] = v_high(in[i], in[i + 4]);
-    }
-}
-
-/** Each turn moves one bit of a value's row number to its column number. */
-INLINE void v_transpose(vec x[8])
-{
-    vec once[8], twice[8];
-    interleave(x, once);
-    interleave(once, twice);
-    interleave(twice, x);
-}
+#include "app/jpeg/scan_transpose.h"
 
 INLINE vec v_quarter(vec x)
 {

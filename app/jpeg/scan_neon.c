@@ -73,23 +73,17 @@ INLINE void v_load(struct place a, struct halves *h)
     butterfly(rows, h);
 }
 
-INLINE void interleave(const vec in[8], vec out[8])
+INLINE vec v_low(vec a, vec b)
 {
-    UNROLL
-    for (unsigned i = 0; i < 4; i++) {
-        out[2 * i] = vzip1q_s16(in[i], in[i + 4]);
-        out[2 * i + 1] = vzip2q_s16(in[i], in[i + 4]);
-    }
+    return vzip1q_s16(a, b);
 }
 
-/** Each turn moves one bit of a value's row number to its column number. */
-INLINE void v_transpose(vec x[8])
+INLINE vec v_high(vec a, vec b)
 {
-    vec once[8], twice[8];
-    interleave(x, once);
-    interleave(once, twice);
-    interleave(twice, x);
+    return vzip2q_s16(a, b);
 }
+
+#include "app/jpeg/scan_transpose.h"
 
 typedef int16x8_t factors;
 

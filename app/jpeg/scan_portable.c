@@ -27,23 +27,7 @@ INLINE vec v_high(vec a, vec b)
     return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-INLINE void interleave(const vec in[8], vec out[8])
-{
-    UNROLL
-    for (unsigned i = 0; i < 4; i++) {
-        out[2 * i] = v_low(in[i], in[i + 4]);
-        out[2 * i + 1] = v_high(in[i], in[i + 4]);
-    }
-}
-
-/** Each turn moves one bit of a value's row number to its column number. */
-INLINE void v_transpose(vec x[8])
-{
-    vec once[8], twice[8];
-    interleave(x, once);
-    interleave(once, twice);
-    interleave(twice, x);
-}
+#include "app/jpeg/scan_transpose.h"
 
 INLINE void v_load(struct place a, struct halves *h)
 {
