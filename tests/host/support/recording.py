@@ -19,6 +19,7 @@ import threading
 import time
 
 import pinhole_wire as wire
+from pinhole_node import Node
 
 BUILD = os.environ.get("BUILD", "build/release")
 FULL = os.environ.get("PINHOLE_REC_FULL") == "1"
@@ -419,3 +420,19 @@ def count_lines(folder, kind="frame"):
 
 if __name__ == "__main__":
     observe((sys.argv[1], int(sys.argv[2])) if len(sys.argv) > 2 else sys.argv[1])
+
+
+def record_triggers(folder, triggers, pause_s=0, **features):
+    """Records so many triggers by software, each with its frame; the features are the node's."""
+    with Node("--set", "trigger.mode=on", "--set", "trigger.source=software") as node:
+        recorder = Recorder(folder, f"gate=127.0.0.1:{node.address[1]}")
+        recorder.wait_log("connected")
+        with wire.Client(node.address) as client:
+            if features:
+                client.set(**features)
+            for count in range(1, triggers + 1):
+                client.trigger()
+                wait_for("its frame", lambda n=count: count_lines(f"{folder}/gate") >= n)
+                time.sleep(pause_s)
+        recorder.stop()
+    return Recording(f"{folder}/gate")

@@ -23,7 +23,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import pinhole_wire as wire  # noqa: E402
 from pinhole_node import Node, run_cases  # noqa: E402
 from recording import (BUILD, FFPROBE, FULL, MEDIA, Observer, Proxy, Recorder, Recording,  # noqa: E402
-                       count_lines, free_port, has_avformat, nanoseconds, wait_for)
+                       count_lines, free_port, has_avformat, nanoseconds, record_triggers,
+                       wait_for)
 
 CONTAINERS = tuple(MEDIA) if has_avformat() else ("jpeg",)
 LARGE = ("--set", "camera.width=1280", "--set", "camera.height=720", "--set",
@@ -199,16 +200,8 @@ def test_new_segment_for_a_new_picture_size():
 
 
 def test_triggers_and_events():
-    with tempfile.TemporaryDirectory() as folder, \
-            Node("--set", "trigger.mode=on", "--set", "trigger.source=software") as node:
-        recorder = Recorder(folder, f"gate={address_of(node)}")
-        recorder.wait_log("connected")
-        with wire.Client(node.address) as client:
-            for count in range(1, 4):
-                client.request(wire.TRIGGER)
-                wait_for("its frame", lambda n=count: count_lines(f"{folder}/gate") >= n)
-        recorder.stop()
-        frames = Recording(f"{folder}/gate").check().frames
+    with tempfile.TemporaryDirectory() as folder:
+        frames = record_triggers(folder, 3).check().frames
         assert [frame["trigger_id"] for frame in frames] == [1, 2, 3]
         assert all(frame["source"] == "Software" and nanoseconds(frame["edge"]) > 0 and
                    "exposure_delta_ns" in frame for frame in frames)

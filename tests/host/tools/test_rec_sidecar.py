@@ -9,16 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
-import pinhole_wire as wire  # noqa: E402
 from fake_node import JPEG, JPEG_GREY, ScriptedNode  # noqa: E402
 from pinhole_node import Node, run_cases  # noqa: E402
 from recording import (BUILD, FFPROBE, MEDIA, Recorder, Recording, count_lines, crc32c,  # noqa: E402
-                       free_port, has_avformat, nanoseconds, wait_for)
+                       free_port, has_avformat, nanoseconds, record_triggers, wait_for)
 
 MIB = 1 << 20
 
@@ -165,17 +163,8 @@ def test_format_1_is_still_read():
 
 def test_numbers_survive_doubles():
     """Each number is exact for readers that keep 53 bits; times are text."""
-    with tempfile.TemporaryDirectory() as folder, \
-            Node("--set", "trigger.mode=on", "--set", "trigger.source=software") as node:
-        recorder = Recorder(folder, f"cam=127.0.0.1:{node.address[1]}")
-        recorder.wait_log("connected")
-        with wire.Client(node.address) as client:
-            client.set(GainAuto="Off")
-            for count in range(1, 3):
-                client.request(wire.TRIGGER)
-                wait_for("its frame", lambda n=count: count_lines(f"{folder}/cam") >= n)
-        recorder.stop()
-        segment = Recording(f"{folder}/cam").segments[0]
+    with tempfile.TemporaryDirectory() as folder:
+        segment = record_triggers(folder, 2, GainAuto="Off").segments[0]
         for row in segment.lines:
             for name, value in row.items():
                 assert not isinstance(value, int) or abs(value) < 2**53, (name, value)
@@ -195,16 +184,8 @@ def readme_recipe(language, number=0):
 
 def test_recipes_for_sidecars():
     """As the page has them: jq, Python, and pandas where it is installed."""
-    with tempfile.TemporaryDirectory() as folder, \
-            Node("--set", "trigger.mode=on", "--set", "trigger.source=software") as node:
-        recorder = Recorder(folder, f"gate=127.0.0.1:{node.address[1]}")
-        recorder.wait_log("connected")
-        with wire.Client(node.address) as client:
-            for count in range(1, 4):
-                client.request(wire.TRIGGER)
-                wait_for("its frame", lambda n=count: count_lines(f"{folder}/gate") >= n)
-        recorder.stop()
-        recording = Recording(f"{folder}/gate")
+    with tempfile.TemporaryDirectory() as folder:
+        recording = record_triggers(folder, 3)
         times = [nanoseconds(frame["captured"]) for frame in recording.frames]
         script = readme_recipe("python").replace("/data/gate", f"{folder}/gate")
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
@@ -236,17 +217,8 @@ def test_triggered_pictures_by_ffmpeg():
     if shutil.which("ffmpeg") is None or not has_avformat():
         print("without ffmpeg or libavformat: this case is left out")
         return
-    with tempfile.TemporaryDirectory() as folder, \
-            Node("--set", "trigger.mode=on", "--set", "trigger.source=software") as node:
-        recorder = Recorder(folder, f"gate=127.0.0.1:{node.address[1]}")
-        recorder.wait_log("connected")
-        with wire.Client(node.address) as client:
-            for count in range(1, 9):
-                client.request(wire.TRIGGER)
-                wait_for("its frame", lambda n=count: count_lines(f"{folder}/gate") >= n)
-                time.sleep(0.3)
-        recorder.stop()
-        segment = Recording(f"{folder}/gate").segments[0]
+    with tempfile.TemporaryDirectory() as folder:
+        segment = record_triggers(folder, 8, pause_s=0.3).segments[0]
         originals = [data for _, data in segment.jpegs()]
         for row in readme_recipe("sh", 2).splitlines():
             with tempfile.TemporaryDirectory() as out:
