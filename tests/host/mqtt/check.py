@@ -20,9 +20,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 # pylint: disable=wrong-import-position
 import pinhole_wire as wire  # noqa: E402
 from cut_proxy import CutProxy  # noqa: E402
-from mqtt import (PERSISTENT, Bridge, Mosquitto, Nats, RabbitMQ, Subscriber,  # noqa: E402
-                  ROOT, frame_header, free_port, wait_for)
-from pinhole_node import Node  # noqa: E402
+from mqtt import (PERSISTENT, Bridge, Mosquitto, Nats, RabbitMQ, Subscriber, ROOT,  # noqa: E402
+                  frame_header)
+from pinhole_node import Node, free_port, wait_for  # noqa: E402
 
 SEED = int(os.environ.get("MQTT_SEED", time.time_ns() % 1000000))
 

@@ -14,8 +14,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 # pylint: disable=wrong-import-position
 import pinhole_wire as wire  # noqa: E402
 from mqtt import (PERSISTENT, PROGRAM, Bridge, Mosquitto, Subscriber, frame_header,  # noqa: E402
-                  put_length, put_text, skip_unless, wait_for)
-from pinhole_node import Node, run_cases  # noqa: E402
+                  put_length, put_text, skip_unless)
+from pinhole_node import Node, run_cases, wait_for  # noqa: E402
 
 NAME, LEVEL = "line 1.5/+#_é", "line_201_2e5_2f_2b_23___c3_a9"
 TRIGGERED = ("--set", "trigger.mode=On")

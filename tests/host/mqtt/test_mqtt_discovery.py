@@ -11,8 +11,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 import home_assistant  # noqa: E402
-from mqtt import PROGRAM, Bridge, Mosquitto, Subscriber, skip_unless, wait_for  # noqa: E402
-from pinhole_node import Node, run_cases  # noqa: E402
+from mqtt import PROGRAM, Bridge, Mosquitto, Subscriber, skip_unless  # noqa: E402
+from pinhole_node import Node, run_cases, wait_for  # noqa: E402
 
 DISCOVERY = ("--discovery-prefix", "homeassistant", "--state-interval-s", "1")
 CONTROL = ("--allow-set", "yes", "--allow-trigger", "yes")

@@ -14,8 +14,8 @@ sys.path[:0] = [os.path.join(HERE, "..", "support"), HERE]
 
 # pylint: disable=wrong-import-position
 import pinhole_wire as wire  # noqa: E402
-from mqtt import PROGRAM, Bridge, Mosquitto, skip_unless, wait_for  # noqa: E402
-from pinhole_node import Node, run_cases  # noqa: E402
+from mqtt import PROGRAM, Bridge, Mosquitto, skip_unless  # noqa: E402
+from pinhole_node import Node, run_cases, wait_for  # noqa: E402
 
 EXAMPLES = "tools/mqtt/examples"
 COUNT = 5

@@ -12,9 +12,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
-from mqtt import (PROGRAM, Bridge, FakeBroker, Mosquitto, Subscriber, make_certificates,  # noqa: E402
-                  skip_unless, wait_for)
-from pinhole_node import Node, run_cases  # noqa: E402
+from mqtt import (PROGRAM, Bridge, FakeBroker, Mosquitto, Subscriber,  # noqa: E402
+                  make_certificates, skip_unless)
+from pinhole_node import Node, run_cases, wait_for  # noqa: E402
 
 OLD = ("--mqtt-version", "3.1.1")
 

@@ -9,22 +9,10 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 import urllib.parse
 from typing import Any, BinaryIO, Callable, Iterator
 
-BUILD = os.environ.get("BUILD", "build/release")
-PATIENCE_S = 60.0  # for anything that should take a moment
-
-
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"waited {seconds:.0f} s in vain: {what}")
+from pinhole_node import BUILD, PATIENCE_S, wait_for
 
 
 class Program:

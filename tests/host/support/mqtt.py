@@ -14,9 +14,9 @@ import tempfile
 import threading
 import time
 
-BUILD = os.environ.get("BUILD", "build/release")
+from pinhole_node import BUILD, PATIENCE_S, free_port, wait_for
+
 PROGRAM = f"{BUILD}/pinhole-mqtt"
-PATIENCE_S = 60.0
 # A tree of another release: the bridge runs in it, with that release's libraries. /mnt is this folder.
 ROOT = os.environ.get("MQTT_ROOT")
 
@@ -31,21 +31,6 @@ def skip_unless(*programs):
                 not os.path.exists(program):
             print(f"skipped: {program} is not there")
             sys.exit(77)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def wait_for(what, condition, seconds=PATIENCE_S):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited {seconds:.0f} s in vain: {what}")
 
 
 # --- the protocol -------------------------------------------------------------------------------

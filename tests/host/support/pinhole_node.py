@@ -2,7 +2,9 @@
 """Starts and stops the node for tests: own folder, ephemeral port, small and fast by default."""
 
 import os
+import random
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,8 +14,33 @@ sys.dont_write_bytecode = True
 BUILD = os.environ.get("BUILD", "build/release")
 PROGRAM = f"{BUILD}/pinhole"
 START_S = 120  # under sanitizers on a busy machine
+PATIENCE_S = int(os.environ.get("PINHOLE_PATIENCE_S", "120"))  # for what should take a moment
 SMALL = ("--set", "camera.width=320", "--set", "camera.height=240", "--set",
          "camera.framerate=60", "--set", "jpeg.frame_bytes_max=128K", "--set", "store.memory=8M")
+
+
+def wait_for(what, condition, seconds=PATIENCE_S):
+    """Returns the condition's value as soon as it is true."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds:.0f} s in vain: {what}")
+        time.sleep(0.02)
+    return value
+
+
+def free_port():
+    """A port for a server that comes and goes: the kernel gives none of these to a connection that
+    leaves, so it is still free when the server comes back."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        first_of_kernel = int(file.read().split()[0])
+    while True:
+        port = random.randrange(min(10000, first_of_kernel - 1), first_of_kernel)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue  # taken
 
 
 class Node:

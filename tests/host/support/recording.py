@@ -19,12 +19,10 @@ import threading
 import time
 
 import pinhole_wire as wire
-from pinhole_node import Node
+from pinhole_node import BUILD, PATIENCE_S, Node, wait_for
 
-BUILD = os.environ.get("BUILD", "build/release")
 FULL = os.environ.get("PINHOLE_REC_FULL") == "1"
 FFPROBE = shutil.which("ffprobe")
-PATIENCE_S = int(os.environ.get("PINHOLE_PATIENCE_S", "120"))
 MEDIA = {"matroska": ".mkv", "mp4": ".mp4", "jpeg": ""}
 
 
@@ -32,15 +30,6 @@ def has_avformat():
     done = subprocess.run([f"{BUILD}/pinhole-rec", "--version"], capture_output=True, text=True,
                           check=True)
     return "without libavformat" not in done.stdout
-
-
-def wait_for(what, condition, seconds=PATIENCE_S):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain: {what}")
-        time.sleep(0.02)
-    return value
 
 
 def nanoseconds(text):
@@ -385,11 +374,6 @@ class Proxy:
     def close(self):
         self.listener.close()
         self.cut()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def chance(seed):

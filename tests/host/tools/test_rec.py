@@ -21,10 +21,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 import pinhole_wire as wire  # noqa: E402
-from pinhole_node import Node, run_cases  # noqa: E402
-from recording import (BUILD, FFPROBE, FULL, MEDIA, Observer, Proxy, Recorder, Recording,  # noqa: E402
-                       count_lines, free_port, has_avformat, nanoseconds, record_triggers,
-                       wait_for)
+from pinhole_node import Node, free_port, run_cases, wait_for  # noqa: E402
+from recording import (BUILD, FFPROBE, FULL, MEDIA, Observer, Proxy, Recorder,  # noqa: E402
+                       Recording, count_lines, has_avformat, nanoseconds, record_triggers)
 
 CONTAINERS = tuple(MEDIA) if has_avformat() else ("jpeg",)
 LARGE = ("--set", "camera.width=1280", "--set", "camera.height=720", "--set",

@@ -13,9 +13,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 from fake_node import JPEG, ScriptedNode  # noqa: E402
-from pinhole_node import Node, run_cases  # noqa: E402
+from pinhole_node import Node, run_cases, wait_for  # noqa: E402
 from recording import (MEDIA, Observer, Recorder, Recording, WallClock, count_lines,  # noqa: E402
-                       has_avformat, wait_for)
+                       has_avformat)
 
 FEATURES = 4  # a kind of event
 NODE = ("--set", "camera.framerate=100", "--set", "store.memory=16M")

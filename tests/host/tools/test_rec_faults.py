@@ -17,8 +17,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 from fake_node import ScriptedNode  # noqa: E402
-from pinhole_node import run_cases  # noqa: E402
-from recording import BUILD, FULL, Recording, free_port, has_avformat  # noqa: E402
+from pinhole_node import free_port, run_cases  # noqa: E402
+from recording import BUILD, FULL, Recording, has_avformat  # noqa: E402
 
 RECORDS, BEFORE = 12, 6  # of the node, and of those what an earlier run has recorded
 FEATURES = 4

@@ -12,9 +12,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
-from pinhole_node import Node, run_cases  # noqa: E402
-from recording import (FULL, Observer, Proxy, Recorder, Recording, chance, count_lines,  # noqa: E402
-                       free_port, has_avformat, wait_for)
+from pinhole_node import Node, free_port, run_cases, wait_for  # noqa: E402
+from recording import (FULL, Observer, Proxy, Recorder, Recording, chance,  # noqa: E402
+                       count_lines, has_avformat)
 
 TIMES = 100 if FULL else 10
 LIFE_S = 1.0  # each life lasts up to so long

@@ -13,8 +13,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 from fake_node import FakeNode, ScriptedNode  # noqa: E402
-from pinhole_node import run_cases  # noqa: E402
-from recording import Recorder, Recording, count_lines, free_port, wait_for  # noqa: E402
+from pinhole_node import free_port, run_cases, wait_for  # noqa: E402
+from recording import Recorder, Recording, count_lines  # noqa: E402
 
 GAP = 1
 

@@ -14,9 +14,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 from fake_node import JPEG, JPEG_GREY, ScriptedNode  # noqa: E402
-from pinhole_node import Node, run_cases  # noqa: E402
-from recording import (BUILD, FFPROBE, MEDIA, Recorder, Recording, count_lines, crc32c,  # noqa: E402
-                       free_port, has_avformat, nanoseconds, record_triggers, wait_for)
+from pinhole_node import Node, free_port, run_cases, wait_for  # noqa: E402
+from recording import (BUILD, FFPROBE, MEDIA, Recorder, Recording, count_lines,  # noqa: E402
+                       crc32c, has_avformat, nanoseconds, record_triggers)
 
 MIB = 1 << 20
 

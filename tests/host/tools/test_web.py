@@ -17,7 +17,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import debian_python  # noqa: E402
 debian_python.need("prometheus_client")
 import prometheus  # noqa: E402
-from gateway import BUILD, Gateway, Node, Program, Stream, in_background, wait_for  # noqa: E402
+from gateway import BUILD, Gateway, Node, Program, Stream, in_background  # noqa: E402
+from pinhole_node import wait_for  # noqa: E402
 
 
 def is_jpeg(data: bytes) -> bool:

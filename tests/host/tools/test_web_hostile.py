@@ -16,7 +16,8 @@ import debian_python  # noqa: E402
 debian_python.need("prometheus_client")
 import prometheus  # noqa: E402
 from fake_node import FakeNode, padded_jpeg  # noqa: E402
-from gateway import Gateway, Node, Stream, in_background, wait_for  # noqa: E402
+from gateway import Gateway, Node, Stream, in_background  # noqa: E402
+from pinhole_node import wait_for  # noqa: E402
 
 MAX_CLIENTS = 12
 

@@ -10,7 +10,8 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from gateway import Gateway, Node, wait_for  # noqa: E402
+from gateway import Gateway, Node  # noqa: E402
+from pinhole_node import wait_for  # noqa: E402
 
 MAX_CLIENTS, OF_ONE, KEPT = 12, 5, 3
 SERVER, HONEST, ATTACKERS = "192.0.2.1", "192.0.2.2", ("192.0.2.3", "192.0.2.4", "192.0.2.5")
