@@ -5,7 +5,7 @@
 //   v_low(a, b)    a[0], b[0], a[1], b[1] ... of the first half, in each block
 //   v_high(a, b)   likewise of the second half
 
-/** The first halves of both halves of the rows go to the even places, the second ones to the odd. */
+/** Rows i and i + 4 become rows 2i and 2i + 1, interleaved. */
 INLINE void interleave(const vec in[8], vec out[8])
 {
     UNROLL
