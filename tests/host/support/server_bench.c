@@ -125,6 +125,14 @@ void bench_settle(struct bench *bench)
         bench_turn(bench);
 }
 
+unsigned bench_watched_fds(const struct bench *bench)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < LOOP_FDS_MAX; i++)
+        count += bench->loop.fds[i].fd >= 0;
+    return count;
+}
+
 static uint8_t content(uint64_t frame_id, uint32_t at)
 {
     return (uint8_t)(frame_id * 131 + at * 7 + at / 251);

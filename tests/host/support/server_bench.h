@@ -31,6 +31,8 @@ void bench_close(struct bench *bench);
 void bench_turn(struct bench *bench);
 /** Some turns: all that can be done without the clients reading or time passing. */
 void bench_settle(struct bench *bench);
+/** Descriptors that the loop watches. */
+unsigned bench_watched_fds(const struct bench *bench);
 /** A frame whose JPEG is `bytes` long, filled from its frame_id. Its time is frame_id x 10 ms. */
 uint64_t bench_publish(struct bench *bench, uint32_t bytes, uint64_t trigger_id);
 uint64_t bench_publish_event(struct bench *bench, const char *text);

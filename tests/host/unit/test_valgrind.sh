@@ -27,8 +27,8 @@ if memcheck "$out/sample"; then
 fi
 
 status=0
-for test in unit/test_wire unit/test_store unit/test_address node/test_server client/test_client \
-    client/test_client_link client/test_sdk; do
+for test in unit/test_wire unit/test_store unit/test_address node/test_server node/test_server_listen \
+    client/test_client client/test_client_link client/test_sdk; do
     if ! memcheck "$build/tests/$test"; then
         echo "$test:"
         cat "$out/log"
