@@ -22,6 +22,13 @@ uint64_t node_camera_period_ns(const struct node_camera *camera)
     return base_max_u64(period_ns, camera->config->shutter_us * NS_PER_US);
 }
 
+/** After each change of what the supervisor waits for: a deadline that moved forward is not met by
+ * the timer of the old one. */
+static void arm_timer(struct node_camera *camera)
+{
+    loop_timer_set(camera->loop, camera->timer, supervisor_deadline(&camera->supervisor));
+}
+
 void node_camera_apply_supervisor(struct node_camera *camera)
 {
     const struct config *config = camera->config;
@@ -73,7 +80,7 @@ static void note_frame(struct node_camera *camera, const struct hal_frame *frame
     if (now_ns > frame->timestamp_ns)
         metrics_observe(&metrics->acquire_latency, now_ns - frame->timestamp_ns);
     supervisor_frame(&camera->supervisor, now_ns);
-    loop_timer_set(camera->loop, camera->timer, supervisor_deadline(&camera->supervisor));
+    arm_timer(camera);
     if (camera->state != WIRE_CAMERA_STREAMING && camera->state != WIRE_CAMERA_RECONFIGURED)
         announce(camera, WIRE_CAMERA_STREAMING, "frames are coming", now_ns);
     camera->state = WIRE_CAMERA_STREAMING;
@@ -211,6 +218,7 @@ bool node_camera_set_framerate(struct node_camera *camera, uint64_t now_ns)
     camera->frames_at_rate = 0;
     pacer_restart(&camera->encode->pacer); // at the old rate the next may be due in a minute
     node_camera_apply_supervisor(camera);
+    arm_timer(camera);
     node_camera_apply_trigger(camera, now_ns);
     node_encode_apply_rate(camera->encode);
     return true;
@@ -233,6 +241,7 @@ static int start_camera(struct node_camera *camera, uint64_t now_ns)
     trigger_camera_up(&camera->trigger->engine, now_ns);
     // Silence counts from now on, not from when the camera was asked to start.
     supervisor_started(&camera->supervisor, clock_now_ns());
+    arm_timer(camera);
     return 0;
 }
 
@@ -252,6 +261,7 @@ void node_camera_close(struct node_camera *camera, uint64_t now_ns)
     camera->ops->close();
     camera->is_open = false;
     supervisor_closed(&camera->supervisor, clock_now_ns());
+    arm_timer(camera);
 }
 
 static int configure_and_start(struct node_camera *camera, uint64_t now_ns)
@@ -374,5 +384,5 @@ void node_camera_supervise(struct node_camera *camera, uint64_t now_ns)
         camera->exit = NODE_CAMERA_GIVEN_UP;
         return;
     }
-    loop_timer_set(camera->loop, camera->timer, supervisor_deadline(&camera->supervisor));
+    arm_timer(camera);
 }

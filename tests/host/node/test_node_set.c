@@ -162,12 +162,17 @@ static void a_camera_that_takes_no_size_any_more_is_closed(void **state)
     (void)state;
     uint32_t width = node.config.width;
     configures_to_fail = 2;
+    node.config.reopen_interval_ms = 200; // the stall time is longer
+    node_camera_apply_supervisor(&node.camera);
     assert_int_equal(set("Width=320\nHeight=240\n"), -WIRE_ERROR_BAD_VALUE);
     assert_false(node.camera.is_open);
     assert_int_equal(node.camera.state, WIRE_CAMERA_ABSENT);
     assert_int_equal(node.config.width, width);
     assert_int_equal(supervisor_next(&node.camera.supervisor, virtual_now_ns + 5 * NS_PER_S),
                      SUPERVISOR_OPEN);
+    // The timer does not wait for when a stream would have been silent for too long.
+    assert_int_equal(node.loop.timers[node.camera.timer].deadline_ns,
+                     supervisor_deadline(&node.camera.supervisor));
 }
 
 int main(void)
