@@ -75,17 +75,22 @@ static bool find_media(int folder_fd, const char *stem, char *name, bool *is_fin
     return false;
 }
 
-/** Has the media the whole frame? 1, 0 or -errno. */
+/** Has the media the whole frame? 1, 0 or -errno. A line that speaks of the other kind of media (a
+ * file in a folder, a place in a file) is not borne out. */
 static int is_whole(int fd, const struct rec_line *line)
 {
     struct stat status;
     if (fd < 0)
         return 0;
+    if (fstat(fd, &status) < 0)
+        return -errno;
     const bool is_file = line->file[0] != '\0';
+    if (is_file != S_ISDIR(status.st_mode))
+        return 0;
     int file = is_file ? openat(fd, line->file, O_RDONLY | O_CLOEXEC) : fd;
     if (file < 0)
         return errno == ENOENT ? 0 : -errno;
-    int result = fstat(file, &status) < 0 ? -errno : 0;
+    int result = is_file && fstat(file, &status) < 0 ? -errno : 0;
     const uint64_t size = (uint64_t)status.st_size;
     if (result == 0 && (is_file ? size == line->bytes : size >= line->end))
         result = is_jpeg(file, is_file ? 0 : line->offset);
