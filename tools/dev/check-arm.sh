@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.." || exit
 machines="arm64 armhf" # Debian's names: Raspberry Pi OS with 64 bits and with 32
 declare -A triplet=([arm64]=aarch64-linux-gnu [armhf]=arm-linux-gnueabihf)
 declare -A emulator=([arm64]=qemu-aarch64 [armhf]=qemu-arm)
-declare -A without_neon=([armhf]="cortex-a9,neon=off") # an emulated processor without
+declare -A without_neon=([armhf]="cortex-a9,neon=off,vfp-d32=off") # an emulated processor without
 built="" passed=0 failed=0 skipped=0
 
 # --- in the root filesystem ---------------------------------------------------------------------

@@ -386,7 +386,8 @@ static void test_each_call_fails_once(void **state)
     for (unsigned i = 0; i < faults.count; i++)
         assert_true(faults.sites[i].failed > 0);
     print_message("%u calls at %u places failed\n", runs, faults.count);
-    assert_in_range(faults.count, 20, SITES_MAX); // without Avahi there are fewer
+    // Fewer without Avahi, and where 64-bit time gives some calls another name (armhf).
+    assert_in_range(faults.count, 15, SITES_MAX);
 }
 
 int main(void)
