@@ -13,7 +13,7 @@ VERSION := 0.2.0
 #: LISTEN=127.0.0.1 run: address of both; 0.0.0.0 opens them to the network
 #: T=NAME           test: only programs with NAME in their name
 #: SEEDS=1000       sim: how many seeds; FIRST=N the first of them; SEED=X replays one
-#: SECONDS=600      fuzz: time for each fuzzer
+#: SECONDS=600      fuzz: time for each fuzzer; SEED=X tries the same inputs in each run
 #: F=NAME           fuzz: only this fuzzer
 #: PREFIX=/usr/local, DESTDIR=   install: where to
 # Only from the command line: bash has a SECONDS of its own.
@@ -152,7 +152,7 @@ size: ## text, data, bss and stack of the node against app/size.budget
 fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one)
 	@tools/setup.sh fuzz
 	+@$(SUBMAKE) FUZZ=1 CC=clang BUILD=build/fuzz WITHOUT="libcamera gpiod" fuzzers
-	@BUILD=build/fuzz tools/dev/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_NAMES) \
+	@BUILD=build/fuzz SEED=$(SEED) tools/dev/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_NAMES) \
 	  $(patsubst tests/host/fuzz/%.py,%,$(wildcard tests/host/fuzz/test_*.py))
 
 check-arm: ## the C tests and a node on 64-bit and 32-bit ARM, emulated

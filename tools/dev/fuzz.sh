@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs the fuzzers in $BUILD/fuzzers:  fuzz.sh SECONDS NAME...   F=NAME runs only that one.
+# Runs the fuzzers in $BUILD/fuzzers:  fuzz.sh SECONDS NAME...   F=NAME runs only that one. With SEED=X
+# each run tries the same inputs, as far as its time goes; without, others each time.
 # Two at a time; each starts from tests/host/fuzz/corpus/NAME and grows a copy of it in $BUILD/corpus, so
 # that the checked-in corpus stays small. Findings end up in $BUILD/findings. Each line says how
 # much of the sources in the fuzzer's "Reaches:" comment its inputs reach, so that a fuzzer which reaches
@@ -37,7 +38,7 @@ fuzz_one() {
     [ -d "$seeds" ] && folders+=("$seeds")
     # One input may take 10 s at most and 1 GiB: more is a finding as well.
     "$build/fuzzers/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
-        -print_final_stats=1 -close_fd_mask=3 -artifact_prefix="$build/findings/$name-" "${folders[@]}" \
+        ${SEED:+"-seed=$SEED"} -print_final_stats=1 -close_fd_mask=3 -artifact_prefix="$build/findings/$name-" "${folders[@]}" \
         >"$log" 2>&1 </dev/null || status=$?
     local runs
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
