@@ -139,7 +139,7 @@ static int check_trigger(const struct config *config, struct config_error *error
 int config_check_gpio(const struct config *config, bool has_gpiod, struct config_error *error)
 {
     bool wants_trigger = config->trigger_source == CONFIG_SOURCE_LINE;
-    if (has_gpiod || config->gpio_backend == CONFIG_GPIO_FAKE ||
+    if (has_gpiod || config->gpio_backend == HAL_GPIO_FAKE ||
         (!wants_trigger && config->strobe_line[0] == '\0'))
         return 0;
     return config_fail(error, -ENOTSUP,
@@ -148,7 +148,7 @@ int config_check_gpio(const struct config *config, bool has_gpiod, struct config
                        "gpio.backend = fake to test without hardware",
                        wants_trigger ? "trigger.line" : "strobe.line",
                        wants_trigger ? config->trigger_line : config->strobe_line,
-                       config->gpio_backend == CONFIG_GPIO_AUTO ? "auto" : "gpiod");
+                       config->gpio_backend == HAL_GPIO_AUTO ? "auto" : "gpiod");
 }
 
 static bool is_same_line(const char *a, const char *b)

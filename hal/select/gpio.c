@@ -4,21 +4,25 @@
 #include "hal/gpio/fake.h"
 #include "hal/gpio/line.h"
 
-static const struct hal_gpio_ops *const backends[] = {
+static const struct hal_gpio_ops *const backends[HAL_GPIO_CHOICES] = {
 #ifdef HAVE_GPIOD
-    &hal_gpio_gpiod,
+    [HAL_GPIO_GPIOD] = &hal_gpio_gpiod,
 #endif
-    &hal_gpio_fake,
+    [HAL_GPIO_FAKE] = &hal_gpio_fake,
 };
 
 const struct hal_gpio_ops *hal_gpio_backend(unsigned index)
 {
-    return index < ARRAY_SIZE(backends) ? backends[index] : NULL;
+    for (unsigned i = 0; i < HAL_GPIO_CHOICES; i++)
+        if (backends[i] != NULL && index-- == 0)
+            return backends[i];
+    return NULL;
 }
 
 const struct hal_gpio_ops *hal_gpio_choose(enum hal_gpio_choice choice)
 {
-    if (choice == HAL_GPIO_FAKE)
-        return &hal_gpio_fake;
-    return backends[0] != &hal_gpio_fake ? backends[0] : NULL;
+    if (choice != HAL_GPIO_AUTO)
+        return backends[choice];
+    const struct hal_gpio_ops *best = hal_gpio_backend(0);
+    return best != &hal_gpio_fake ? best : NULL;
 }

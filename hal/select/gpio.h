@@ -5,8 +5,8 @@
 
 #include "hal/gpio.h"
 
-/** The choices of the setting gpio.backend, in its order. */
-enum hal_gpio_choice { HAL_GPIO_AUTO, HAL_GPIO_GPIOD, HAL_GPIO_FAKE };
+/** The choices of the setting gpio.backend, in its order: real lines, best first, then the fake. */
+enum hal_gpio_choice { HAL_GPIO_AUTO, HAL_GPIO_GPIOD, HAL_GPIO_FAKE, HAL_GPIO_CHOICES };
 
 /** The index-th backend of this build, best first: gpiod if built, then fake. NULL past the last.
  */

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "app/config/config.h"
+#include "hal/select/gpio.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -484,7 +485,7 @@ static void test_settings_that_contradict(void **state)
         struct config config;
         struct config_error error = {""};
         config_defaults(&config);
-        config.gpio_backend = CONFIG_GPIO_FAKE; // the cases hold in a build without libgpiod, too
+        config.gpio_backend = HAL_GPIO_FAKE; // the cases hold in a build without libgpiod, too
         if (config_read_text(&config, cases[i].text, strlen(cases[i].text), "f", &error) != 0)
             fail_msg("%s", error.text);
         int result = config_check(&config, &error);

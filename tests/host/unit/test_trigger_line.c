@@ -33,7 +33,7 @@ static int begin(void **state)
     strobe = (struct strobe_line){0};
     config = (struct config){.trigger_mode = CONFIG_TRIGGER_ON,
                              .trigger_source = CONFIG_SOURCE_LINE,
-                             .gpio_backend = CONFIG_GPIO_FAKE,
+                             .gpio_backend = HAL_GPIO_FAKE,
                              .strobe_width_us = 2000};
     strcpy(config.trigger_line, "GPIO17");
     assert_int_equal(loop_init(&loop), 0);
@@ -155,9 +155,9 @@ static void a_storm_is_taken_once_a_millisecond(void **state)
 static void no_line_is_ever_faked_unasked(void **state)
 {
     (void)state;
-    assert_ptr_equal(hal_gpio_choose((enum hal_gpio_choice)CONFIG_GPIO_FAKE), &hal_gpio_fake);
-    assert_ptr_not_equal(hal_gpio_choose((enum hal_gpio_choice)CONFIG_GPIO_AUTO), &hal_gpio_fake);
-    assert_ptr_not_equal(hal_gpio_choose((enum hal_gpio_choice)CONFIG_GPIO_GPIOD), &hal_gpio_fake);
+    assert_ptr_equal(hal_gpio_choose(HAL_GPIO_FAKE), &hal_gpio_fake);
+    assert_ptr_not_equal(hal_gpio_choose(HAL_GPIO_AUTO), &hal_gpio_fake);
+    assert_ptr_not_equal(hal_gpio_choose(HAL_GPIO_GPIOD), &hal_gpio_fake);
 }
 
 static void a_missing_name_is_an_error(void **state)
