@@ -127,6 +127,9 @@ def run(*arguments, program=PROGRAM):
     return done.returncode, done.stdout, done.stderr
 
 
+TOLD_OF_FAILURES = []  # functions that give the text of a log, of the case that runs
+
+
 def run_cases(cases):
     """Runs every function of a test module whose name begins with test_; exits with the result."""
     failed = 0
@@ -134,12 +137,15 @@ def run_cases(cases):
         if not name.startswith("test_") or not callable(case):
             continue
         start = time.monotonic()
+        TOLD_OF_FAILURES.clear()
         try:
             case()
             print(f"ok   {name} ({time.monotonic() - start:.1f} s)", flush=True)
         except Exception:  # pylint: disable=broad-except
             import traceback
             traceback.print_exc()
+            for log in TOLD_OF_FAILURES:
+                print(log()[-4000:], file=sys.stderr)
             print(f"FAIL {name}", flush=True)
             failed += 1
     sys.exit(1 if failed else 0)

@@ -19,7 +19,7 @@ import threading
 import time
 
 import pinhole_wire as wire
-from pinhole_node import BUILD, PATIENCE_S, Node, wait_for
+from pinhole_node import BUILD, PATIENCE_S, TOLD_OF_FAILURES, Node, wait_for
 
 FULL = os.environ.get("PINHOLE_REC_FULL") == "1"
 FFPROBE = shutil.which("ffprobe")
@@ -78,6 +78,7 @@ class Recorder:
             stderr=self.log_file, stdin=subprocess.DEVNULL,
             env=os.environ | (environment or {}))
         atexit.register(self.process.kill)  # a failed case leaves it running
+        TOLD_OF_FAILURES.append(lambda: f"a recorder's log:\n{self.log}")
 
     @property
     def log(self):
