@@ -146,13 +146,16 @@ static int survey(struct remains *r)
     return result < 0 ? result : 0;
 }
 
+static int append(int fd, const char *text, size_t bytes)
+{
+    const ssize_t done = write(fd, text, bytes);
+    return done < 0 ? -errno : (size_t)done == bytes ? 0 : -ENOSPC;
+}
+
+/** Takes the line from the heap over; NULL: there was no memory for it. */
 static int append_line(int fd, char *line)
 {
-    int error = -ENOMEM;
-    if (line != NULL) {
-        const ssize_t length = (ssize_t)strlen(line), done = write(fd, line, (size_t)length);
-        error = done == length ? 0 : done < 0 ? -errno : -ENOSPC;
-    }
+    const int error = line != NULL ? append(fd, line, strlen(line)) : -ENOMEM;
     free(line);
     return error;
 }
@@ -242,7 +245,7 @@ static int copy_line(struct copy *copy, struct rec_reader *reader, const struct 
     size_t bytes;
     if (line->type != REC_LINE_FRAME) {
         const char *text = rec_reader_text(reader, &bytes);
-        return append_line(copy->sidecar_fd, strndup(text, bytes));
+        return append(copy->sidecar_fd, text, bytes);
     }
     if (line->bytes > SIZE_MAX / 2 || line->bytes > line->end || line->end > copy->r->media_end)
         return -EBADMSG;
