@@ -15,7 +15,7 @@
 
 /** The loop looks for news this often while a picture is being encoded. Slower machines do so after
  * each slice, which takes longer there. */
-#define NODE_ENCODE_TURN_NS (350 * NS_PER_US)
+#define NODE_ENCODE_TURN_NS (420 * NS_PER_US)
 
 /** The picture that is being encoded. */
 struct node_job {

@@ -66,13 +66,15 @@ void pace_stop(struct pace *pace)
 
 bool pace_take(struct pace *pace, uint64_t now_ns, uint64_t *period, uint64_t *timestamp_ns)
 {
-    uint64_t expirations;
-    ssize_t ignored = read(pace->fd, &expirations, sizeof expirations);
-    (void)ignored; // the clock decides; the read only ends the readiness
-    if (!pace->is_running || now_ns < pace->held_until_ns)
-        return false;
-    uint64_t count = ended(pace, now_ns);
-    if (count <= pace->next)
+    uint64_t expirations, count = pace->is_running ? ended(pace, now_ns) : 0;
+    bool is_due = count > pace->next && now_ns >= pace->held_until_ns;
+    // The clock decides; the read only ends the readiness, once for the period that was taken.
+    if (is_due || !pace->was_taken) {
+        ssize_t ignored = read(pace->fd, &expirations, sizeof expirations);
+        (void)ignored;
+    }
+    pace->was_taken = is_due;
+    if (!is_due)
         return false;
     *period = count - 1;
     *timestamp_ns = end_of(pace, *period);

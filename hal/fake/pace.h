@@ -14,6 +14,7 @@ struct pace {
     uint64_t period_ns;
     uint64_t first; /**< periods before this one had another length */
     uint64_t next;  /**< the first period that was neither taken nor missed */
+    bool was_taken; /**< by the last pace_take(), which has read the descriptor */
     uint64_t held_until_ns;
 };
 
