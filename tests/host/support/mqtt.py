@@ -259,10 +259,10 @@ class Process:
                 file.write(text)
         return path
 
-    def run(self, *command, env=None):
+    def run(self, *command, env=None, cwd=None):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL, env=env)
+                                            stdin=subprocess.DEVNULL, env=env, cwd=cwd)
 
     @property
     def log(self):
@@ -422,7 +422,8 @@ class RabbitMQ(Process):
         return ["chroot", self.root, *inner] if self.root else inner
 
     def start(self):
-        self.run(*self.command("rabbitmq-server"), env=self.environment)
+        # What crashes leaves a dump in its folder.
+        self.run(*self.command("rabbitmq-server"), env=self.environment, cwd=self.folder.name)
         return self.wait_listening()
 
     def wait_listening(self):
