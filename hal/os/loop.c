@@ -152,19 +152,26 @@ static void run_timers(struct loop *loop, uint64_t now_ns)
         loop->earliest_ns = base_min_u64(loop->earliest_ns, loop->timers[i].deadline_ns);
 }
 
-uint64_t loop_turn(struct loop *loop, bool is_busy)
+static void run_descriptors(struct loop *loop, const struct epoll_event *events, int count,
+                            uint64_t now_ns)
 {
-    struct epoll_event events[LOOP_EVENTS_MAX];
-    int count = wait_events(loop, events, is_busy);
-    // Interrupted, as a stopped process is when it goes on: descriptors still go before timers.
-    if (count < 0)
-        count = wait_events(loop, events, true);
-    uint64_t now_ns = clock_now_ns();
     for (int i = 0; i < count; i++) {
         struct loop_fd_slot *s = find_slot(loop, events[i].data.u64);
         if (s != NULL)
             s->fn(s->user, events[i].events, now_ns);
     }
+}
+
+uint64_t loop_turn(struct loop *loop, bool is_busy)
+{
+    struct epoll_event events[LOOP_EVENTS_MAX];
+    int count = wait_events(loop, events, is_busy);
+    uint64_t now_ns = clock_now_ns();
+    run_descriptors(loop, events, count, now_ns);
+    // Descriptors go before timers, also those that became ready since the wait: a process may have
+    // been stopped in between, for longer than any timer, and the signal that says so is there now.
+    if (now_ns >= loop->earliest_ns)
+        run_descriptors(loop, events, wait_events(loop, events, true), now_ns);
     run_timers(loop, now_ns);
     return now_ns;
 }

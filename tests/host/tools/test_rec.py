@@ -171,7 +171,8 @@ def test_signal_before_anything_else():
     with tempfile.TemporaryDirectory() as folder:
         for by in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             recorder = Recorder(folder, f"cam=127.0.0.1:{free_port()}")
-            wait_for("main()", lambda p=recorder.process.pid, s=by: blocks(p, s))
+            # A thread that waits for a signal does not block it meanwhile.
+            wait_for("main()", lambda r=recorder, s=by: blocks(r.process.pid, s) or r.log)
             recorder.stop(3, by=by)
 
 

@@ -111,7 +111,8 @@ def test_check_finds_damage():
 def test_check_finds_what_is_not_there():
     with tempfile.TemporaryDirectory() as folder, Node() as node:
         segments = record(folder, node, "-s", "0.3", enough=60).segments
-        os.unlink(segments[1].media)
+        remove = shutil.rmtree if os.path.isdir(segments[1].media) else os.unlink
+        remove(segments[1].media)
         with open(f"{segments[2].stem}.jsonl", encoding="utf-8") as file:
             lines = file.readlines()
         at = next(n for n, row in enumerate(lines) if '"type":"frame"' in row)

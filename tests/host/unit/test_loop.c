@@ -308,9 +308,39 @@ static void test_descriptors_go_before_timers(void **state)
     add_tick(&t, 0);
     assert_int_not_equal(loop_fd_add(&loop, fd, EPOLLIN, on_fd_in_order, &mark), 0);
     loop_turn(&loop, true);
+    assert_true(order_count > 1);
+    assert_int_equal(order[0], mark);
+    assert_int_not_equal(order[order_count - 1], mark);
+    close(fd);
+}
+
+static void on_fd_wakes_another(void *user, uint32_t events, uint64_t now_ns)
+{
+    const uint64_t one = 1;
+    uint64_t value;
+    int *fds = user;
+    (void)events;
+    (void)now_ns;
+    if (read(fds[0], &value, sizeof value) == (ssize_t)sizeof value)
+        assert_int_equal(write(fds[1], &one, sizeof one), (ssize_t)sizeof one);
+}
+
+/** What became ready after the wait, as the signal does that ends a stop of the process. */
+static void test_descriptors_that_are_late_go_before_timers(void **state)
+{
+    (void)state;
+    struct tick t;
+    unsigned mark = 1000;
+    int fds[2] = {ready_fd(), eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    order_count = 0;
+    add_tick(&t, 0);
+    assert_int_not_equal(loop_fd_add(&loop, fds[0], EPOLLIN, on_fd_wakes_another, fds), 0);
+    assert_int_not_equal(loop_fd_add(&loop, fds[1], EPOLLIN, on_fd_in_order, &mark), 0);
+    loop_turn(&loop, true);
     assert_int_equal(order_count, 2);
     assert_int_equal(order[0], mark);
-    close(fd);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 int main(void)
@@ -328,6 +358,7 @@ int main(void)
         LOOP_TEST(test_disarmed_timer_is_silent),
         LOOP_TEST(test_timers_run_out),
         LOOP_TEST(test_descriptors_go_before_timers),
+        LOOP_TEST(test_descriptors_that_are_late_go_before_timers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
