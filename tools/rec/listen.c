@@ -25,7 +25,9 @@ struct guest {
     struct rec_camera camera; /**< first member */
     struct rec_link link;     /**< of the connection that records it */
     bool is_busy;             /**< there is one */
+    unsigned rivals;          /**< connections that wait for its end */
     uint64_t boot_id;         /**< of its node */
+    uint8_t address[16];      /**< where it dials in from */
     uint64_t left_ns;         /**< when the last one ended */
 };
 
@@ -37,7 +39,8 @@ struct rec_listener {
     uint64_t refused_said_ns; /**< of the accepting thread */
     pthread_mutex_t lock;     /**< of what follows */
     pthread_cond_t changed;
-    unsigned connections;
+    unsigned connection_count;
+    struct connection *connections[CONNECTIONS_MAX];
     unsigned count, forgotten;
     struct guest *guests[REC_CAMERAS_MAX];
     struct rec_camera former; /**< counts what cameras that made room had recorded */
@@ -67,6 +70,34 @@ static bool is_allowed(const struct rec_options *options, const uint8_t address[
     return options->allowed_count == 0;
 }
 
+/** Whether two addresses are one, or of one IPv6 network of 64 bits. */
+static bool is_same_place(const uint8_t a[16], const uint8_t b[16])
+{
+    static const uint8_t none[8]; // begins ::1 and IPv4
+    return memcmp(a, b, memcmp(a, none, sizeof none) == 0 ? 16 : 8) == 0;
+}
+
+/** How many cameras an address records under other names than this one. */
+static unsigned count_cameras_of(const struct rec_listener *listener, const uint8_t address[16],
+                                 const char *name)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < listener->count; i++) {
+        const struct guest *guest = listener->guests[i];
+        count += guest->is_busy && is_same_place(guest->address, address) &&
+                 strcmp(guest->camera.source.camera, name) != 0;
+    }
+    return count;
+}
+
+static unsigned count_connections_of(const struct rec_listener *listener, const uint8_t address[16])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < listener->connection_count; i++)
+        count += is_same_place(listener->connections[i]->address, address);
+    return count;
+}
+
 static void move_counts(struct rec_camera *to, struct rec_camera *from)
 {
     atomic_fetch_add(&to->frames, atomic_load(&from->frames));
@@ -82,7 +113,7 @@ static bool forget_one(struct rec_listener *listener)
 {
     unsigned oldest = listener->count;
     for (unsigned i = 0; i < listener->count; i++)
-        if (!listener->guests[i]->is_busy &&
+        if (!listener->guests[i]->is_busy && listener->guests[i]->rivals == 0 &&
             (oldest == listener->count ||
              listener->guests[i]->left_ns < listener->guests[oldest]->left_ns))
             oldest = i;
@@ -155,6 +186,7 @@ static bool has_living_link(struct rec_listener *listener, struct guest *guest)
 {
     if (guest->is_busy)
         atomic_store(&guest->link.is_asked, true);
+    guest->rivals++;
     while (guest->is_busy && atomic_load(&guest->link.is_asked) && !atomic_load(&rec_is_stopping)) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
@@ -163,6 +195,7 @@ static bool has_living_link(struct rec_listener *listener, struct guest *guest)
         until.tv_nsec %= (long)NS_PER_S;
         pthread_cond_timedwait(&listener->changed, &listener->lock, &until);
     }
+    guest->rivals--;
     return guest->is_busy;
 }
 
@@ -173,6 +206,12 @@ static struct guest *enter(struct rec_listener *listener, const struct connectio
     const char *peer = connection->peer;
     if (!is_allowed(listener->options, connection->address, info->name)) {
         say("%s: refused %s: --allow does not name it for this camera", info->name, peer);
+        return NULL;
+    }
+    if (count_cameras_of(listener, connection->address, info->name) >=
+        listener->options->of_one_max) {
+        say("%s: refused %s: %u cameras dial in from that address; --max-cameras-of-one allows more",
+            info->name, peer, listener->options->of_one_max);
         return NULL;
     }
     struct guest *guest = choose_guest(listener, info->name, serial);
@@ -191,6 +230,7 @@ static struct guest *enter(struct rec_listener *listener, const struct connectio
         return NULL;
     guest->is_busy = true;
     guest->boot_id = info->boot_id;
+    memcpy(guest->address, connection->address, sizeof guest->address);
     return guest;
 }
 
@@ -227,10 +267,22 @@ static void record(struct connection *connection, struct pinhole *p)
     leave(listener, guest);
 }
 
+static void end_connection(struct connection *connection)
+{
+    struct rec_listener *listener = connection->listener;
+    unsigned i = 0;
+    pthread_mutex_lock(&listener->lock);
+    while (listener->connections[i] != connection)
+        i++;
+    listener->connections[i] = listener->connections[--listener->connection_count];
+    pthread_cond_broadcast(&listener->changed);
+    pthread_mutex_unlock(&listener->lock);
+    free(connection);
+}
+
 static void *connection_thread(void *user)
 {
     struct connection *connection = user;
-    struct rec_listener *listener = connection->listener;
     const struct pinhole_options options = {.size = sizeof options,
                                             .request_timeout_ms = ANSWER_MS};
     struct pinhole *p;
@@ -242,11 +294,7 @@ static void *connection_thread(void *user)
     else
         record(connection, p);
     pinhole_close(p);
-    free(connection);
-    pthread_mutex_lock(&listener->lock);
-    listener->connections--;
-    pthread_cond_broadcast(&listener->changed);
-    pthread_mutex_unlock(&listener->lock);
+    end_connection(connection);
     return NULL;
 }
 
@@ -271,22 +319,41 @@ static void name_peer(char *out, size_t size, const struct sockaddr *address, so
         snprintf(out, size, "%s port %s", host, port);
 }
 
-/** A stranger is told nothing; here it is said at most once a second. */
-static bool admit(struct rec_listener *listener, const struct sockaddr_storage *address,
-                  socklen_t length)
+/** Whether one more connection from there may be taken. A stranger is told nothing; here it is said
+ * at most once a second. */
+static bool admit(struct rec_listener *listener, const struct connection *connection)
 {
-    uint8_t number[16];
-    char peer[80];
-    take_address(number, address);
-    if (is_allowed(listener->options, number, NULL))
-        return true;
+    const char *why = NULL;
+    pthread_mutex_lock(&listener->lock);
+    if (!is_allowed(listener->options, connection->address, NULL))
+        why = "not in --allow";
+    else if (count_connections_of(listener, connection->address) >=
+             2 * listener->options->of_one_max)
+        why = "too many connections from that address";
+    else if (listener->connection_count == CONNECTIONS_MAX)
+        why = "too many connections";
+    pthread_mutex_unlock(&listener->lock);
     const uint64_t now_ns = clock_now_ns();
-    if (now_ns - listener->refused_said_ns > NS_PER_S) {
-        name_peer(peer, sizeof peer, (const struct sockaddr *)address, length);
-        say("refused %s: not in --allow", peer);
+    if (why != NULL && now_ns - listener->refused_said_ns > NS_PER_S) {
+        say("refused %s: %s", connection->peer, why);
         listener->refused_said_ns = now_ns;
     }
-    return false;
+    return why == NULL;
+}
+
+static void start_connection(struct connection *connection)
+{
+    struct rec_listener *listener = connection->listener;
+    pthread_t thread;
+    pthread_mutex_lock(&listener->lock);
+    listener->connections[listener->connection_count++] = connection;
+    pthread_mutex_unlock(&listener->lock);
+    if (pthread_create(&thread, NULL, connection_thread, connection) == 0) {
+        pthread_detach(thread);
+        return;
+    }
+    close(connection->fd);
+    end_connection(connection);
 }
 
 static void accept_one(struct rec_listener *listener)
@@ -299,31 +366,21 @@ static void accept_one(struct rec_listener *listener)
             rec_sleep_ms(SLICE_MS);
         return;
     }
-    if (!admit(listener, &address, length)) {
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL) {
         close(fd);
         return;
     }
-    struct connection *connection = calloc(1, sizeof *connection);
-    pthread_mutex_lock(&listener->lock);
-    bool is_taken = connection != NULL && listener->connections < CONNECTIONS_MAX;
-    listener->connections += is_taken;
-    pthread_mutex_unlock(&listener->lock);
-    pthread_t thread;
-    if (is_taken) {
-        connection->listener = listener;
-        connection->fd = fd;
-        take_address(connection->address, &address);
-        name_peer(connection->peer, sizeof connection->peer, (struct sockaddr *)&address, length);
-        if (pthread_create(&thread, NULL, connection_thread, connection) == 0) {
-            pthread_detach(thread);
-            return;
-        }
-        pthread_mutex_lock(&listener->lock);
-        listener->connections--;
-        pthread_mutex_unlock(&listener->lock);
+    connection->listener = listener;
+    connection->fd = fd;
+    take_address(connection->address, &address);
+    name_peer(connection->peer, sizeof connection->peer, (struct sockaddr *)&address, length);
+    if (admit(listener, connection)) {
+        start_connection(connection);
+        return;
     }
-    free(connection);
     close(fd);
+    free(connection);
 }
 
 static void *accept_thread(void *user)
@@ -420,7 +477,7 @@ void rec_listen_stop(struct rec_listener *listener)
     close(listener->fd);
     pthread_mutex_lock(&listener->lock);
     pthread_cond_broadcast(&listener->changed);
-    while (listener->connections > 0)
+    while (listener->connection_count > 0)
         pthread_cond_wait(&listener->changed, &listener->lock);
     pthread_mutex_unlock(&listener->lock);
 }

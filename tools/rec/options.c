@@ -31,6 +31,7 @@ static const char help[] =
     "                           DeviceUserID names the folder\n"
     "      --allow [NAME=]ADDR[/BITS]  only this address or network may dial in, with NAME= only\n"
     "                           it under that name; may be given several times\n"
+    "      --max-cameras-of-one N  cameras that dial in from one address at a time (default 32)\n"
     "  -o, --output DIR         folder of the folders (default: recordings)\n"
     "      --require-mount      write only while DIR is a mount point\n"
     "  -c, --container WHAT     matroska, mp4 (fragmented), or jpeg: a folder of files\n"
@@ -190,6 +191,15 @@ static bool add_allowed(struct rec_options *options, const char *text)
     return read_allowed(text, &options->allowed[options->allowed_count++]);
 }
 
+static bool read_of_one(const char *text, unsigned *out)
+{
+    uint64_t count;
+    if (!read_scaled(text, "", NULL, &count) || count == 0 || count > REC_CAMERAS_MAX)
+        return false;
+    *out = (unsigned)count;
+    return true;
+}
+
 static bool read_interval(const char *text, uint32_t *out_us)
 {
     uint64_t ns;
@@ -199,10 +209,11 @@ static bool read_interval(const char *text, uint32_t *out_us)
     return true;
 }
 
-enum { DISCARD = 256, SYNC, SECONDS, QUIET, ALLOW, MOUNT, INTERVAL };
+enum { DISCARD = 256, SYNC, SECONDS, QUIET, ALLOW, OF_ONE, MOUNT, INTERVAL };
 static const struct option long_options[] = {
     {"listen", required_argument, NULL, 'l'},
     {"allow", required_argument, NULL, ALLOW},
+    {"max-cameras-of-one", required_argument, NULL, OF_ONE},
     {"output", required_argument, NULL, 'o'},
     {"require-mount", no_argument, NULL, MOUNT},
     {"interval", required_argument, NULL, INTERVAL},
@@ -234,6 +245,7 @@ static bool take_option(struct rec_options *out, int letter)
     case 'a': return read_age(optarg, &out->max_age_ns);
     case 'f': return read_bytes(optarg, &out->free_bytes);
     case ALLOW: return add_allowed(out, optarg);
+    case OF_ONE: return read_of_one(optarg, &out->of_one_max);
     case INTERVAL: return read_interval(optarg, &out->interval_us);
     case MOUNT: out->needs_mount = true; return true;
     case SYNC: return read_seconds(optarg, &out->sync_ns);
@@ -263,6 +275,7 @@ int rec_options_read(struct rec_options *out, int argc, char **argv)
         .container = rec_media_of(REC_MATROSKA) != NULL ? REC_MATROSKA : REC_JPEG,
         .segment_ns = SEGMENT_S * NS_PER_S,
         .sync_ns = SYNC_S * NS_PER_S,
+        .of_one_max = REC_CAMERAS_OF_ONE,
     };
     int letter, index = 0;
     while ((letter = getopt_long(argc, argv, "l:o:c:s:b:q:a:f:hV", long_options, &index)) != -1) {

@@ -15,6 +15,7 @@
 
 #define REC_CAMERAS_MAX 64
 #define REC_ALLOWED_MAX 64
+#define REC_CAMERAS_OF_ONE 32
 /** With the 0; a file name has at most 255 bytes. */
 #define REC_NAME_SIZE 256
 #define REC_PATH_SIZE 1024
@@ -49,6 +50,7 @@ struct rec_options {
     const char *listen;     /**< ADDRESS:PORT or NULL */
     unsigned allowed_count; /**< 0: everybody may dial in */
     struct rec_allowed allowed[REC_ALLOWED_MAX];
+    unsigned of_one_max; /**< cameras that dial in from one address at a time */
     unsigned cameras_count;
     struct {
         char camera[REC_NAME_SIZE];

@@ -79,9 +79,9 @@ class FakeNode:
             self.clients.append(client)
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def dial(self, address: tuple[str, int]) -> socket.socket:
+    def dial(self, address: tuple[str, int], source: str = "") -> socket.socket:
         """Dials out, as a node with an uplink does, and is a node on that connection."""
-        client = socket.create_connection(address)
+        client = socket.create_connection(address, source_address=(source, 0) if source else None)
         self.clients.append(client)
         threading.Thread(target=self._serve, args=(client,), daemon=True).start()
         return client

@@ -162,6 +162,44 @@ def test_invented_names_leave_again():
         assert f"{frames} frames of" in recorder.log, (frames, recorder.log[-300:])
 
 
+def test_one_address_leaves_places_to_others():
+    """Living cameras of one address, more than there are places, do not keep another's out."""
+    with tempfile.TemporaryDirectory() as folder, FakeNode(name=b"gate") as gate:
+        recorder, port = listening(folder)
+        nodes = [ScriptedNode(frames_from(1, 1), name=f"invented {n}".encode(), boot_id=n + 100)
+                 for n in range(40)]
+        for node in nodes:
+            node.dial(port, "127.0.0.2")
+        recorder.wait_log("32 cameras dial in from that address")
+        wait_for("refusals", lambda: sum(len(node.over) for node in nodes) == 8)
+        gate.dial(port, "127.0.0.3")
+        wait_for("frames", lambda: count_lines(f"{folder}/gate") > 3)
+        # One that dials again while its connection is taken to be alive is no camera more.
+        again = next(node for node in nodes if not node.over)
+        again.dial(port, "127.0.0.2")
+        recorder.wait_log("refused 127.0.0.2 port")
+        recorder.wait_log("the node answers on the connection that it has")
+        recorder.stop()
+        for node in nodes:
+            node.__exit__()
+
+
+def test_one_address_leaves_connections_to_others():
+    """Connections that say nothing are closed after seconds. Until then another gets in."""
+    with tempfile.TemporaryDirectory() as folder, FakeNode(name=b"gate") as gate:
+        recorder, port = listening(folder)
+        silent = [socket.create_connection(port, source_address=("127.0.0.2", 0))
+                  for _ in range(200)]
+        recorder.wait_log("refused 127.0.0.2 port")
+        assert "too many connections from that address" in recorder.log, recorder.log
+        gate.dial(port, "127.0.0.3")
+        wait_for("frames", lambda: count_lines(f"{folder}/gate") > 0)
+        assert recorder.log.count("refused") < 200  # said once a second
+        for link in silent:
+            link.close()
+        recorder.stop()
+
+
 def test_a_name_without_records_makes_no_folder():
     with tempfile.TemporaryDirectory() as folder, \
             ScriptedNode(lambda *_: None, name=b"invented") as node:
