@@ -70,10 +70,10 @@ CXXFLAGS := -std=gnu++20 -g $(OPT) $(WARN) $(HARDEN) -MMD -MP \
   $(if $(LIBCAMERA),$(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libcamera)))
 LDFLAGS := -Wl,--as-needed $(if $(CHECKS),$(CHECKS),-Wl$(COMMA)-z$(COMMA)relro -Wl$(COMMA)-z$(COMMA)now)
 
-NODE_LIBS := -ljpeg -linih $(if $(GPIOD),-lgpiod) -lpthread -lm
+NODE_LIBS := -ljpeg -linih -lnettle $(if $(GPIOD),-lgpiod) -lpthread -lm
 LIBCAMERA_LIBS := $(if $(LIBCAMERA),$(shell $(PKG_CONFIG) --libs libcamera))
 CLIENT_LIBS := $(if $(TURBOJPEG),-lturbojpeg) $(if $(AVAHI),-lavahi-client -lavahi-common) \
-  -lpthread -lm
+  -lnettle -lpthread -lm
 
 HAL_C := $(filter-out hal/gpio/gpiod%.c,$(wildcard hal/*.c hal/*/*.c)) $(GPIOD:%=hal/gpio/gpiod%.c)
 # What else is in the libcamera backend's file: without state, so that the node may have it, too.
@@ -113,7 +113,7 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
-ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell $(PKG_CONFIG) --exists libjpeg libmicrohttpd inih jansson && echo ok)),)
+ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell $(PKG_CONFIG) --exists libjpeg libmicrohttpd inih jansson nettle && echo ok)),)
 $(error Libraries are missing; `tools/setup.sh run` installs them, as `make run` and `make test` do)
 endif
 programs: $(PROGRAMS) $(PLUGIN) $(REC_PLUGIN) $(LIB_CLIENT) $(LIB_SHARED)

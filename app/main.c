@@ -14,6 +14,7 @@
 #include "hal/os/log.h"
 #include "hal/select/camera.h"
 #include "hal/select/gpio.h"
+#include "net/secret.h"
 
 #define EXIT_USAGE  2
 #define CAMERAS_MAX 8
@@ -134,7 +135,17 @@ static void open_standard_descriptors(void)
         close(fd);
 }
 
-/** What options_parse() cannot know: the backend. The camera itself may come later. */
+static bool has_good_secret(const struct config *config)
+{
+    struct net_secret secret;
+    const char *path = config->uplink_secret_file;
+    const char *why = path[0] != '\0' ? net_secret_read(path, &secret) : NULL;
+    if (why != NULL)
+        fprintf(stderr, "pinhole: server.uplink_secret_file = %s: %s\n", path, why);
+    return why == NULL;
+}
+
+/** What options_parse() cannot know: the backend, files. The camera itself may come later. */
 static int check_config(const struct config *config, const struct options *options)
 {
     const char *id;
@@ -142,6 +153,8 @@ static int check_config(const struct config *config, const struct options *optio
         fprintf(stderr, "pinhole: " NO_BACKEND "\n", config->camera);
         return EXIT_USAGE;
     }
+    if (!has_good_secret(config))
+        return EXIT_USAGE;
     printf("pinhole: the settings of %s are good\n",
            options->config_path != NULL ? options->config_path : "the defaults");
     return 0;
@@ -157,6 +170,8 @@ static int run(struct config *config, const struct options *options)
     log_info("pinhole %s, settings from %s", PINHOLE_VERSION,
              options->config_path != NULL ? options->config_path : "the defaults");
     block_signals();
+    if (!has_good_secret(config))
+        return EXIT_USAGE;
     external_trigger_prepare(config, "");
     const struct hal_camera_ops *camera = choose_camera(config, &id);
     return camera == NULL ? EXIT_USAGE : node_run(config, camera, id);

@@ -191,6 +191,8 @@ static int listen_all(struct node *node)
         status = server_listen_tcp(&node->server, node->config.listen);
     if (status == 0 && node->config.socket[0] != '\0')
         status = server_listen_unix(&node->server, node->config.socket);
+    if (status == 0 && node->config.uplink_secret_file[0] != '\0')
+        status = server_uplink_secret(&node->server, node->config.uplink_secret_file);
     if (status == 0 && node->config.uplink[0] != '\0')
         status = server_dial(&node->server, node->config.uplink);
     return status;

@@ -27,6 +27,7 @@ enum wire_type {
     WIRE_TYPE_STATS = 9,
     WIRE_TYPE_PING = 10,
     WIRE_TYPE_ERROR = 11,
+    WIRE_TYPE_PROVE = 12,
 };
 
 /** Header flags. */

@@ -5,7 +5,7 @@
 set -euo pipefail
 
 # --- the lists: what each purpose needs, and what it merely wants (a backend or a test more) -----
-build="gcc g++ libc6-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev libmicrohttpd-dev"
+build="gcc g++ libc6-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev libmicrohttpd-dev nettle-dev"
 build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi-client-dev libmosquitto-dev"
 test="binutils curl libcmocka-dev libjpeg-turbo-progs procps python3"
 test_wants="chromium chromium-driver ffmpeg gstreamer1.0-plugins-base gstreamer1.0-plugins-good jq
@@ -40,7 +40,7 @@ esac
 # Another system: its packages have other names, so ask for the libraries instead.
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     absent=""
-    for library in libjpeg inih jansson libmicrohttpd $([ "$purpose" = test ] && echo cmocka); do
+    for library in libjpeg inih jansson libmicrohttpd nettle $([ "$purpose" = test ] && echo cmocka); do
         pkg-config --exists "$library" 2>/dev/null || absent="$absent $library"
     done
     if [ -n "$absent" ]; then

@@ -116,6 +116,9 @@ static int check_server(const struct config *config, struct config_error *error)
                            "server.uplink = %s is not a HOST:PORT such as "
                            "relay.example:7448, 192.168.0.7:7448 or [fd00::7]:7448",
                            config->uplink);
+    if (config->uplink_secret_file[0] != '\0' && config->uplink[0] == '\0')
+        return config_fail(error, -EINVAL,
+                           "server.uplink_secret_file is for server.uplink, which is empty");
     return 0;
 }
 

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Requests that are no features: software trigger, counters, ping.
+// Requests that are no features: software trigger, counters, ping, proof of a secret.
 #include "net/client/client.h"
+#include "net/secret.h"
 
 #include <errno.h>
+#include <nettle/memops.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define BURST "AcquisitionBurstFrameCount"
 
@@ -73,4 +76,32 @@ int64_t pinhole_ping(struct pinhole *p)
     int64_t result = ping(p);
     client_leave(p, result < 0 ? (int)result : 0);
     return result;
+}
+
+static int check_secret(struct pinhole *p, const struct net_secret *secret)
+{
+    uint8_t challenge[NET_CHALLENGE_BYTES], proof[NET_PROOF_BYTES];
+    if (getrandom(challenge, sizeof challenge, 0) != sizeof challenge)
+        return client_fail(p, errno, "no random numbers: %s", strerror(errno));
+    const int error = client_request(p, WIRE_TYPE_PROVE, challenge, sizeof challenge);
+    if (error == -ENOSYS)
+        return client_fail(p, ENOSYS, "%.160s: the node's software is older than uplink secrets",
+                           p->address);
+    if (error < 0)
+        return error;
+    net_secret_prove(secret, challenge, p->info.boot_id, p->name, strlen(p->name), proof);
+    if (p->message_length != sizeof proof || !memeql_sec(p->message, proof, sizeof proof))
+        return client_fail(p, EACCES, "%.160s: the node does not know the secret", p->address);
+    return 0;
+}
+
+int pinhole_check_secret(struct pinhole *p, const void *secret, size_t bytes)
+{
+    struct net_secret mine = {.length = bytes};
+    client_enter(p);
+    if (bytes < NET_SECRET_BYTES_MIN || bytes > sizeof mine.bytes)
+        return client_leave(p, client_fail(p, EINVAL, "a secret has %d to %zu bytes",
+                                           NET_SECRET_BYTES_MIN, sizeof mine.bytes));
+    memcpy(mine.bytes, secret, bytes);
+    return client_leave(p, check_secret(p, &mine));
 }

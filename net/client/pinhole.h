@@ -188,6 +188,10 @@ PINHOLE_API int pinhole_open(struct pinhole **out, const char *address,
  * failure too (unless *out is NULL, on -ENOMEM). */
 PINHOLE_API int pinhole_adopt(struct pinhole **out, int fd, const char *name,
                               const struct pinhole_options *options);
+/** Asks a node that has dialled in to prove that it knows the secret of `bytes` bytes, which is not
+ * sent (net/SPEC.md, PROVE). 0: it does. -EACCES: it does not. -EAGAIN: it has none, or has not
+ * dialled this connection. -ENOSYS: its software is too old. */
+PINHOLE_API int pinhole_check_secret(struct pinhole *p, const void *secret, size_t bytes);
 /** Frees everything, borrowed records too. NULL is allowed. Waits for a callback that is running.
  * Called from within the callback, it takes effect when the callback returns. The record given to
  * the callback stays valid until then. */

@@ -14,7 +14,8 @@ static const char *type_name(uint8_t type)
                                         [WIRE_TYPE_SET] = "SET",
                                         [WIRE_TYPE_TRIGGER] = "TRIGGER",
                                         [WIRE_TYPE_STATS] = "STATS",
-                                        [WIRE_TYPE_PING] = "PING"};
+                                        [WIRE_TYPE_PING] = "PING",
+                                        [WIRE_TYPE_PROVE] = "PROVE"};
     return type < ARRAY_SIZE(names) && names[type] != NULL ? names[type] : "request";
 }
 

@@ -99,6 +99,31 @@ static bool ask_application(struct server_conn *conn, const struct wire_header *
     return true;
 }
 
+/** Answers the peer that the node has dialled. Others could pass the answer on as their own. */
+static void prove(struct server_conn *conn, const struct wire_header *header,
+                  const uint8_t *challenge)
+{
+    static const char key[] = "DeviceUserID=";
+    const struct server *server = conn->server;
+    const char *why = NULL;
+    if (conn != server->uplink.conn)
+        why = "the node has not dialled this connection";
+    else if (server->uplink.secret.length == 0)
+        why = "the node has no server.uplink_secret_file";
+    if (header->length != NET_CHALLENGE_BYTES) {
+        server_conn_error(conn, WIRE_ERROR_MALFORMED, header->tag, true,
+                          "PROVE of %u bytes, a challenge has %u", header->length,
+                          NET_CHALLENGE_BYTES);
+    } else if (why != NULL) {
+        server_conn_error(conn, WIRE_ERROR_UNAVAILABLE, header->tag, false, "PROVE: %s", why);
+    } else {
+        const char *name = server->identity + strlen(key); // it begins HELLO's text
+        net_secret_prove(&server->uplink.secret, challenge, server->config.boot_id, name,
+                         strcspn(name, "\n"), (uint8_t *)server_conn_reply_payload(conn));
+        server_conn_reply(conn, WIRE_TYPE_PROVE, header->tag, NET_PROOF_BYTES);
+    }
+}
+
 /** False: the request cannot be answered yet. */
 static bool answer(struct server_conn *conn, const struct wire_header *header, uint8_t *payload,
                    uint64_t now_ns)
@@ -115,6 +140,7 @@ static bool answer(struct server_conn *conn, const struct wire_header *header, u
         memcpy(server_conn_reply_payload(conn), payload, header->length);
         server_conn_reply(conn, WIRE_TYPE_PING, header->tag, header->length);
         break;
+    case WIRE_TYPE_PROVE: prove(conn, header, payload); break;
     case WIRE_TYPE_FEATURES:
     case WIRE_TYPE_GET:
     case WIRE_TYPE_SET:

@@ -11,6 +11,7 @@
 #include "hal/os/log.h"
 #include "hal/os/loop.h"
 #include "net/address.h"
+#include "net/secret.h"
 #include "net/server/budget.h"
 #include "net/server/store.h"
 
@@ -160,6 +161,7 @@ struct server_uplink {
     loop_token token;
     struct server_conn *conn; /**< connected; NULL otherwise */
     uint64_t pause_ns; /**< before the next attempt; doubles up to SERVER_UPLINK_PAUSE_MAX_NS */
+    struct net_secret secret; /**< what PROVE is answered with */
     bool said_unreachable;
     bool was_mute; /**< the last one who accepted hung up without a valid message */
 };

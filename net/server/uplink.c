@@ -171,6 +171,14 @@ int server_dial(struct server *server, const char *address)
     return 0;
 }
 
+int server_uplink_secret(struct server *server, const char *path)
+{
+    const char *why = net_secret_read(path, &server->uplink.secret);
+    if (why != NULL)
+        log_error("the uplink's secret, %s: %s", path, why);
+    return why != NULL ? -EINVAL : 0;
+}
+
 void server_uplink_close(struct server *server)
 {
     if (server->uplink.name[0] == '\0')

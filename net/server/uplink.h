@@ -9,6 +9,9 @@
  * link breaks, for ever. A name is looked up before each attempt, in a helper process, since its
  * address may change. 0, or -errno with a sentence logged. */
 int server_dial(struct server *server, const char *address);
+/** Reads the secret of which the node proves its knowledge to the other end (PROVE). 0, or -EINVAL
+ * with a sentence logged. */
+int server_uplink_secret(struct server *server, const char *path);
 /** Ends the uplink for good. */
 void server_uplink_close(struct server *server);
 

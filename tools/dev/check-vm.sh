@@ -18,7 +18,7 @@ if [ "$(id -u)" != 0 ]; then
     echo "check-vm: needs root (it unpacks and enters Debian root filesystems): sudo make check-vm" >&2
     exit 1
 fi
-base="gcc make pkg-config libc6-dev libjansson-dev libjpeg-dev libinih-dev libcmocka-dev libgpiod-dev"
+base="gcc make pkg-config libc6-dev libjansson-dev libjpeg-dev libinih-dev libcmocka-dev libgpiod-dev nettle-dev"
 testing=$(tools/dev/rootfs.sh testing "$base linux-image-amd64 g++ libcamera-dev libcamera-ipa libmicrohttpd-dev kmod udev systemd libseccomp2 curl iproute2 busybox-static")
 trixie=$(tools/dev/rootfs.sh trixie "$base g++ libcamera-dev libcamera-ipa")
 bookworm=$(tools/dev/rootfs.sh bookworm "$base g++ libcamera-dev libcamera-ipa")

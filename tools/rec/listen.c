@@ -210,7 +210,8 @@ static struct guest *enter(struct rec_listener *listener, const struct connectio
     }
     if (count_cameras_of(listener, connection->address, info->name) >=
         listener->options->of_one_max) {
-        say("%s: refused %s: %u cameras dial in from that address; --max-cameras-of-one allows more",
+        say("%s: refused %s: %u cameras dial in from that address; --max-cameras-of-one allows "
+            "more",
             info->name, peer, listener->options->of_one_max);
         return NULL;
     }
@@ -246,7 +247,12 @@ static void leave(struct rec_listener *listener, struct guest *guest)
 static void record(struct connection *connection, struct pinhole *p)
 {
     struct rec_listener *listener = connection->listener;
+    const struct net_secret *secret = &listener->options->secret;
     char serial[128] = "";
+    if (secret->length > 0 && pinhole_check_secret(p, secret->bytes, secret->length) < 0) {
+        say("%s: refused %s", pinhole_info(p)->name, pinhole_error(p));
+        return;
+    }
     if (pinhole_get(p, "DeviceSerialNumber", serial, sizeof serial) < 0)
         serial[0] = '\0';
     pthread_mutex_lock(&listener->lock);

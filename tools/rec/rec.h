@@ -7,14 +7,15 @@
 #define PINHOLE_TOOLS_REC_REC_H
 
 #include "hal/os/clock.h"
+#include "net/secret.h"
 #include "tools/common/say.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REC_CAMERAS_MAX 64
-#define REC_ALLOWED_MAX 64
+#define REC_CAMERAS_MAX    64
+#define REC_ALLOWED_MAX    64
 #define REC_CAMERAS_OF_ONE 32
 /** With the 0; a file name has at most 255 bytes. */
 #define REC_NAME_SIZE 256
@@ -50,7 +51,9 @@ struct rec_options {
     const char *listen;     /**< ADDRESS:PORT or NULL */
     unsigned allowed_count; /**< 0: everybody may dial in */
     struct rec_allowed allowed[REC_ALLOWED_MAX];
-    unsigned of_one_max; /**< cameras that dial in from one address at a time */
+    const char *secret_file;  /**< NULL: there is none */
+    struct net_secret secret; /**< that who dials in must know, if there is one */
+    unsigned of_one_max;      /**< cameras that dial in from one address at a time */
     unsigned cameras_count;
     struct {
         char camera[REC_NAME_SIZE];

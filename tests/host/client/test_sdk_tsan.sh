@@ -16,8 +16,8 @@ if ! "$cc" "${flags[@]}" "$out/probe.c" -o "$out/probe" 2>"$out/log" || ! "$out/
 fi
 library=(net/*.c net/client/*.c hal/os/clock.c tests/host/support/peer.c)
 "$cc" "${flags[@]}" "${library[@]}" tests/host/support/flood.c tests/host/client/test_sdk_stress.c \
-    -lcmocka -lpthread -lm -o "$out/stress"
-"$cc" "${flags[@]}" "${library[@]}" tests/host/client/test_client_lookup.c -lcmocka -lpthread -lm -o "$out/lookup"
+    -lcmocka -lnettle -lpthread -lm -o "$out/stress"
+"$cc" "${flags[@]}" "${library[@]}" tests/host/client/test_client_lookup.c -lcmocka -lnettle -lpthread -lm -o "$out/lookup"
 export TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 ${TSAN_OPTIONS:-}"
 "$out/stress"
 "$out/lookup"

@@ -8,7 +8,8 @@ import threading
 import time
 from typing import Any, Callable
 
-HELLO, SUBSCRIBE, FRAME, EVENT, FEATURES, GET, SET, TRIGGER, STATS, PING, ERROR = range(1, 12)
+HELLO, SUBSCRIBE, FRAME, EVENT, FEATURES, GET, SET, TRIGGER, STATS, PING, ERROR, PROVE = \
+    range(1, 13)
 REPLY = 1
 
 # 32x16 pixels.

@@ -3,8 +3,11 @@
 """Nodes that dial in: who may, under which name, who takes over from whom, and what a node that
 lies can do to a recording."""
 
+import hmac
 import os
 import socket
+import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -12,8 +15,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
-from fake_node import FakeNode, ScriptedNode  # noqa: E402
-from pinhole_node import free_port, run_cases, wait_for  # noqa: E402
+import pinhole_wire as wire  # noqa: E402
+from fake_node import ERROR, PROVE, FakeNode, ScriptedNode, message  # noqa: E402
+from pinhole_node import BUILD, Node, free_port, run, run_cases, wait_for  # noqa: E402
 from recording import Recorder, Recording, count_lines  # noqa: E402
 
 GAP = 1
@@ -198,6 +202,94 @@ def test_one_address_leaves_connections_to_others():
         for link in silent:
             link.close()
         recorder.stop()
+
+
+def write_secret(folder, name, text, mode=0o600):
+    path = f"{folder}/{name}"
+    with open(path, "wb") as file:
+        file.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+class ProvingNode(FakeNode):
+    """A node that knows a secret, and computes its proof as SPEC.md says."""
+
+    def __init__(self, secret, **options):
+        self.secret = secret
+        super().__init__(**options)
+
+    def _answer(self, kind, asked, tag):
+        if kind != PROVE:
+            return super()._answer(kind, asked, tag)
+        text = b"PINHOLE PROVE 1\n" + asked + struct.pack("<Q", self.boot_id) + self.name
+        return message(PROVE, hmac.digest(self.secret, text, "sha256"), tag, 1)
+
+
+def refusal(kind):
+    """Answers PROVE as a node does that cannot: ERROR with this code."""
+    class Unable(FakeNode):
+        def _answer(self, asked_kind, asked, tag):
+            if asked_kind != PROVE:
+                return super()._answer(asked_kind, asked, tag)
+            return message(ERROR, struct.pack("<HHI", 8, kind, 0) + b"no secret here", tag, 1)
+    return Unable
+
+
+def test_secret():
+    """Only who knows it is recorded. A node of ours, one as SPEC.md says, and those that cannot."""
+    secret = b"correct horse battery staple"
+    with tempfile.TemporaryDirectory() as place:
+        folder = f"{place}/out"
+        recorder, port = listening(folder, "--uplink-secret",
+                                   write_secret(place, "theirs", secret + b"\n"))
+        with ProvingNode(secret, name=b"gate") as gate, \
+                ProvingNode(secret + b"r", name=b"wrong") as wrong, \
+                refusal(6)(name=b"old") as old, refusal(10)(name=b"unset") as unset, \
+                Node("--uplink", "%s:%d" % port, "--set", "node.name=belt", "--uplink-secret",
+                     write_secret(place, "ours", secret)):
+            gate.dial(port)
+            for node, said in ((wrong, "the node does not know the secret"),
+                               (old, "software is older than uplink secrets"),
+                               (unset, "no secret here")):
+                dial_in_vain(node, port)
+                recorder.wait_log(said)
+            for name in ("gate", "belt"):
+                wait_for("frames", lambda n=name: count_lines(f"{folder}/{n}") > 3)
+        recorder.stop(0, 4)
+        assert {n for n in os.listdir(folder) if n[0] != "."} == {"gate", "belt"}
+        assert "staple" not in recorder.log
+
+
+def test_secret_goes_to_the_uplink_alone():
+    """A stranger who connects to the node gets no proof that it could pass on."""
+    with tempfile.TemporaryDirectory() as place:
+        path = write_secret(place, "secret", b"0123456789abcdef")
+        with Node("--uplink", f"127.0.0.1:{free_port()}", "--uplink-secret", path) as node:
+            with wire.Client(node.address) as client:
+                client.send(PROVE, bytes(32), tag=5)
+                answer = client.receive()
+                assert answer.type == ERROR and "not dialled" in answer.text, answer
+
+
+def test_secret_file_must_be_good():
+    with tempfile.TemporaryDirectory() as place:
+        for name, text, mode, said in (
+                ("short", b"0123456789abcde\n", 0o600, "16 to 128 bytes"),
+                ("long", b"x" * 129, 0o600, "16 to 128 bytes"),
+                ("open", b"x" * 32, 0o644, "everybody can read or write it"),
+                ("absent", None, 0o600, "No such file")):
+            path = f"{place}/{name}"
+            if text is not None:
+                write_secret(place, name, text, mode)
+            done = subprocess.run([f"{BUILD}/pinhole-rec", "-o", f"{place}/out", "--listen",
+                                   "127.0.0.1:0", "--uplink-secret", path], capture_output=True,
+                                  text=True, check=False)
+            assert done.returncode == 2 and said in done.stderr, (name, done)
+            arguments = ("--uplink", "127.0.0.1:1", "--uplink-secret", path, "--camera", "fake")
+            for more in (("--check-config",), ()):
+                status, _, log = run(*arguments, *more)
+                assert status == 2 and said in log, (name, more, status, log)
 
 
 def test_a_name_without_records_makes_no_folder():

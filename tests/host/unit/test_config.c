@@ -468,6 +468,7 @@ static void test_settings_that_contradict(void **state)
         {"[server]\nlisten = ::1:7447\n", "ADDRESS:PORT"},
         {"[server]\nuplink = relay.example:7448\n", NULL},
         {"[server]\nuplink = relay.example\n", "server.uplink = relay.example"},
+        {"[server]\nuplink_secret_file = /etc/s\n", "server.uplink_secret_file is for"},
         {"[server]\nuplink = -relay:7448\n", "server.uplink = -relay:7448"},
         {"[server]\nuplink = 10.0.0:7448\n", "server.uplink = 10.0.0:7448"},
         {"[server]\nuplink = [fd00::7]:7448\n", NULL},
