@@ -162,18 +162,27 @@ void json_put_frame(json_t **object, const struct pinhole_frame *frame)
     json_put_i64(object, "burst_index", frame->burst_index);
 }
 
+char *json_text(const json_t *value, size_t flags)
+{
+    // json_dumps() leaves out what it has no memory for, and goes on.
+    const size_t bytes = json_dumpb(value, NULL, 0, flags);
+    char *text = bytes > 0 ? malloc(bytes + 2) : NULL; // with room for an end of line
+    if (text == NULL)
+        return NULL;
+    if (json_dumpb(value, text, bytes, flags) != bytes) {
+        free(text);
+        return NULL;
+    }
+    text[bytes] = '\0';
+    return text;
+}
+
 char *json_line(json_t *document)
 {
-    char *text = NULL, *line = NULL;
-    if (document != NULL)
-        text = json_dumps(document,
-                          JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(REAL_DIGITS));
+    char *text =
+        json_text(document, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(REAL_DIGITS));
     json_decref(document);
     if (text != NULL)
-        line = realloc(text, strlen(text) + 2);
-    if (line == NULL)
-        free(text);
-    else
-        strcat(line, "\n");
-    return line;
+        strcat(text, "\n");
+    return text;
 }

@@ -42,7 +42,7 @@ static void read_payload(const struct mqtt_received *received, struct command *o
     strcpy(out->value, received->payload);
     if (json_is_object(object)) {
         char *text = json_is_string(value) ? strdup(json_string_value(value))
-                     : value != NULL       ? json_dumps(value, JSON_ENCODE_ANY)
+                     : value != NULL       ? json_text(value, JSON_ENCODE_ANY)
                                            : NULL;
         strncpy(out->value, text != NULL ? text : "", sizeof out->value - 1);
         out->id = json_incref(json_object_get(object, "id"));

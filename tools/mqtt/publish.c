@@ -2,6 +2,7 @@
 // Handing messages to the broker, and what becomes of them.
 #include "hal/base.h"
 #include "hal/os/clock.h"
+#include "tools/common/json.h"
 #include "tools/common/say.h"
 #include "tools/mqtt/camera.h"
 #include "tools/mqtt/message.h"
@@ -34,9 +35,7 @@ static bool publish_object(struct mqtt_camera *camera, const char *topic, json_t
                            bool is_retained, const mosquitto_property *properties, int slot,
                            enum mqtt_tag tag, const char *what)
 {
-    char *text = object != NULL
-                     ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9))
-                     : NULL;
+    char *text = json_text(object, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
     json_decref(object);
     if (text == NULL)
         return false;
