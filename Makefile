@@ -252,6 +252,18 @@ $(REC_FAULTY): $(call obj,$(REC_C) tests/host/support/fail_site.c) $(LIB_COMMON)
 	$(call link,$(CC),$(CLIENT_LIBS) -ljansson $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
 test-programs: $(REC_FAULTY)
 
+# The same for the gateway.
+WEB_WRAPPED := $(REC_WRAPPED) ppoll eventfd getrandom getsockopt getaddrinfo open_memstream newlocale \
+  $(addprefix MHD_,create_response_from_buffer create_response_from_buffer_with_free_callback_cls \
+  create_response_from_callback add_response_header queue_response post_process create_post_processor \
+  get_connection_info)
+WEB_FAULTY := $(BUILD)/tests/pinhole-web-faulty
+$(WEB_FAULTY): LDFLAGS += $(WEB_WRAPPED:%=-Wl$(COMMA)--wrap=%)
+$(WEB_FAULTY): $(call obj,$(WEB_C) tests/host/support/fail_site.c tests/host/support/fail_site_web.c) \
+  $(LIB_COMMON) $(LIB_CLIENT)
+	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -ljansson)
+test-programs: $(WEB_FAULTY)
+
 TEST_PARTS := $(LIB_SUPPORT) $(LIB_NODE) $(LIB_CLIENT)
 TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) $(if $(TURBOJPEG),-lturbojpeg) -lcmocka
 test-programs: $(TESTS) $(FUZZ_NAMES:%=$(BUILD)/tests/fuzz/%) $(PRELOADS)

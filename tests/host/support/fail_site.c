@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Makes one call of a program fail. Linked with --wrap=malloc and the like, each wrapped function
-// asks here first. A site is a place in the program that calls one; its name is stable between
-// runs.
-//   $FAIL_SITES=FILE   the sites that were reached are written there, one a line, as they come
-//   $FAIL_SITE=NAME    the first call from this site fails
-//   $FAIL_ALWAYS=1     so do all later ones
+#include "tests/host/support/fail_site.h"
+
 #include <dirent.h>
 #include <dlfcn.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +40,7 @@ static void note(const char *name)
     close(fd);
 }
 
-static bool must_fail(const char *function, const void *caller)
+bool fail_site(const char *function, const void *caller)
 {
     Dl_info info = {0};
     char name[NAME_SIZE];
@@ -70,18 +64,6 @@ static bool must_fail(const char *function, const void *caller)
     pthread_mutex_unlock(&lock);
     return is_wanted;
 }
-
-/** A wrapped function: what it returns, its name, its parameters, the arguments, the failure. */
-#define WRAP(type, name, parameters, arguments, error, failure)                                    \
-    type __real_##name parameters;                                                                 \
-    type __wrap_##name parameters;                                                                 \
-    type __wrap_##name parameters                                                                  \
-    {                                                                                              \
-        if (!must_fail(#name, __builtin_return_address(0)))                                        \
-            return __real_##name arguments;                                                        \
-        errno = error;                                                                             \
-        return failure;                                                                            \
-    }
 
 // clang-format off
 WRAP(void *, malloc, (size_t bytes), (bytes), ENOMEM, NULL)
@@ -132,7 +114,7 @@ int __wrap_open(const char *path, int flags, ...)
     va_start(rest, flags);
     const mode_t mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
     va_end(rest);
-    if (!must_fail("open", __builtin_return_address(0)))
+    if (!fail_site("open", __builtin_return_address(0)))
         return __real_open(path, flags, mode);
     errno = EIO;
     return -1;
@@ -146,7 +128,7 @@ int __wrap_openat(int fd, const char *path, int flags, ...)
     va_start(rest, flags);
     const mode_t mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
     va_end(rest);
-    if (!must_fail("openat", __builtin_return_address(0)))
+    if (!fail_site("openat", __builtin_return_address(0)))
         return __real_openat(fd, path, flags, mode);
     errno = EIO;
     return -1;
@@ -155,7 +137,7 @@ int __wrap_openat(int fd, const char *path, int flags, ...)
 int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int __wrap_asprintf(char **out, const char *format, ...)
 {
-    if (must_fail("asprintf", __builtin_return_address(0))) {
+    if (fail_site("asprintf", __builtin_return_address(0))) {
         *out = NULL;
         return -1;
     }
@@ -168,7 +150,7 @@ int __wrap_asprintf(char **out, const char *format, ...)
 
 static void *json_memory(size_t bytes)
 {
-    return must_fail("json", __builtin_return_address(0)) ? NULL : __real_malloc(bytes);
+    return fail_site("json", __builtin_return_address(0)) ? NULL : __real_malloc(bytes);
 }
 
 __attribute__((constructor)) static void use_json_memory(void)
