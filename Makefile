@@ -305,7 +305,7 @@ fuzz_of = $(BUILD)/tests/fuzz/fuzz_$(1) $(BUILD)/fuzzers/fuzz_$(1)
 $(call fuzz_of,ctl): $(call obj,$(filter-out %/pinholectl.c,$(CTL_C))) $(LIB_COMMON)
 $(call fuzz_of,rec): $(call obj,$(filter-out %/pinhole-rec.c,$(REC_C))) $(LIB_COMMON)
 $(call fuzz_of,web): $(call obj,$(filter-out %/pinhole-web.c,$(WEB_C))) $(LIB_COMMON)
-$(call fuzz_of,jpeg): $(LIB_COMMON)
+$(call fuzz_of,jpeg): $(call obj,tools/web/colour.c tools/web/frame.c) $(LIB_COMMON)
 
 # Tests of the libcamera backend link it. With its fault hooks and its heap calls counted it is there
 # for one of them and for a node that fails on demand.

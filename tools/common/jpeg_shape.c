@@ -43,11 +43,10 @@ static bool read_frame_header(struct jpeg_shape *out, const uint8_t *segment, si
     return true;
 }
 
-bool jpeg_shape_read(struct jpeg_shape *out, const uint8_t *jpeg, size_t bytes)
+size_t jpeg_frame_header(const uint8_t *jpeg, size_t bytes)
 {
-    memset(out, 0, sizeof *out);
     if (bytes < 2 || jpeg[0] != 0xFF || jpeg[1] != SOI)
-        return false;
+        return 0;
     for (size_t at = 2; at + 4 <= bytes && jpeg[at] == 0xFF;) {
         uint8_t marker = jpeg[at + 1];
         if (marker == 0xFF) { // a fill byte
@@ -56,12 +55,19 @@ bool jpeg_shape_read(struct jpeg_shape *out, const uint8_t *jpeg, size_t bytes)
         }
         size_t length = read_u16(jpeg + at + 2);
         if (marker == EOI || marker == SOS || length < 2 || length > bytes - at - 2)
-            return false;
+            return 0;
         if (is_frame_header(marker))
-            return read_frame_header(out, jpeg + at + 2, length);
+            return at;
         at += 2 + length;
     }
-    return false;
+    return 0;
+}
+
+bool jpeg_shape_read(struct jpeg_shape *out, const uint8_t *jpeg, size_t bytes)
+{
+    const size_t at = jpeg_frame_header(jpeg, bytes);
+    memset(out, 0, sizeof *out);
+    return at != 0 && read_frame_header(out, jpeg + at + 2, read_u16(jpeg + at + 2));
 }
 
 bool jpeg_shape_equals(const struct jpeg_shape *a, const struct jpeg_shape *b)

@@ -15,6 +15,8 @@ struct jpeg_shape {
     uint8_t sampling[4];    /**< of each component: horizontal in the upper half, vertical */
 };
 
+/** Where the marker of the frame header is; 0: there is none. All of the header is there. */
+size_t jpeg_frame_header(const uint8_t *jpeg, size_t bytes);
 /** Reads the shape from the frame header of a JPEG. False, and a zeroed shape: it has none. */
 bool jpeg_shape_read(struct jpeg_shape *out, const uint8_t *jpeg, size_t bytes);
 /** Are the two equal? */

@@ -53,13 +53,13 @@ static struct web_frame *take_buffer(struct web_frame_pool *pool)
     return frame != NULL ? frame : calloc(1, sizeof *frame);
 }
 
-struct web_frame *web_frame_copy(struct web_frame_pool *pool, const struct pinhole_frame *source)
+struct web_frame *web_frame_new(struct web_frame_pool *pool, size_t bytes)
 {
     struct web_frame *frame = take_buffer(pool);
     if (frame == NULL)
         return NULL;
-    if (frame->capacity < source->jpeg_bytes) {
-        size_t capacity = (source->jpeg_bytes + GRAIN_BYTES - 1) / GRAIN_BYTES * GRAIN_BYTES;
+    if (frame->capacity < bytes) {
+        size_t capacity = (bytes + GRAIN_BYTES - 1) / GRAIN_BYTES * GRAIN_BYTES;
         free(frame->bytes);
         frame->bytes = malloc(capacity);
         frame->capacity = capacity;
@@ -68,10 +68,8 @@ struct web_frame *web_frame_copy(struct web_frame_pool *pool, const struct pinho
             return NULL;
         }
     }
-    frame->meta = *source;
-    frame->meta.jpeg = frame->bytes;
-    memcpy(frame->bytes, source->jpeg, source->jpeg_bytes);
-    (void)jpeg_shape_read(&frame->shape, source->jpeg, source->jpeg_bytes);
+    frame->serial = 0;
+    frame->colour = NULL;
     frame->pool = pool;
     frame->references = 1;
     pthread_mutex_lock(&pool->lock);
@@ -79,6 +77,18 @@ struct web_frame *web_frame_copy(struct web_frame_pool *pool, const struct pinho
     if (pool->live > pool->live_max)
         pool->live_max = pool->live;
     pthread_mutex_unlock(&pool->lock);
+    return frame;
+}
+
+struct web_frame *web_frame_copy(struct web_frame_pool *pool, const struct pinhole_frame *source)
+{
+    struct web_frame *frame = web_frame_new(pool, source->jpeg_bytes);
+    if (frame == NULL)
+        return NULL;
+    frame->meta = *source;
+    frame->meta.jpeg = frame->bytes;
+    memcpy(frame->bytes, source->jpeg, source->jpeg_bytes);
+    (void)jpeg_shape_read(&frame->shape, source->jpeg, source->jpeg_bytes);
     return frame;
 }
 
@@ -95,11 +105,14 @@ void web_frame_unref(struct web_frame *frame)
     if (frame == NULL)
         return;
     struct web_frame_pool *pool = frame->pool;
+    struct web_frame *colour = NULL;
     pthread_mutex_lock(&pool->lock);
     bool is_last = --frame->references == 0;
     bool is_kept = is_last && pool->free_count < WEB_FRAMES_KEPT;
-    if (is_last)
+    if (is_last) {
         pool->live--;
+        colour = frame->colour;
+    }
     if (is_kept) {
         frame->next_free = pool->free;
         pool->free = frame;
@@ -108,6 +121,15 @@ void web_frame_unref(struct web_frame *frame)
     pthread_mutex_unlock(&pool->lock);
     if (is_last && !is_kept)
         free_frame(frame);
+    web_frame_unref(colour);
+}
+
+void web_frame_drop_colour(struct web_frame *frame)
+{
+    if (frame == NULL)
+        return;
+    web_frame_unref(frame->colour);
+    frame->colour = NULL;
 }
 
 // --- metadata as headers ---------------------------------------------------------------------

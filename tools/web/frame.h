@@ -2,8 +2,10 @@
 // Frames in memory, shared by all that write them out: counted references, and a few freed buffers
 // kept for the next frames. A frame's metadata as HTTP headers.
 //
-// How many exist is bounded by who may hold one: the newest, the one being received, and one for
-// each HTTP connection. None is larger than the node's frame_bytes_max, rounded up.
+// How many exist is bounded by who may hold one: the newest, its copy in colour (colour.h), the one
+// being received, and one for each HTTP connection. None is larger than the node's frame_bytes_max,
+// rounded up. The copy of a picture of the node's has about a sixth more at most: a block takes 6
+// bits there, and its share of chroma one.
 #ifndef PINHOLE_TOOLS_WEB_FRAME_H
 #define PINHOLE_TOOLS_WEB_FRAME_H
 
@@ -23,6 +25,7 @@ struct web_frame {
     struct web_frame_pool *pool;
     struct web_frame *next_free;
     unsigned references;
+    struct web_frame *colour; /**< see colour.h; NULL: nobody has wanted it. Goes with the frame */
     size_t capacity;
     uint8_t *bytes;
 };
@@ -40,10 +43,14 @@ void web_frame_pool_destroy(struct web_frame_pool *pool);
 /** How many frames are in memory, and the most there were. */
 void web_frame_pool_count(struct web_frame_pool *pool, unsigned *live, unsigned *live_max);
 
+/** An empty frame with room for so many bytes and one reference. NULL: no memory. */
+struct web_frame *web_frame_new(struct web_frame_pool *pool, size_t bytes);
 /** A copy of a received frame, with one reference. NULL: no memory. */
 struct web_frame *web_frame_copy(struct web_frame_pool *pool, const struct pinhole_frame *source);
 /** One more reference. Returns the frame. */
 struct web_frame *web_frame_ref(struct web_frame *frame);
+/** Frees what colour.h keeps with it, unless that is in use. NULL is allowed. Hold web.lock. */
+void web_frame_drop_colour(struct web_frame *frame);
 /** One less; NULL is allowed. Any thread. */
 void web_frame_unref(struct web_frame *frame);
 

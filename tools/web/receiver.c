@@ -33,6 +33,7 @@ static void take_frame(struct web *web, const struct pinhole_frame *source)
     }
     pthread_mutex_lock(&web->lock);
     struct web_frame *former = web_view_add_frame(&web->view, frame);
+    web_frame_drop_colour(former); // nobody begins to write it any more
     web_sleep_wake_for_frame(&web->http.sleepers);
     pthread_mutex_unlock(&web->lock);
     web_frame_unref(former);

@@ -18,6 +18,15 @@ const char *web_request_header(const struct web_request *request, const char *na
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
+bool web_request_wants_colour(const struct web_request *request)
+{
+    const char *components = web_request_query(request, "components");
+    const char *agent = web_request_header(request, "User-Agent");
+    if (components != NULL)
+        return strcmp(components, "3") == 0;
+    return agent != NULL && (strncmp(agent, "Lavf/", 5) == 0 || strstr(agent, "mpv") != NULL);
+}
+
 bool web_request_calls(struct web_request *request, enum web_call_kind kind, const char *lines)
 {
     struct web *web = request->web;

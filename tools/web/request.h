@@ -46,6 +46,9 @@ struct web_request {
 const char *web_request_query(const struct web_request *request, const char *name);
 /** A request header, or NULL. */
 const char *web_request_header(const struct web_request *request, const char *name);
+/** Whether a grey picture goes out with three components: ?components=3, and by default to readers
+ * that need it (colour.h). */
+bool web_request_wants_colour(const struct web_request *request);
 
 /** Starts a call of the node and sleeps until it is done; false: it is done, look at
  * request->call. When it could not be started, request->call is NULL. */

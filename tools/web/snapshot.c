@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // GET /snapshot: the newest frame, or with ?fresh=1 the first one exposed after the request.
+#include "tools/web/colour.h"
 #include "tools/web/request.h"
 
 #include <stdlib.h>
@@ -68,14 +69,21 @@ enum MHD_Result web_snapshot_answer(struct web_request *request)
     bool is_connected = web->view.is_connected, has_any = web->view.newest != NULL;
     struct web_frame *frame = NULL;
     bool is_late = web->is_stopping || clock_now_ns() >= request->deadline_ns;
-    if (is_connected && has_any && (!is_fresh_asked || is_fresh(request, web->view.newest)))
-        frame = web_frame_ref(web->view.newest);
+    bool is_there =
+        is_connected && has_any && (!is_fresh_asked || is_fresh(request, web->view.newest));
+    if (is_there)
+        frame = web_request_wants_colour(request) ? web_frame_in_colour(web->view.newest)
+                                                  : web->view.newest;
     else if (is_connected && is_fresh_asked && !is_late)
         web_sleep(&web->http.sleepers, &request->sleeper, true, request->deadline_ns);
+    if (frame != NULL)
+        web_frame_ref(frame);
     pthread_mutex_unlock(&web->lock);
 
     if (frame != NULL)
         return reply_frame(request, frame);
+    if (is_there)
+        return MHD_NO; // no memory
     if (!is_connected)
         return web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the node is away: %s", why);
     if (is_fresh_asked && is_late)

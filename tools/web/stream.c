@@ -13,6 +13,7 @@
 //   rightly, so theirs goes on (?changes=1).
 #include "tools/web/stream.h"
 
+#include "tools/web/colour.h"
 #include "tools/web/request.h"
 
 #include <stdio.h>
@@ -66,10 +67,14 @@ static void write_head(struct web_stream *stream, const struct web_frame *frame,
     stream->head_bytes += 2;
 }
 
-static void begin_part(struct web_stream *stream, struct web_frame *newest, bool is_repeated,
+/** False: no memory. */
+static bool begin_part(struct web_stream *stream, struct web_frame *newest, bool is_repeated,
                        uint64_t now_ns)
 {
     struct web_http *http = &stream->web->http;
+    struct web_frame *shown = stream->wants_colour ? web_frame_in_colour(newest) : newest;
+    if (shown == NULL)
+        return false;
     if (is_repeated) {
         stream->repeated++;
         http->stream_repeated++;
@@ -82,12 +87,13 @@ static void begin_part(struct web_stream *stream, struct web_frame *newest, bool
     }
     if (stream->serial == 0)
         stream->shape = newest->shape;
-    stream->frame = web_frame_ref(newest);
+    stream->frame = web_frame_ref(shown);
     stream->serial = newest->serial;
     stream->frame_id = newest->meta.frame_id;
     stream->part_ns = now_ns;
     stream->at = 0;
-    write_head(stream, newest, is_repeated);
+    write_head(stream, shown, is_repeated);
+    return true;
 }
 
 /** 1: a part has begun. 0: asleep until there is one. MHD_CONTENT_READER_END_OF_STREAM: the end. */
@@ -105,7 +111,8 @@ static ssize_t next_part(struct web_stream *stream)
     if (web->is_stopping || is_other) {
         result = MHD_CONTENT_READER_END_OF_STREAM;
     } else if (is_new || is_idle) {
-        begin_part(stream, newest, !is_new, now_ns);
+        if (!begin_part(stream, newest, !is_new, now_ns))
+            result = MHD_CONTENT_READER_END_OF_STREAM;
     } else {
         // Woken at least each second, when a client that has gone is noticed.
         uint64_t wake_ns = (newest == NULL ? now_ns : stream->part_ns) + REPEAT_NS;
@@ -198,6 +205,7 @@ static struct web_stream *begin_stream(struct web_request *request)
     bool is_browser = agent != NULL && strstr(agent, "Mozilla/") != NULL;
     bool is_chromium = is_browser && strstr(agent, "Chrome/") != NULL;
     stream->has_advance_headers = wants(request, "advance_headers", is_chromium);
+    stream->wants_colour = web_request_wants_colour(request);
     stream->takes_changes = wants(request, "changes", is_browser);
     snprintf(stream->key, sizeof stream->key, "%s", key == NULL ? "" : key);
     pthread_mutex_lock(&request->web->lock);

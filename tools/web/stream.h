@@ -17,6 +17,7 @@ struct web_stream {
     uint64_t serial, frame_id; /**< of the last frame begun; 0: none yet */
     uint64_t part_ns;          /**< when it was begun */
     bool has_advance_headers;  /**< see stream.c; constant */
+    bool wants_colour;         /**< of grey pictures, see colour.h; constant */
     bool takes_changes;        /**< of the pictures' shape: it goes on through them; constant */
     struct jpeg_shape shape;   /**< of the first frame */
     /** The reader's own: the part being written. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reaches: app/jpeg/header.c app/jpeg/exif.c tools/common/jpeg_shape.c
+// Reaches: app/jpeg/header.c app/jpeg/exif.c tools/common/jpeg_shape.c tools/web/colour.c
 // The headers of a camera's own JPEG: what the node adds to them, and what the tools read from
 // them.
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "app/jpeg/jpeg.h"
 #include "tools/common/jpeg_shape.h"
+#include "tools/web/colour.h"
 
 #define INPUT_MAX (64u * 1024u)
 
@@ -62,6 +63,25 @@ static void check_exif(const uint8_t *jpeg, uint32_t bytes, const struct jpeg_su
     free(whole);
 }
 
+/** What the gateway makes of a grey picture. */
+static void check_colour(const uint8_t *jpeg, size_t bytes)
+{
+    struct web_frame_pool pool;
+    const struct pinhole_frame source = {.jpeg = jpeg, .jpeg_bytes = bytes};
+    web_frame_pool_init(&pool);
+    struct web_frame *frame = web_frame_copy(&pool, &source);
+    require(frame != NULL);
+    frame->serial = 1;
+    const struct web_frame *colour = web_frame_in_colour(frame);
+    struct jpeg_shape shape;
+    require(colour == frame ||
+            (jpeg_shape_read(&shape, colour->bytes, colour->meta.jpeg_bytes) &&
+             shape.components == 3 && shape.width == frame->shape.width &&
+             shape.height == frame->shape.height && colour->meta.jpeg_bytes <= colour->capacity));
+    web_frame_unref(frame);
+    web_frame_pool_destroy(&pool);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct jpeg_shape shape;
@@ -77,5 +97,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     memcpy(&seed, data + bytes - 4, 4);
     check_tables(data, (uint32_t)bytes, &survey);
     check_exif(data, (uint32_t)bytes, &survey, seed);
+    check_colour(data, bytes);
     return 0;
 }

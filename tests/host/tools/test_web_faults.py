@@ -18,7 +18,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
-from fake_node import JPEG, SET, FakeNode  # noqa: E402
+from fake_node import JPEG_GREY, SET, FakeNode  # noqa: E402
 from pinhole_node import BUILD, run_cases, wait_for  # noqa: E402
 
 FULL = os.environ.get("PINHOLE_WEB_FULL") == "1"
@@ -34,7 +34,8 @@ class Node(FakeNode):
 
     def __init__(self):
         self.was_set = []
-        super().__init__(name=b"cam", features=FEATURES, stats=b"node_frames_total 5\n", refusal=b"")
+        super().__init__(name=b"cam", features=FEATURES, stats=b"node_frames_total 5\n", refusal=b"",
+                         jpeg=JPEG_GREY)
 
     def _answer(self, kind, asked, tag):
         if kind == SET:
@@ -83,7 +84,7 @@ def is_state(body, has_features):
     state = json.loads(body)
     node, frame = state["node"], state["frame"]
     return (node["name"] == "cam" or not node["connected"]) and \
-        (frame is None or frame["bytes"] == len(JPEG)) and has_features == ("features" in state) and \
+        (frame is None or frame["bytes"] == len(JPEG_GREY)) and has_features == ("features" in state) and \
         len(state.get("features", ())) == (2 if has_features and state["features_version"] else 0)
 
 
@@ -93,15 +94,17 @@ def check_of(node):
     return (
         (b"GET", b"/", b"", b"", lambda body: body == asset("index.html")),
         (b"GET", b"/app.js", b"", b"", lambda body: body == asset("app.js")),
-        (b"GET", b"/snapshot", b"", b"", lambda body: body == JPEG),
-        (b"GET", b"/snapshot?fresh=1", b"", b"", lambda body: body == JPEG),
+        (b"GET", b"/snapshot", b"", b"", lambda body: body == JPEG_GREY),
+        (b"GET", b"/snapshot?fresh=1", b"", b"", lambda body: body == JPEG_GREY),
         (b"GET", b"/state", b"", b"", lambda body: is_state(body, True)),
         (b"GET", b"/state?brief=1", b"", b"", lambda body: is_state(body, False)),
         (b"GET", b"/metrics", b"", b"",
          lambda body: (b"node_frames_total 5\n" in body) ==
          (b"\npinhole_web_node_scraped 1\n" in body) and b"\npinhole_web_streams " in body),
         (b"GET", b"/healthz", b"", b"", lambda body: body == b"ok\n"),
-        (b"GET", b"/stream", b"", b"", lambda body: body.count(JPEG) >= 2),
+        (b"GET", b"/stream", b"", b"", lambda body: body.count(JPEG_GREY) >= 2),
+        (b"GET", b"/snapshot?components=3", b"", b"", lambda body: body.count(b"\xff\xda") == 3),
+        (b"GET", b"/stream?components=3", b"", b"", lambda body: body.count(b"\xff\xda") >= 6),
         (b"POST", b"/features", form + MARK, b"Gain=2&TriggerMode=On",
          lambda body: node.was_set[-1].splitlines() == [b"Gain=2", b"TriggerMode=On"]),
         (b"POST", b"/features", MARK, b'{"Gain":3}', lambda body: node.was_set[-1].strip() == b"Gain=3"),
@@ -124,7 +127,7 @@ def ask_all(node, port, is_lasting=False):
     others = []
     for method, path, headers, body, is_right in check_of(node):
         node.was_set.append(b"")
-        is_stream = path == b"/stream"
+        is_stream = path.startswith(b"/stream")
         status, head, got = ask(port, method, path, headers, body,
                                 b"--boundarydonotcross" if is_stream else b"",
                                 1 if is_stream and is_lasting else HANG_S)

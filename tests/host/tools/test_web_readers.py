@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 from typing import Any
 
@@ -78,6 +79,81 @@ class OpenCv(unittest.TestCase):
             self.check(cv2.CAP_GSTREAMER, "souphttpsrc location={}/stream" + query +
                        " ! multipartdemux ! jpegdec ! videoconvert ! video/x-raw,format=BGR"
                        " ! appsink sync=false max-buffers=1 drop=true")
+
+
+def decode(jpeg: bytes) -> bytes:
+    """The grey values, by a program that complains of the least damage."""
+    done = subprocess.run(["djpeg", "-grayscale", "-pnm"], input=jpeg, capture_output=True, check=True)
+    assert done.stderr == b"", done.stderr
+    return done.stdout
+
+
+@unittest.skipIf(shutil.which("cjpeg") is None, "cjpeg is not installed")
+class Grey(unittest.TestCase):
+    """Black to white. ffmpeg and mpv crush both where a picture has one component."""
+
+    def make(self, width: int, height: int, *options: str) -> bytes:
+        row = bytes(x * 255 // max(width - 1, 1) for x in range(width))
+        picture = b"P5 %d %d 255\n" % (width, height) + row * height
+        return subprocess.run(["cjpeg", "-grayscale", "-quality", "95", *options], input=picture,
+                              check=True, capture_output=True).stdout
+
+    def test_three_components_of_one(self) -> None:
+        sizes = ((1, 1), (16, 16), (17, 33), (640, 480), (650, 490), (1921, 1079))
+        with FakeNode(frames_per_second=60) as node, Gateway(node.address) as gateway:
+            for size in sizes:
+                for options in ((), ("-restart", "1"), ("-optimize",), ("-progressive",)):
+                    node.jpeg = self.make(*size, *options)
+                    gateway.wait_ready()
+                    while gateway.get("/snapshot?fresh=1").body != node.jpeg:
+                        pass
+                    three = gateway.get("/snapshot?components=3").body
+                    if options == ("-progressive",):
+                        self.assertEqual(three, node.jpeg)
+                        continue
+                    self.assertEqual(decode(three), decode(node.jpeg), (size, options))
+                    read = cv2.imdecode(numpy.frombuffer(three, "uint8"), cv2.IMREAD_COLOR)
+                    self.assertTrue((read == cv2.imdecode(numpy.frombuffer(node.jpeg, "uint8"),
+                                                          cv2.IMREAD_COLOR)).all())
+                    self.assertEqual(three.count(b"\xff\xda"), 3)
+            node.jpeg = make_jpeg(320, 240, 80)
+            while gateway.get("/snapshot?fresh=1").body != node.jpeg:
+                pass
+            self.assertEqual(gateway.get("/snapshot?components=3").body, node.jpeg)
+
+    @unittest.skipIf(shutil.which("ffmpeg") is None, "ffmpeg is not installed")
+    def test_ffmpeg_keeps_black_and_white(self) -> None:
+        jpeg = self.make(650, 490)
+        wanted = numpy.frombuffer(decode(jpeg)[-650 * 490:], "uint8").astype(int)
+        with FakeNode(jpeg=jpeg, frames_per_second=30) as node, Gateway(node.address) as gateway, \
+                tempfile.TemporaryDirectory() as folder:
+            gateway.wait_ready()
+
+            def copy(query: str) -> Any:
+                """What a player shows of an H.264 copy of the stream."""
+                path = f"{folder}/copy.mkv"
+                run = ["ffmpeg", "-v", "error", "-y"]
+                subprocess.run([*run, "-f", "mpjpeg", "-i", f"{gateway.url}/stream{query}", "-frames:v",
+                                "2", "-c:v", "libx264", "-qp", "1", path], check=True, timeout=120)
+                raw = subprocess.run([*run, "-i", path, "-frames:v", "1", "-pix_fmt", "gray", "-f",
+                                      "rawvideo", "-"], check=True, capture_output=True).stdout
+                return numpy.frombuffer(raw, "uint8").astype(int)
+
+            self.assertLess(abs(copy("") - wanted).max(), 4)
+            self.assertGreater(abs(copy("?components=1") - wanted).max(), 10)  # why it is done
+
+    @unittest.skipIf(shutil.which("mpv") is None, "mpv is not installed")
+    def test_mpv_keeps_black_and_white(self) -> None:
+        jpeg = self.make(650, 490)
+        wanted = cv2.imdecode(numpy.frombuffer(jpeg, "uint8"), cv2.IMREAD_COLOR).astype(int)
+        with FakeNode(jpeg=jpeg, frames_per_second=30) as node, Gateway(node.address) as gateway, \
+                tempfile.TemporaryDirectory() as folder:
+            gateway.wait_ready()
+            subprocess.run(["mpv", "--no-config", "--vo=image", "--vo-image-format=png", "--frames=1",
+                            f"--vo-image-outdir={folder}", f"{gateway.url}/stream"], check=True,
+                           capture_output=True, timeout=120)
+            shown = cv2.imread(f"{folder}/00000001.png").astype(int)
+            self.assertLess(abs(shown - wanted).max(), 4)
 
 
 class Changes(unittest.TestCase):
