@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ struct window {
     uint64_t bytes;
     unsigned quality;
     uint64_t latency_sum_ns, latency_max_ns;
+    bool has_hole; /**< frames of the sensor were not used */
 };
 
 struct watch {
@@ -29,6 +31,9 @@ struct watch {
     unsigned long long end_ns;  /**< end then; 0 = no end */
     unsigned long long counted; /**< frames, or triggers with --triggers */
     unsigned long long skipped, triggers, last_trigger;
+    uint32_t sensor_sequence; /**< of the last frame */
+    uint64_t left_out; /**< frames that the node has left out for its bit rate since the begin */
+    uint64_t left_out_before; /**< what it had counted then */
     struct window window;
     unsigned long long drawn_ns; /**< the live line, last */
     unsigned lines;              /**< printed */
@@ -49,6 +54,32 @@ static void end_line(struct watch *w)
     if (w->has_line)
         fputs("\r\033[K", stdout);
     w->has_line = false;
+}
+
+/** The node's count of frames that it left out for its bit rate; 0 when it is not known. */
+static uint64_t fetch_left_out(struct watch *w)
+{
+    static const char name[] = "\npinhole_frames_dropped_total{reason=\"bit_rate\"} ";
+    char *stats;
+    uint64_t count = 0;
+    if (ctl_stats_text(w->p, &stats) < 0)
+        return 0;
+    const char *sample = strstr(stats, name);
+    if (sample != NULL)
+        count = strtoull(sample + strlen(name), NULL, 10);
+    free(stats);
+    return count;
+}
+
+/** Asks the node only where frames are missing. A node that has restarted counts anew. */
+static void note_left_out(struct watch *w)
+{
+    if (!w->window.has_hole)
+        return;
+    const uint64_t count = fetch_left_out(w);
+    if (count < w->left_out_before)
+        w->left_out_before = 0;
+    w->left_out = count - w->left_out_before;
 }
 
 static void print_window(struct watch *w)
@@ -72,15 +103,19 @@ static void print_window(struct watch *w)
         json_put_text(&line, "latency_until", w->is_local ? "received" : "sent");
         json_put_u64(&line, "frames", w->counted);
         json_put_u64(&line, "skipped", w->skipped);
+        json_put_u64(&line, "left_out_for_bit_rate", w->left_out);
         json_put_u64(&line, "triggers", w->triggers);
         ctl_print_json(line);
     } else {
         if (w->is_terminal)
             end_line(w);
         printf("%6.2f fps  %7.1f kB/frame  %7.2f Mbit/s  q %3u  %s %.1f ms (max %.1f)"
-               "  skipped %llu  triggers %llu%s",
-               fps, kbytes, mbits, x->quality, kind, mean_ms, max_ms, w->skipped, w->triggers,
-               w->is_terminal ? "" : "\n");
+               "  skipped %llu  triggers %llu",
+               fps, kbytes, mbits, x->quality, kind, mean_ms, max_ms, w->skipped, w->triggers);
+        if (w->left_out > 0)
+            printf("  left out for the bit rate %" PRIu64, w->left_out);
+        if (!w->is_terminal)
+            putchar('\n');
         w->has_line = w->is_terminal;
     }
     w->lines++;
@@ -127,6 +162,9 @@ static void take_frame(struct watch *w, const struct pinhole_frame *f)
     uint64_t latency_ns = w->is_local && f->received_ns > f->timestamp_ns
                               ? f->received_ns - f->timestamp_ns
                               : (uint64_t)f->queued_us * 1000;
+    if (w->counted > 1)
+        x->has_hole = x->has_hole || f->sensor_sequence - w->sensor_sequence > 1 + f->skipped;
+    w->sensor_sequence = f->sensor_sequence;
     x->frames++;
     x->bytes += f->jpeg_bytes;
     x->quality = f->quality;
@@ -192,6 +230,7 @@ static int watch_loop(struct watch *w)
             w->drawn_ns = clock_now_ns();
         }
         if (age_ns >= LINE_NS) {
+            note_left_out(w);
             print_window(w);
             begin_window(w);
         }
@@ -245,6 +284,8 @@ static int watch(struct watch *w)
         return CTL_REFUSED;
     }
     w->has_before = !w->ctl->wants_json && ctl_triggers_fetch(w->p, &w->before) == 0;
+    if (!w->wants_triggers_only)
+        w->left_out_before = fetch_left_out(w);
     int result = pinhole_subscribe(w->p, &wish);
     if (result == 0)
         result = watch_loop(w);
@@ -303,6 +344,8 @@ const struct ctl_command ctl_watch = {
     "                         there the next time, so that none is left out in between\n"
     "  -c, --count N          ends after N frames (with --triggers: N triggers)\n"
     "  -s, --seconds S        ends after S seconds; without bounds Ctrl-C ends it\n\n"
+    "Frames that the node leaves out to keep within ImageCompressionBitrate are counted in the "
+    "line.\n"
     "On a terminal one line is refreshed in place, else a line a second is printed. Events (lost\n"
     "records, triggers without an image, the camera's state, the link) are lines of their own.\n"
     "A broken link is made again. The latency runs from the capture to the receipt here when the\n"

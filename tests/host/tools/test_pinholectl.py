@@ -30,12 +30,12 @@ PATIENCE_S = 60
 class Node:
     """A node with a small picture at 100 frames per second, on a TCP port of its own."""
 
-    def __init__(self, port=0):
+    def __init__(self, *options, port=0):
         self.folder = tempfile.TemporaryDirectory()
         config = Path(self.folder.name, "node.ini")
         config.write_text("[camera]\ncamera = fake\nwidth = 320\nheight = 240\nframerate = 100\n"
                           f"[server]\nlisten = 127.0.0.1:{port}\nsocket =\n")
-        self.process = subprocess.Popen([BUILD / "pinhole", "--config", config],
+        self.process = subprocess.Popen([BUILD / "pinhole", "--config", config, *options],
                                         stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
         said = b""
         while not (match := re.search(rb"listening on tcp (127\.0\.0\.1:(\d+))\n", said)):
@@ -209,7 +209,7 @@ class Test(unittest.TestCase):
                 self.assertEqual(len(set(names) - seen), 3)
                 seen |= set(names)
                 node.stop()
-                node = Node(node.port)  # its frames are numbered from 1 again
+                node = Node(port=node.port)  # its frames are numbered from 1 again
             other = ctl("grab", "-p", "every", "-c", "3", "-f", "1", "-o", f"{self.folder}/",
                         node=node.address).split()
             self.assertEqual(len(seen | set(other)), 9)
@@ -342,6 +342,23 @@ class Test(unittest.TestCase):
         self.assertNotIn("\r", line)
         sums = [o for o in objects(ctl("watch", "--json", "-s", "0.5")) if "fps" in o]
         self.assertGreater(sums[-1]["frames"], 0)
+        self.assertEqual(sums[-1]["left_out_for_bit_rate"], 0)
+
+    def test_watch_shows_that_the_bit_rate_binds(self):
+        node = Node("--set", "jpeg.quality_min=80", "--set", "jpeg.bit_rate=200000")
+        try:
+            watches = [start("-n", node.address, *options, "watch", stdout=subprocess.PIPE)
+                       for options in ((), ("--json",))]
+            for watch, pattern in zip(watches, (r"left out for the bit rate [1-9]",
+                                                r'"left_out_for_bit_rate": ?[1-9]')):
+                while "fps" not in (line := watch.stdout.readline()):
+                    self.assertNotEqual(line, "")
+                self.assertRegex(line, pattern)
+            for watch in watches:
+                watch.send_signal(signal.SIGINT)
+                watch.communicate()
+        finally:
+            node.stop()
 
     def test_names_by_a_clock_that_steps(self):
         # The third picture was taken an hour before the second by the node's clock.
@@ -482,7 +499,7 @@ class Test(unittest.TestCase):
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE) as grab:
                 before = json.loads(grab.stdout.readline())
                 node.stop()
-                node = Node(node.port)
+                node = Node(port=node.port)
                 boot = before["boot_id"]
                 while boot == before["boot_id"]:
                     last = json.loads(grab.stdout.readline())
