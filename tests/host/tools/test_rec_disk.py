@@ -126,6 +126,20 @@ def test_full_disk_kept_going_by_age_policy():
             Recording(f"{folder}/cam").check()
 
 
+def test_disk_without_inodes_left():
+    """A folder of pictures can use up the inodes long before the blocks."""
+    with SmallDisk("64M,nr_inodes=150") as folder:
+        if folder is None:
+            return
+        with Node(*NODE) as node:
+            recorder = Recorder(folder, "--max-age", "30d", "-c", "jpeg", "-s", "0.3", address_of(node))
+            wait_for("deletions", lambda: not glob.glob(f"{folder}/cam/00000002_*") and
+                     glob.glob(f"{folder}/cam/00000009_*"))
+            assert "deleted" in recorder.log and "the disk is full" in recorder.log
+            recorder.stop(0)
+            assert not Recording(f"{folder}/cam").check().missing
+
+
 def test_read_only_from_the_start():
     with SmallDisk("1M") as folder:
         if folder is None:
