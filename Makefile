@@ -242,7 +242,7 @@ $(BUILD)/libmqtt.a: $(call obj,$(addprefix tools/mqtt/,topic.c version.c window.
 $(BUILD)/tests/unit/test_mqtt: $(BUILD)/libmqtt.a
 
 # The recorder with its calls wrapped, so that a test can let each of them fail.
-REC_WRAPPED := malloc calloc realloc strdup strndup asprintf open openat read pread readv write send sendmsg \
+REC_WRAPPED := malloc calloc realloc strdup asprintf open openat read pread readv write send sendmsg \
   fsync fdatasync syncfs ftruncate fstat stat fstatat statvfs mkdir mkdirat renameat renameat2 unlinkat \
   futimens flock opendir fdopendir readdir lseek pthread_create socket connect bind listen accept4 \
   setsockopt getsockname poll
