@@ -241,6 +241,9 @@ $(call obj,$(WEB_C)): $(wildcard tools/web/page/*)
 $(BUILD)/libmqtt.a: $(call obj,$(addprefix tools/mqtt/,topic.c version.c window.c))
 $(BUILD)/tests/unit/test_mqtt: $(BUILD)/libmqtt.a
 
+# The gateway's frames need no libmicrohttpd.
+$(BUILD)/tests/tools/test_web_frame: $(call obj,tools/web/frame.c tools/common/jpeg_shape.c)
+
 # The recorder with its calls wrapped, so that a test can let each of them fail.
 REC_WRAPPED := malloc calloc realloc strdup asprintf open openat read pread readv write send sendmsg \
   fsync fdatasync syncfs ftruncate fstat stat fstatat statvfs mkdir mkdirat renameat renameat2 unlinkat \

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** Little waits in the kernel, so that what a slow client gets next is a new frame. */
-enum { SEND_BUFFER_BYTES = 131072, NOT_SENT_BYTES = 32768 };
+/** A frame of 1080p goes in at once. Little waits unsent, so that what a slow client gets next is a
+ * new frame. */
+enum { SEND_BUFFER_BYTES = 262144, NOT_SENT_BYTES = 32768 };
 
 static struct in6_addr address_of(const struct sockaddr *peer)
 {

@@ -3,12 +3,9 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define GRAIN_BYTES 65536u
 
 void web_frame_pool_init(struct web_frame_pool *pool)
 {
@@ -16,19 +13,8 @@ void web_frame_pool_init(struct web_frame_pool *pool)
     pthread_mutex_init(&pool->lock, NULL);
 }
 
-static void free_frame(struct web_frame *frame)
-{
-    free(frame->bytes);
-    free(frame);
-}
-
 void web_frame_pool_destroy(struct web_frame_pool *pool)
 {
-    while (pool->free != NULL) {
-        struct web_frame *frame = pool->free;
-        pool->free = frame->next_free;
-        free_frame(frame);
-    }
     pthread_mutex_destroy(&pool->lock);
 }
 
@@ -40,39 +26,71 @@ void web_frame_pool_count(struct web_frame_pool *pool, unsigned *live, unsigned 
     pthread_mutex_unlock(&pool->lock);
 }
 
-/** A frame that is kept, or a new one; without a buffer or with one of any size. */
-static struct web_frame *take_buffer(struct web_frame_pool *pool)
+struct web_lender *web_lender_open(struct web_frame_pool *pool, struct pinhole *node)
 {
-    pthread_mutex_lock(&pool->lock);
-    struct web_frame *frame = pool->free;
-    if (frame != NULL) {
-        pool->free = frame->next_free;
-        pool->free_count--;
-    }
-    pthread_mutex_unlock(&pool->lock);
-    return frame != NULL ? frame : calloc(1, sizeof *frame);
+    struct web_lender *lender = calloc(1, sizeof *lender);
+    if (lender == NULL)
+        return NULL;
+    lender->pool = pool;
+    lender->node = node;
+    return lender;
 }
 
-struct web_frame *web_frame_new(struct web_frame_pool *pool, size_t bytes)
+/** The lock is held in this and the next. */
+static void forget(struct web_frame *frame)
 {
-    struct web_frame *frame = take_buffer(pool);
+    frame->lender->lent--;
+    frame->lender->pool->live--;
+    free(frame);
+}
+
+static void settle(struct web_lender *lender)
+{
+    while (lender->returned != NULL) {
+        struct web_frame *frame = lender->returned;
+        lender->returned = frame->next_returned;
+        if (frame->record != NULL)
+            pinhole_release(lender->node, frame->record);
+        forget(frame);
+    }
+}
+
+void web_lender_settle(struct web_lender *lender)
+{
+    pthread_mutex_lock(&lender->pool->lock);
+    settle(lender);
+    pthread_mutex_unlock(&lender->pool->lock);
+}
+
+static void free_lender(struct web_lender *lender)
+{
+    pinhole_close(lender->node);
+    free(lender);
+}
+
+void web_lender_close(struct web_lender *lender)
+{
+    pthread_mutex_lock(&lender->pool->lock);
+    settle(lender);
+    lender->is_left = true;
+    const bool is_over = lender->lent == 0;
+    pthread_mutex_unlock(&lender->pool->lock);
+    if (is_over)
+        free_lender(lender);
+}
+
+struct web_frame *web_frame_new(struct web_lender *lender, size_t bytes)
+{
+    struct web_frame *frame = malloc(sizeof *frame + bytes);
     if (frame == NULL)
         return NULL;
-    if (frame->capacity < bytes) {
-        size_t capacity = (bytes + GRAIN_BYTES - 1) / GRAIN_BYTES * GRAIN_BYTES;
-        free(frame->bytes);
-        frame->bytes = malloc(capacity);
-        frame->capacity = capacity;
-        if (frame->bytes == NULL) {
-            free(frame);
-            return NULL;
-        }
-    }
-    frame->serial = 0;
-    frame->colour = NULL;
-    frame->pool = pool;
+    memset(frame, 0, sizeof *frame);
+    frame->meta.jpeg = frame->bytes;
+    frame->lender = lender;
     frame->references = 1;
+    struct web_frame_pool *pool = lender->pool;
     pthread_mutex_lock(&pool->lock);
+    lender->lent++;
     pool->live++;
     if (pool->live > pool->live_max)
         pool->live_max = pool->live;
@@ -80,23 +98,22 @@ struct web_frame *web_frame_new(struct web_frame_pool *pool, size_t bytes)
     return frame;
 }
 
-struct web_frame *web_frame_copy(struct web_frame_pool *pool, const struct pinhole_frame *source)
+struct web_frame *web_frame_borrow(struct web_lender *lender, struct pinhole_record *record)
 {
-    struct web_frame *frame = web_frame_new(pool, source->jpeg_bytes);
+    struct web_frame *frame = web_frame_new(lender, 0);
     if (frame == NULL)
         return NULL;
-    frame->meta = *source;
-    frame->meta.jpeg = frame->bytes;
-    memcpy(frame->bytes, source->jpeg, source->jpeg_bytes);
-    (void)jpeg_shape_read(&frame->shape, source->jpeg, source->jpeg_bytes);
+    frame->meta = record->frame;
+    (void)jpeg_shape_read(&frame->shape, frame->meta.jpeg, frame->meta.jpeg_bytes);
+    frame->record = record;
     return frame;
 }
 
 struct web_frame *web_frame_ref(struct web_frame *frame)
 {
-    pthread_mutex_lock(&frame->pool->lock);
+    pthread_mutex_lock(&frame->lender->pool->lock);
     frame->references++;
-    pthread_mutex_unlock(&frame->pool->lock);
+    pthread_mutex_unlock(&frame->lender->pool->lock);
     return frame;
 }
 
@@ -104,24 +121,25 @@ void web_frame_unref(struct web_frame *frame)
 {
     if (frame == NULL)
         return;
-    struct web_frame_pool *pool = frame->pool;
+    struct web_lender *lender = frame->lender;
+    pthread_mutex_t *lock = &lender->pool->lock;
+    bool is_over = false;
     struct web_frame *colour = NULL;
-    pthread_mutex_lock(&pool->lock);
-    bool is_last = --frame->references == 0;
-    bool is_kept = is_last && pool->free_count < WEB_FRAMES_KEPT;
-    if (is_last) {
-        pool->live--;
+    pthread_mutex_lock(lock);
+    if (--frame->references == 0) {
         colour = frame->colour;
+        if (!lender->is_left) {
+            frame->next_returned = lender->returned;
+            lender->returned = frame;
+        } else {
+            forget(frame);
+            is_over = lender->lent == 0;
+        }
     }
-    if (is_kept) {
-        frame->next_free = pool->free;
-        pool->free = frame;
-        pool->free_count++;
-    }
-    pthread_mutex_unlock(&pool->lock);
-    if (is_last && !is_kept)
-        free_frame(frame);
+    pthread_mutex_unlock(lock);
     web_frame_unref(colour);
+    if (is_over)
+        free_lender(lender);
 }
 
 void web_frame_drop_colour(struct web_frame *frame)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The gateway as a whole, and its three threads:
 //
-//   receiver  owns a connection to the node, takes frames and events, wakes the streams
+//   receiver  owns a connection to the node, takes frames and events, sends to the streams
 //   caller    owns a second one, for what the node is asked (features, trigger, counters), so that
 //             no question ever delays a frame
 //   HTTP      libmicrohttpd's own, serves all connections; it never waits for the other two: a
-//             request that has to wait sleeps (its connection is suspended) until it is woken
+//             request that has to wait sleeps (its connection is suspended) until it is woken;
+//             what the receiver sends to a sleeping stream never blocks
 //
 // The main thread waits for signals and wakes sleepers whose time has come.
 // One lock guards what they share; it is held for microseconds, never while anything blocks.

@@ -240,10 +240,15 @@ static void on_log(void *context, const char *format, va_list arguments)
     web_log(WEB_DEBUG, "libmicrohttpd: %s", line);
 }
 
-int web_http_start(struct web *web, int socket)
+unsigned web_http_connections_max(const struct web_options *options)
 {
     // This host can connect even when others hold all that they may.
-    unsigned limit = (unsigned)web->options.max_clients + WEB_SURPLUS + WEB_KEPT_FOR_LOCAL;
+    return (unsigned)options->max_clients + WEB_SURPLUS + WEB_KEPT_FOR_LOCAL;
+}
+
+int web_http_start(struct web *web, int socket)
+{
+    unsigned limit = web_http_connections_max(&web->options);
     web->http.daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
         web_connection_accepts, web, on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,

@@ -20,6 +20,7 @@
 
 struct web;
 struct web_connection;
+struct web_options;
 struct web_stream;
 
 /** Guarded by the gateway's lock. */
@@ -32,12 +33,14 @@ struct web_http {
     unsigned place_count; /**< connections that have a place */
     uint64_t requests[6]; /**< answers, by hundreds of their status */
     uint64_t accepted, refused_full, closed_idle, closed_slow;
-    uint64_t stream_frames, stream_repeated, stream_skipped, stream_bytes;
+    uint64_t stream_frames, stream_repeated, stream_skipped, stream_at_once;
 };
 
 /** Opens the listening socket of "ADDR:PORT", "[V6]:PORT" or ":PORT". The descriptor, with the
  * address as a URL in `url`, or -1 with a sentence in `why`. */
 int web_listen(const char *address, char *url, size_t url_size, char *why, size_t why_size);
+/** How many connections there may be at a time. */
+unsigned web_http_connections_max(const struct web_options *options);
 /** Starts serving on that socket, which is the daemon's from now on. 0 or -1. */
 int web_http_start(struct web *web, int socket);
 /** Closes connections that are over their deadline. The lock is held. */

@@ -43,8 +43,9 @@ static void stop(struct web *web, pthread_t receiver, pthread_t caller)
     web->is_stopping = true;
     pthread_cond_signal(&web->calls.wanted);
     pthread_mutex_unlock(&web->lock);
-    web_http_stop(web);
+    // The receiver comes first: it may be sending to a stream that sleeps.
     pthread_join(receiver, NULL);
+    web_http_stop(web);
     pthread_join(caller, NULL);
     web_frame_unref(web->view.newest);
     web_frame_pool_destroy(&web->frames);

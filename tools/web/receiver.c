@@ -2,6 +2,7 @@
 // The thread that takes frames and events from the node.
 #include "tools/web/gateway.h"
 #include "tools/web/log.h"
+#include "tools/web/stream.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,7 +13,6 @@ enum {
     NEXT_TIMEOUT_MS = 200,
     CONNECT_TIMEOUT_MS = 2000,
     RETRY_MS = 500,
-    RECORDS_MAX = 2,
     SILENCE_TIMEOUT_MS = 5000
 };
 
@@ -24,11 +24,12 @@ static bool is_stopping(struct web *web)
     return is_over;
 }
 
-static void take_frame(struct web *web, const struct pinhole_frame *source)
+static void take_frame(struct web *web, struct web_lender *lender, struct pinhole_record *record)
 {
-    struct web_frame *frame = web_frame_copy(&web->frames, source);
+    struct web_frame *frame = web_frame_borrow(lender, record);
     if (frame == NULL) {
-        web_log(WEB_ERROR, "no memory for a frame of %zu bytes", source->jpeg_bytes);
+        web_log(WEB_ERROR, "no memory for a frame");
+        pinhole_release(lender->node, record);
         return;
     }
     pthread_mutex_lock(&web->lock);
@@ -37,6 +38,7 @@ static void take_frame(struct web *web, const struct pinhole_frame *source)
     web_sleep_wake_for_frame(&web->http.sleepers);
     pthread_mutex_unlock(&web->lock);
     web_frame_unref(former);
+    web_stream_send_newest(web);
 }
 
 static void take_event(struct web *web, struct pinhole *node, const struct pinhole_event *event)
@@ -81,10 +83,12 @@ static void say_connected(struct web *web, const struct pinhole_info *info)
             info->version, info->address);
 }
 
-static void receive(struct web *web, struct pinhole *node)
+static void receive(struct web *web, struct web_lender *lender)
 {
+    struct pinhole *node = lender->node;
     while (!is_stopping(web)) {
         struct pinhole_record *record;
+        web_lender_settle(lender);
         int got = pinhole_next(node, NEXT_TIMEOUT_MS, &record);
         if (got < 0) {
             say_away(web, pinhole_error(node));
@@ -92,10 +96,11 @@ static void receive(struct web *web, struct pinhole *node)
         }
         if (got == 0)
             continue;
-        if (record->kind == PINHOLE_FRAME)
-            take_frame(web, &record->frame);
-        else
-            take_event(web, node, &record->event);
+        if (record->kind == PINHOLE_FRAME) {
+            take_frame(web, lender, record);
+            continue;
+        }
+        take_event(web, node, &record->event);
         pinhole_release(node, record);
     }
 }
@@ -110,32 +115,41 @@ static void give_up(struct web *web, const char *why)
     kill(getpid(), SIGTERM);
 }
 
+/** Takes frames until the connection fails for good. False: trying again is of no use. */
+static bool connect_and_receive(struct web *web, const struct pinhole_options *options)
+{
+    struct pinhole *node;
+    struct web_lender *lender = NULL;
+    int error = pinhole_open(&node, web->options.node, options);
+    if (error == 0)
+        error = pinhole_subscribe(node, NULL);
+    if (error == 0)
+        lender = web_lender_open(&web->frames, node);
+    if (lender != NULL) {
+        say_connected(web, pinhole_info(node));
+        receive(web, lender);
+        web_lender_close(lender);
+        return true;
+    }
+    if (error == -EINVAL)
+        give_up(web, pinhole_error(node));
+    else
+        say_away(web, error == 0 ? "out of memory" : pinhole_error(node));
+    pinhole_close(node);
+    return error != -EINVAL;
+}
+
 static void *run(void *argument)
 {
     struct web *web = argument;
     const struct pinhole_options options = {.size = sizeof options,
                                             .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-                                            .records_max = RECORDS_MAX,
+                                            .records_max = web_http_connections_max(&web->options) +
+                                                           WEB_FRAMES_OWN,
                                             .silence_timeout_ms = SILENCE_TIMEOUT_MS};
-    while (!is_stopping(web)) {
-        struct pinhole *node;
-        int error = pinhole_open(&node, web->options.node, &options);
-        if (error == 0)
-            error = pinhole_subscribe(node, NULL);
-        if (error == 0) {
-            say_connected(web, pinhole_info(node));
-            receive(web, node);
-        } else if (error == -EINVAL) {
-            give_up(web, pinhole_error(node));
-            pinhole_close(node);
-            return NULL;
-        } else {
-            say_away(web, pinhole_error(node));
-        }
-        pinhole_close(node);
+    while (!is_stopping(web) && connect_and_receive(web, &options))
         for (int waited_ms = 0; waited_ms < RETRY_MS && !is_stopping(web); waited_ms += 50)
             usleep(50000);
-    }
     return NULL;
 }
 

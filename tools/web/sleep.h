@@ -24,6 +24,14 @@ struct web_sleepers {
 /** HTTP thread only, from a handler or a content reader, which then returns at once. */
 void web_sleep(struct web_sleepers *all, struct web_sleeper *sleeper, bool wants_frame,
                uint64_t wake_ns);
+/** Keeps one asleep that nobody may wake, until web_sleep_on() or web_sleep_end(). Meanwhile its
+ * connection and descriptor are the caller's, without the lock too. Any thread that ends before the
+ * HTTP thread does. */
+void web_sleep_hold(struct web_sleepers *all, struct web_sleeper *sleeper);
+/** Lets one that is held sleep on. */
+void web_sleep_on(struct web_sleepers *all, struct web_sleeper *sleeper, uint64_t wake_ns);
+/** Wakes one that is held. */
+void web_sleep_end(struct web_sleeper *sleeper);
 /** Wakes one; nothing happens when it is awake. */
 void web_sleep_wake(struct web_sleepers *all, struct web_sleeper *sleeper);
 /** Wakes those that wait for a frame. */

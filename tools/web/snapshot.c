@@ -22,7 +22,7 @@ static void free_frame(void *frame)
 static enum MHD_Result reply_frame(struct web_request *request, struct web_frame *frame)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
-        frame->meta.jpeg_bytes, frame->bytes, free_frame, frame);
+        frame->meta.jpeg_bytes, (void *)(uintptr_t)frame->meta.jpeg, free_frame, frame);
     if (response == NULL) {
         web_frame_unref(frame);
         return MHD_NO;

@@ -4,6 +4,10 @@
 // A part is chosen only when libmicrohttpd has taken the one before, and it is the newest frame
 // then. So a slow reader gets fewer frames, never old ones, and nobody waits for it.
 //
+// A stream that has nothing to write sleeps. The receiver then sends it the next frame itself, from
+// the frame's own memory and in one call. Only what the socket does not take is left to
+// libmicrohttpd, which copies it in pieces and waits for room.
+//
 // Readers differ in what they need:
 // - Browsers show a picture when they see its end, so the boundary follows each part at once. Those
 //   made from Chromium wait for the headers of the next part. They get these at once too, which
@@ -19,6 +23,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #define BOUNDARY    "--boundarydonotcross\r\n"
 #define ADVANCE     BOUNDARY "Content-Type: image/jpeg\r\n\r\n"
@@ -42,11 +48,16 @@ const struct web_stream *web_stream_find(const struct web *web, const char *key)
 static void add_head(void *context, const char *name, const char *value)
 {
     struct web_stream *stream = context;
-    size_t room = sizeof stream->head - stream->head_bytes;
-    int wanted = snprintf(stream->head + stream->head_bytes, room, "%s: %s\r\n", name, value);
-    // Two bytes stay for the empty line that ends them.
-    if (wanted > 0 && (size_t)wanted + 2 < room)
-        stream->head_bytes += (size_t)wanted;
+    const size_t name_bytes = strlen(name), value_bytes = strlen(value);
+    // ": " and the end of the line, and two bytes for the empty line that ends them all.
+    if (stream->head_bytes + name_bytes + value_bytes + 6 > sizeof stream->head)
+        return;
+    char *at = stream->head + stream->head_bytes;
+    at = mempcpy(at, name, name_bytes);
+    at = mempcpy(at, ": ", 2);
+    at = mempcpy(at, value, value_bytes);
+    at = mempcpy(at, "\r\n", 2);
+    stream->head_bytes = (size_t)(at - stream->head);
 }
 
 static void write_head(struct web_stream *stream, const struct web_frame *frame, bool is_repeated)
@@ -96,6 +107,13 @@ static bool begin_part(struct web_stream *stream, struct web_frame *newest, bool
     return true;
 }
 
+/** Must the response end before this frame? */
+static bool is_other(const struct web_stream *stream, const struct web_frame *frame)
+{
+    return stream->serial != 0 && !stream->takes_changes &&
+           !jpeg_shape_equals(&stream->shape, &frame->shape);
+}
+
 /** 1: a part has begun. 0: asleep until there is one. MHD_CONTENT_READER_END_OF_STREAM: the end. */
 static ssize_t next_part(struct web_stream *stream)
 {
@@ -106,9 +124,7 @@ static ssize_t next_part(struct web_stream *stream)
     struct web_frame *newest = web->view.newest;
     bool is_new = newest != NULL && newest->serial != stream->serial;
     bool is_idle = newest != NULL && now_ns - stream->part_ns >= REPEAT_NS;
-    bool is_other = is_new && stream->serial != 0 && !stream->takes_changes &&
-                    !jpeg_shape_equals(&stream->shape, &newest->shape);
-    if (web->is_stopping || is_other) {
+    if (web->is_stopping || (is_new && is_other(stream, newest))) {
         result = MHD_CONTENT_READER_END_OF_STREAM;
     } else if (is_new || is_idle) {
         if (!begin_part(stream, newest, !is_new, now_ns))
@@ -116,7 +132,7 @@ static ssize_t next_part(struct web_stream *stream)
     } else {
         // Woken at least each second, when a client that has gone is noticed.
         uint64_t wake_ns = (newest == NULL ? now_ns : stream->part_ns) + REPEAT_NS;
-        web_sleep(&web->http.sleepers, &stream->sleeper, true, wake_ns);
+        web_sleep(&web->http.sleepers, &stream->sleeper, false, wake_ns);
         result = 0;
     }
     pthread_mutex_unlock(&web->lock);
@@ -136,6 +152,17 @@ static size_t copy_piece(char *out, size_t room, size_t at, size_t from, const v
     return piece;
 }
 
+/** Notes that so many bytes of the part are written. */
+static void take_away(struct web_stream *stream, size_t bytes)
+{
+    stream->at += bytes;
+    if (stream->at <
+        stream->head_bytes + stream->frame->meta.jpeg_bytes + strlen(separator(stream)))
+        return;
+    web_frame_unref(stream->frame);
+    stream->frame = NULL;
+}
+
 static ssize_t copy_part(struct web_stream *stream, char *out, size_t room)
 {
     const struct pinhole_frame *meta = &stream->frame->meta;
@@ -146,12 +173,54 @@ static ssize_t copy_part(struct web_stream *stream, char *out, size_t room)
     filled += copy_piece(out + filled, room - filled, stream->at + filled, body_at, meta->jpeg,
                          meta->jpeg_bytes);
     filled += copy_piece(out + filled, room - filled, stream->at + filled, end_at, end, end_bytes);
-    stream->at += filled;
-    if (stream->at == end_at + end_bytes) {
-        web_frame_unref(stream->frame);
-        stream->frame = NULL;
-    }
+    take_away(stream, filled);
     return (ssize_t)filled;
+}
+
+/** Sends as much of a part that has begun as the socket takes at once. */
+static void send_part(struct web_stream *stream)
+{
+    const struct pinhole_frame *meta = &stream->frame->meta;
+    const char *end = separator(stream);
+    struct iovec pieces[] = {
+        {.iov_base = stream->head, .iov_len = stream->head_bytes},
+        {.iov_base = (void *)(uintptr_t)meta->jpeg, .iov_len = meta->jpeg_bytes},
+        {.iov_base = (void *)(uintptr_t)end, .iov_len = strlen(end)},
+    };
+    const struct msghdr message = {.msg_iov = pieces, .msg_iovlen = sizeof pieces / sizeof *pieces};
+    // libmicrohttpd meets the same error when it tries.
+    const ssize_t sent = sendmsg(stream->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0)
+        take_away(stream, (size_t)sent);
+}
+
+/** Gives the newest frame to a stream that sleeps. The lock is held, except while it is sent. */
+static void send_newest(struct web_stream *stream)
+{
+    struct web *web = stream->web;
+    struct web_sleepers *sleepers = &web->http.sleepers;
+    web_sleep_hold(sleepers, &stream->sleeper);
+    if (!is_other(stream, web->view.newest) &&
+        begin_part(stream, web->view.newest, false, clock_now_ns())) {
+        pthread_mutex_unlock(&web->lock);
+        send_part(stream);
+        pthread_mutex_lock(&web->lock);
+        if (stream->frame == NULL) {
+            web->http.stream_at_once++;
+            web_sleep_on(sleepers, &stream->sleeper, stream->part_ns + REPEAT_NS);
+            return;
+        }
+    }
+    web_sleep_end(&stream->sleeper);
+}
+
+void web_stream_send_newest(struct web *web)
+{
+    pthread_mutex_lock(&web->lock);
+    for (struct web_stream *stream = web->http.streams; stream != NULL; stream = stream->next)
+        if (stream->sleeper.is_asleep && stream->serial != web->view.newest->serial)
+            send_newest(stream);
+    pthread_mutex_unlock(&web->lock);
 }
 
 static ssize_t read_stream(void *context, uint64_t position, char *out, size_t room)
@@ -201,6 +270,8 @@ static struct web_stream *begin_stream(struct web_request *request)
     struct web_http *http = &request->web->http;
     stream->web = request->web;
     stream->sleeper.connection = request->connection;
+    stream->fd =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     const char *agent = web_request_header(request, "User-Agent");
     bool is_browser = agent != NULL && strstr(agent, "Mozilla/") != NULL;
     bool is_chromium = is_browser && strstr(agent, "Chrome/") != NULL;

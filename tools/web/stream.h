@@ -12,6 +12,7 @@ struct web_stream {
     struct web_stream *previous, *next;
     struct web *web;
     struct web_sleeper sleeper;
+    int fd;                         /**< the connection's; constant */
     char key[WEB_STREAM_KEY_BYTES]; /**< ?key=...: how its client calls it; "" without */
     uint64_t frames, repeated, skipped;
     uint64_t serial, frame_id; /**< of the last frame begun; 0: none yet */
@@ -20,7 +21,7 @@ struct web_stream {
     bool wants_colour;         /**< of grey pictures, see colour.h; constant */
     bool takes_changes;        /**< of the pictures' shape: it goes on through them; constant */
     struct jpeg_shape shape;   /**< of the first frame */
-    /** The reader's own: the part being written. */
+    /** The part being written. It is the reader's, or while the stream is held, the receiver's. */
     struct web_frame *frame; /**< NULL: none */
     char head[1024];
     size_t head_bytes, at;
@@ -28,5 +29,9 @@ struct web_stream {
 
 /** The stream that its client calls so, or NULL. */
 const struct web_stream *web_stream_find(const struct web *web, const char *key);
+
+/** Sends the newest frame to the streams that sleep, as far as their sockets take it at once. The
+ * receiver's thread; the lock is not held. */
+void web_stream_send_newest(struct web *web);
 
 #endif

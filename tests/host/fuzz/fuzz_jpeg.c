@@ -67,18 +67,23 @@ static void check_exif(const uint8_t *jpeg, uint32_t bytes, const struct jpeg_su
 static void check_colour(const uint8_t *jpeg, size_t bytes)
 {
     struct web_frame_pool pool;
-    const struct pinhole_frame source = {.jpeg = jpeg, .jpeg_bytes = bytes};
-    web_frame_pool_init(&pool);
-    struct web_frame *frame = web_frame_copy(&pool, &source);
-    require(frame != NULL);
-    frame->serial = 1;
-    const struct web_frame *colour = web_frame_in_colour(frame);
     struct jpeg_shape shape;
+    web_frame_pool_init(&pool);
+    struct web_lender *lender = web_lender_open(&pool, NULL);
+    require(lender != NULL);
+    struct web_frame *frame = web_frame_new(lender, 0);
+    require(frame != NULL);
+    frame->meta.jpeg = jpeg;
+    frame->meta.jpeg_bytes = bytes;
+    frame->serial = 1;
+    (void)jpeg_shape_read(&frame->shape, jpeg, bytes);
+    const struct web_frame *colour = web_frame_in_colour(frame);
     require(colour == frame ||
-            (jpeg_shape_read(&shape, colour->bytes, colour->meta.jpeg_bytes) &&
+            (jpeg_shape_read(&shape, colour->meta.jpeg, colour->meta.jpeg_bytes) &&
              shape.components == 3 && shape.width == frame->shape.width &&
-             shape.height == frame->shape.height && colour->meta.jpeg_bytes <= colour->capacity));
+             shape.height == frame->shape.height));
     web_frame_unref(frame);
+    web_lender_close(lender);
     web_frame_pool_destroy(&pool);
 }
 

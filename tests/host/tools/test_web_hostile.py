@@ -167,6 +167,21 @@ class Hostile(unittest.TestCase):
         slow.close()
         stalled.close()
 
+    def test_a_frame_goes_out_as_it_comes_or_in_parts(self) -> None:
+        with self.stream() as quick:
+            wait_for("frames taken whole", lambda: bool(quick.part()) and
+                     self.metric("pinhole_web_stream_frames_at_once_total") >= 5)
+        wait_for("the stream's end", lambda: self.metric("pinhole_web_streams") == 0)
+        at_once = self.metric("pinhole_web_stream_frames_at_once_total")
+        # No frame fits between here and there. What the socket takes and the rest make one picture.
+        with self.stream(receive_bytes=4096) as slow:
+            for _ in range(4):
+                time.sleep(0.1)
+                body = slow.part().body
+                self.assertEqual((body[:2], body[-2:]), (b"\xff\xd8", b"\xff\xd9"))
+                self.assertEqual(body.count(b"\xff\xd8"), 1)
+            self.assertEqual(self.metric("pinhole_web_stream_frames_at_once_total"), at_once)
+
     def test_memory_is_bounded_by_the_number_of_clients(self) -> None:
         for _ in range(4):
             readers = [self.stream(receive_bytes=4096) for _ in range(MAX_CLIENTS - 1)]
