@@ -137,7 +137,7 @@ test: ## install what is missing, build and run every test (SAN=1: under the san
 bench: ## CPU time and latency per frame, beside their references from the same run
 	@tools/setup.sh bench
 	+@$(SUBMAKE) programs bench-programs
-	@tools/dev/bench.sh
+	@tools/dev/bench/run.sh
 
 lint: ## format, the rules of CONTRIBUTING.md, clang-tidy, cppcheck, shellcheck, Python
 	@tools/setup.sh lint

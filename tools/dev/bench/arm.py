@@ -17,9 +17,10 @@ import re
 import subprocess
 import sys
 
-import bench
+from common import BUILD, make_photographs, median, photographs, QUALITY, ROUNDS, run, say, SIZES
+from node import Node
 
-WIDTH, HEIGHT = bench.SIZES[-1]
+WIDTH, HEIGHT = SIZES[-1]
 PIXELS, MCUS = WIDTH * HEIGHT, ((WIDTH + 15) // 16) * ((HEIGHT + 15) // 16)
 MACHINES = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}
 # Frames: between the two lie all five photographs, one frame each. The rate is one that an emulated
@@ -43,7 +44,7 @@ class Machine:
                               text=True).stdout.splitlines()[0]
 
     def command(self, program, arguments, caches):
-        plugin = f"{bench.BUILD}/tests/qemu_count.so" + (",caches=on" if caches else "")
+        plugin = f"{BUILD}/tests/qemu_count.so" + (",caches=on" if caches else "")
         return [*self.emulator, "-L", self.tree, "-plugin", plugin, f"build/{self.name}/{program}",
                 *arguments]
 
@@ -59,8 +60,8 @@ def encoder(machine, kind, caches=False):
     """Instructions, first and second level misses of one frame of the encoder alone."""
     totals = []
     for frames in (SHORT, LONG):
-        arguments = [kind, bench.photographs(WIDTH), "YUV420", str(WIDTH), str(HEIGHT),
-                     FRAMERATE, str(bench.QUALITY)]
+        arguments = [kind, photographs(WIDTH), "YUV420", str(WIDTH), str(HEIGHT),
+                     FRAMERATE, str(QUALITY)]
         environment = dict(os.environ) | {"BENCH_EACH": "1", "JSIMD_FORCENEON": "1"}
         done = subprocess.run(machine.command("tests/bench/bench_encode", arguments, caches),
                               input=f"{frames}\n", capture_output=True, text=True, check=False,
@@ -73,9 +74,9 @@ def node(machine):
     """Instructions of one frame of the whole node, with one subscriber over TCP."""
     totals, ids = [], []
     for frames in (NODE_SHORT, NODE_LONG):
-        one = bench.Node(WIDTH, HEIGHT, framerate=2, count_heap=False,
+        one = Node(WIDTH, HEIGHT, framerate=2, count_heap=False,
                          program=machine.command("pinhole", [], False))
-        result = subprocess.run([f"{bench.BUILD}/tests/bench/bench_client", one.address,
+        result = subprocess.run([f"{BUILD}/tests/bench/bench_client", one.address,
                                  str(one.process.pid), "1", "1", str(frames)], check=True,
                                 capture_output=True)
         ids.append(json.loads(result.stdout)["last_id"])
@@ -86,40 +87,40 @@ def node(machine):
 
 def spread(values):
     low, high = min(values) / 1e6, max(values) / 1e6
-    return f"{bench.median(values) / 1e6:6.2f} ({low:.2f} to {high:.2f})"
+    return f"{median(values) / 1e6:6.2f} ({low:.2f} to {high:.2f})"
 
 
 def main():
     tree, emulator_tree = sys.argv[1:3]
     machines = [Machine(name, tree, emulator_tree) for name in MACHINES]
-    bench.make_photographs()
-    bench.say(f"{machines[0].version()}; a plug-in counts executed instructions")
-    bench.say(f"{WIDTH}x{HEIGHT} YUV420, photographs, quality {bench.QUALITY}; million instructions "
-              f"per frame, medians of {bench.ROUNDS} alternating runs and their spread")
-    bench.say("                encoder alone         libjpeg-turbo's NEON  ratio   node  per pixel   node/bare")
+    make_photographs()
+    say(f"{machines[0].version()}; a plug-in counts executed instructions")
+    say(f"{WIDTH}x{HEIGHT} YUV420, photographs, quality {QUALITY}; million instructions "
+              f"per frame, medians of {ROUNDS} alternating runs and their spread")
+    say("                encoder alone         libjpeg-turbo's NEON  ratio   node  per pixel   node/bare")
     medians = {}
     for machine in machines:
         own, bare = [], []
-        for _ in range(bench.ROUNDS):
+        for _ in range(ROUNDS):
             own.append(encoder(machine, "own")[0])
             bare.append(encoder(machine, "bare")[0])
-        medians[machine.name] = bench.median(own)
+        medians[machine.name] = median(own)
         line = (f"{machine.name:6} {spread(own):>24} {spread(bare):>25}  "
-                f"{bench.median(own) / bench.median(bare):.3f}")
+                f"{median(own) / median(bare):.3f}")
         if machine.name == "arm64":
             whole = node(machine)
             line += (f" {whole / 1e6:6.2f}  {whole / PIXELS:9.2f}   "
-                     f"{whole / bench.median(bare):.3f}")
-        bench.say(line)
-    bench.say(f"armhf/arm64 of the encoder: {medians['armhf'] / medians['arm64']:.3f} (<= 1.25); arm64's "
+                     f"{whole / median(bare):.3f}")
+        say(line)
+    say(f"armhf/arm64 of the encoder: {medians['armhf'] / medians['arm64']:.3f} (<= 1.25); arm64's "
               "ratio <= 0.60, its node <= 13 per pixel")
-    bench.say("\ncache lines missed per MCU, arm64: first level 32 KiB with 4 ways, second level 512 KiB "
+    say("\ncache lines missed per MCU, arm64: first level 32 KiB with 4 ways, second level 512 KiB "
               "with 16; prefetches are not seen, so their lines count")
     for kind in ("own", "bare"):
         _, first, second = encoder(machines[0], kind, caches=True)
-        bench.say(f"{kind:5} {first / MCUS:6.2f} {second / MCUS:6.2f}; the planes alone have "
+        say(f"{kind:5} {first / MCUS:6.2f} {second / MCUS:6.2f}; the planes alone have "
                   f"{PIXELS * 1.5 / 64 / MCUS:.2f}")
 
 
 if __name__ == "__main__":
-    bench.run(main)
+    run(main)

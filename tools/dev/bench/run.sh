@@ -27,11 +27,11 @@ if [ -n "${ARM:-}" ]; then
     make --no-print-directory BUILD="$build" "$build/tests/qemu_count.so" \
         "$build/tests/bench/bench_client" "$build/pinholectl"
     tree=$(tools/dev/check-arm.sh build pinhole tests/bench/bench_encode | tee /dev/stderr | tail -n 1)
-    BUILD=$build QUICK=1 exec python3 tools/dev/bench_arm.py "$tree" \
+    BUILD=$build QUICK=1 exec python3 tools/dev/bench/arm.py "$tree" \
         "$(tools/dev/rootfs.sh bookworm qemu-user)"
 fi
 make --no-print-directory BUILD="$build" "$build/tests/bench/bench_encode" "$build/tests/bench/bench_client" \
     "$build/tests/bench/bench_throughput" "$build/tests/kernel/test_camera_libcamera_recovery" \
     "$build/tests/count_heap.so" "$build/pinhole" "$build/pinholectl"
 BUILD=$build python3 tests/host/bench/bench_throughput.py
-BUILD=$build exec python3 tools/dev/bench.py
+BUILD=$build exec python3 tools/dev/bench/main.py
