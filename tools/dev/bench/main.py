@@ -11,6 +11,8 @@ from cpu import cpu_time, details, growth, RUNS, system_calls
 from instructions import instructions
 from latency import first_frame_after_start, hand_over, latency, slow_readers
 from peers import peers
+from rec import recorder
+from web import gateway, ustreamer
 
 
 def main():
@@ -39,8 +41,11 @@ def main():
     first_frame_after_start()
     hand_over()
     instructions()
+    gateway()
+    recorder()
     for width, height in SIZES[-2:]:
         peers(width, height)
+        ustreamer(width, height)
 
 
 if __name__ == "__main__":

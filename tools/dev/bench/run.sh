@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # `make bench`: what a frame costs, beside references measured in the same run. PEERS=1 installs
-# GStreamer and ffmpeg to compare with; QUICK=1 looks at 1080p alone; ARM=1 counts instructions and
-# cache misses on emulated 64-bit and 32-bit ARM instead (as root).
+# GStreamer, ffmpeg and µStreamer to compare with (USTREAMER=PATH: this one); WEB_REFERENCE=PATH is another
+# build's gateway; QUICK=1 looks at 1080p alone; ARM=1 counts instructions and cache misses on emulated
+# 64-bit and 32-bit ARM instead (as root).
 set -euo pipefail
 build=${BUILD:-build/release}
 missing=""
@@ -12,11 +13,12 @@ want() {
         have "$package" || missing="$missing $package"
     done
 }
-want lomiri-wallpapers-16.04 libjpeg-turbo-progs valgrind linux-perf
+want lomiri-wallpapers-16.04 libjpeg-turbo-progs valgrind linux-perf curl
 [ -z "${ARM:-}" ] || want mmdebstrap
 if [ -n "${PEERS:-}" ]; then
     want gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
         gstreamer1.0-plugins-bad ffmpeg
+    [ -n "${USTREAMER:-}" ] || want ustreamer
 fi
 if [ -n "$missing" ] && [ "${PINHOLE_SETUP:-}" != skip ]; then
     echo "bench: installing$missing"
@@ -32,6 +34,7 @@ if [ -n "${ARM:-}" ]; then
 fi
 make --no-print-directory BUILD="$build" "$build/tests/bench/bench_encode" "$build/tests/bench/bench_client" \
     "$build/tests/bench/bench_throughput" "$build/tests/kernel/test_camera_libcamera_recovery" \
-    "$build/tests/count_heap.so" "$build/pinhole" "$build/pinholectl"
+    "$build/tests/count_heap.so" "$build/tests/fake_v4l2.so" "$build/pinhole" "$build/pinholectl" \
+    "$build/pinhole-web" "$build/pinhole-rec"
 BUILD=$build python3 tests/host/bench/bench_throughput.py
 BUILD=$build exec python3 tools/dev/bench/main.py
