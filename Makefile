@@ -244,6 +244,8 @@ $(BUILD)/tests/unit/test_mqtt: $(BUILD)/libmqtt.a
 # The gateway's frames need no libmicrohttpd.
 $(BUILD)/tests/tools/test_web_frame: $(call obj,tools/web/frame.c tools/common/jpeg_shape.c)
 
+$(BUILD)/tests/tools/test_rec_crc32c: $(call obj,tools/rec/crc32c.c)
+
 # The recorder with its calls wrapped, so that a test can let each of them fail.
 REC_WRAPPED := malloc calloc realloc strdup asprintf open openat read pread readv write send sendmsg \
   fsync fdatasync syncfs ftruncate fstat stat fstatat statvfs mkdir mkdirat renameat renameat2 unlinkat \

@@ -2,6 +2,7 @@
 #include "tools/rec/check.h"
 
 #include "tools/common/text.h"
+#include "tools/rec/crc32c.h"
 #include "tools/rec/recover.h"
 #include "tools/rec/segment.h"
 

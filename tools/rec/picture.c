@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "tools/rec/picture.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { SOI = 0xD8, SOS = 0xDA, EOI = 0xD9, DHT = 0xC4, JPG = 0xC8, DAC = 0xCC };
-enum { SLICES = 8 };
 
 static unsigned big_endian16(const uint8_t *at)
 {
@@ -91,38 +89,4 @@ const char *rec_sampling_name(const struct rec_shape *shape, char *out, size_t s
         length += (size_t)snprintf(out + length, size - length, "%s%ux%u", i > 0 ? "," : "",
                                    (unsigned)shape->sampling[i] >> 4, shape->sampling[i] & 15u);
     return out;
-}
-
-static uint32_t table[SLICES][256];
-
-static void make_table(void)
-{
-    for (unsigned i = 0; i < 256; i++) {
-        uint32_t crc = i;
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78u : 0);
-        table[0][i] = crc;
-    }
-    for (unsigned i = 0; i < 256; i++)
-        for (int k = 1; k < SLICES; k++)
-            table[k][i] = table[k - 1][i] >> 8 ^ table[0][table[k - 1][i] & 255];
-}
-
-uint32_t rec_crc32c(const void *data, size_t bytes)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_table);
-    const uint8_t *at = data;
-    uint32_t crc = UINT32_MAX;
-    for (; bytes >= SLICES; at += SLICES, bytes -= SLICES) {
-        uint32_t next = 0;
-        for (int k = 0; k < SLICES; k++) {
-            const uint8_t mixed = (uint8_t)(at[k] ^ (k < 4 ? crc >> 8 * k : 0));
-            next ^= table[SLICES - 1 - k][mixed];
-        }
-        crc = next;
-    }
-    for (; bytes > 0; at++, bytes--)
-        crc = crc >> 8 ^ table[0][(crc ^ *at) & 255];
-    return ~crc;
 }

@@ -23,7 +23,4 @@ bool rec_shape_equals(const struct rec_shape *a, const struct rec_shape *b);
 /** Writes "4:2:0", "4:2:2", "4:4:4", "grey", or "HxV,HxV,..." for what has no such name. */
 const char *rec_sampling_name(const struct rec_shape *shape, char *out, size_t size);
 
-/** CRC-32C (Castagnoli, as in iSCSI, RFC 3720) of the bytes. Any thread. */
-uint32_t rec_crc32c(const void *data, size_t bytes);
-
 #endif

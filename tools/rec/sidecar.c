@@ -2,6 +2,7 @@
 #include "tools/rec/sidecar.h"
 
 #include "tools/common/json.h"
+#include "tools/rec/crc32c.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -59,6 +59,8 @@ class Gateway:
                                          f"127.0.0.1:{self.port}"], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
         started.append(self.process)
+        subprocess.run(["curl", "-sf", "-o", "/dev/null", "--retry", "100", "--retry-delay", "1",
+                        "--retry-connrefused", f"http://127.0.0.1:{self.port}/snapshot"], check=True)
 
     def stop(self):
         self.process.terminate()
