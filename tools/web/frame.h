@@ -23,6 +23,8 @@
  * the former newest. */
 #define WEB_FRAMES_OWN 3u
 
+#define WEB_FRAME_HEAD_BYTES 1024u
+
 struct web_frame_pool {
     pthread_mutex_t lock;    /**< guards the counts of frames and lenders */
     unsigned live, live_max; /**< until libpinhole has them back */
@@ -40,10 +42,12 @@ struct web_lender {
 struct web_frame {
     struct pinhole_frame meta; /**< its `jpeg` is the record's, or `bytes` */
     struct jpeg_shape shape;
-    uint64_t serial;     /**< counts the gateway's frames, from 1 */
-    int64_t latency_ns;  /**< start of readout to here; see view.h */
-    uint64_t exposed_ns; /**< start of exposure by this host's CLOCK_MONOTONIC */
-    struct pinhole_record *record; /**< NULL: nothing is borrowed */
+    uint64_t serial;                 /**< counts the gateway's frames, from 1 */
+    int64_t latency_ns;              /**< start of readout to here; see view.h */
+    uint64_t exposed_ns;             /**< start of exposure by this host's CLOCK_MONOTONIC */
+    char head[WEB_FRAME_HEAD_BYTES]; /**< of a part, made by the first stream; the gateway's lock */
+    size_t head_bytes;               /**< 0: not made yet */
+    struct pinhole_record *record;   /**< NULL: nothing is borrowed */
     struct web_lender *lender;
     struct web_frame *next_returned;
     unsigned references;

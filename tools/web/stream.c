@@ -45,37 +45,53 @@ const struct web_stream *web_stream_find(const struct web *web, const char *key)
     return NULL;
 }
 
+struct head {
+    char *text;
+    size_t bytes, room;
+};
+
 static void add_head(void *context, const char *name, const char *value)
 {
-    struct web_stream *stream = context;
+    struct head *head = context;
     const size_t name_bytes = strlen(name), value_bytes = strlen(value);
     // ": " and the end of the line, and two bytes for the empty line that ends them all.
-    if (stream->head_bytes + name_bytes + value_bytes + 6 > sizeof stream->head)
+    if (head->bytes + name_bytes + value_bytes + 6 > head->room)
         return;
-    char *at = stream->head + stream->head_bytes;
-    at = mempcpy(at, name, name_bytes);
+    char *at = mempcpy(head->text + head->bytes, name, name_bytes);
     at = mempcpy(at, ": ", 2);
     at = mempcpy(at, value, value_bytes);
-    at = mempcpy(at, "\r\n", 2);
-    stream->head_bytes = (size_t)(at - stream->head);
+    memcpy(at, "\r\n", 2);
+    head->bytes += name_bytes + value_bytes + 4;
 }
 
-static void write_head(struct web_stream *stream, const struct web_frame *frame, bool is_repeated)
+/** The head that all streams have of this frame, made once. */
+static void share_head(struct web_frame *frame)
+{
+    struct head head = {.text = frame->head, .room = sizeof frame->head};
+    char number[32];
+    snprintf(number, sizeof number, "%zu", frame->meta.jpeg_bytes);
+    add_head(&head, "Content-Type", "image/jpeg");
+    add_head(&head, "Content-Length", number);
+    web_frame_headers(frame, add_head, &head);
+    frame->head_bytes = head.bytes;
+}
+
+static void write_head(struct web_stream *stream, struct web_frame *frame, bool is_repeated)
 {
     stream->head_bytes = 0;
     if (stream->has_advance_headers)
         return;
-    char number[32];
-    snprintf(number, sizeof number, "%zu", frame->meta.jpeg_bytes);
-    add_head(stream, "Content-Type", "image/jpeg");
-    add_head(stream, "Content-Length", number);
-    web_frame_headers(frame, add_head, stream);
+    if (frame->head_bytes == 0)
+        share_head(frame);
+    struct head head = {
+        .text = stream->head, .bytes = frame->head_bytes, .room = sizeof stream->head};
+    memcpy(stream->head, frame->head, frame->head_bytes);
     if (is_repeated)
-        add_head(stream, "X-Repeated", "1");
+        add_head(&head, "X-Repeated", "1");
     if (!stream->web->view.is_connected)
-        add_head(stream, "X-Node-Connected", "0");
-    memcpy(stream->head + stream->head_bytes, "\r\n", 2);
-    stream->head_bytes += 2;
+        add_head(&head, "X-Node-Connected", "0");
+    memcpy(stream->head + head.bytes, "\r\n", 2);
+    stream->head_bytes = head.bytes + 2;
 }
 
 /** False: no memory. */

@@ -22,8 +22,8 @@ struct web_stream {
     bool takes_changes;        /**< of the pictures' shape: it goes on through them; constant */
     struct jpeg_shape shape;   /**< of the first frame */
     /** The part being written. It is the reader's, or while the stream is held, the receiver's. */
-    struct web_frame *frame; /**< NULL: none */
-    char head[1024];
+    struct web_frame *frame;               /**< NULL: none */
+    char head[WEB_FRAME_HEAD_BYTES + 64u]; /**< with what is this stream's alone */
     size_t head_bytes, at;
 };
 
