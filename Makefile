@@ -238,7 +238,7 @@ $(BUILD)/pinhole-mqtt: $(call obj,$(MQTT_C)) $(LIB_COMMON) $(LIB_CLIENT)
 $(call obj,$(WEB_C)): $(wildcard tools/web/page/*)
 
 # The parts without libmosquitto, for their unit test.
-$(BUILD)/libmqtt.a: $(call obj,$(addprefix tools/mqtt/,topic.c version.c window.c))
+$(BUILD)/libmqtt.a: $(call obj,$(addprefix tools/mqtt/,version.c window.c))
 $(BUILD)/tests/unit/test_mqtt: $(BUILD)/libmqtt.a
 
 # The gateway's frames need no libmicrohttpd.

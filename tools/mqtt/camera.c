@@ -36,7 +36,7 @@ void mqtt_camera_init(struct mqtt_camera *camera, const struct mqtt_settings *se
     camera->all = settings;
     camera->is_stopping = is_stopping;
     camera->wake_fd = wake_fd;
-    mqtt_level_from_name(camera->level, sizeof camera->level, camera->settings->name);
+    level_from_name(camera->level, sizeof camera->level, camera->settings->name);
     mqtt_topic_make(topic, camera->bridge->prefix, camera->level, "state");
     mqtt_client_init(&camera->client, broker, camera->level, topic, will);
 }

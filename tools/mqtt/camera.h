@@ -7,6 +7,7 @@
 #define PINHOLE_TOOLS_MQTT_CAMERA_H
 
 #include "net/client/pinhole.h"
+#include "tools/common/level.h"
 #include "tools/mqtt/client.h"
 #include "tools/mqtt/settings.h"
 #include "tools/mqtt/topic.h"
@@ -80,7 +81,7 @@ struct mqtt_camera {
     const atomic_bool *is_stopping;
     int wake_fd; /**< an eventfd, readable when is_stopping was set */
     pthread_t thread;
-    char level[MQTT_LEVEL_BYTES];
+    char level[LEVEL_BYTES];
     char will[128];
     struct mqtt_client client;
     struct mqtt_link link;

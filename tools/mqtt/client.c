@@ -4,6 +4,7 @@
 #include "hal/base.h"
 #include "hal/os/clock.h"
 #include "tools/common/say.h"
+#include "tools/common/secret.h"
 
 #include <errno.h>
 #include <mqtt_protocol.h>
@@ -37,12 +38,12 @@ int mqtt_broker_init(struct mqtt_broker *broker, const struct mqtt_broker_settin
         broker->version.state =
             settings->mqtt_version == MQTT_VERSION_5 ? MQTT_KEEP_5 : MQTT_KEEP_311;
     broker->said_version = settings->mqtt_version != MQTT_VERSION_AUTO;
-    int result = mqtt_settings_secret(settings->password_file, "mqtt-password", broker->password,
-                                      sizeof broker->password, error);
+    int result = secret_read(settings->password_file, "mqtt-password", broker->password,
+                             sizeof broker->password, error->text, sizeof error->text);
     broker->has_password = result == 0;
     if (result == 0 || result == -ENOENT)
-        result = mqtt_settings_secret(settings->psk_file, "mqtt-psk", broker->psk,
-                                      sizeof broker->psk, error);
+        result = secret_read(settings->psk_file, "mqtt-psk", broker->psk, sizeof broker->psk,
+                             error->text, sizeof error->text);
     broker->has_psk = result == 0;
     return result == -ENOENT ? 0 : result;
 }

@@ -9,6 +9,7 @@
 #ifndef PINHOLE_TOOLS_MQTT_CLIENT_H
 #define PINHOLE_TOOLS_MQTT_CLIENT_H
 
+#include "tools/common/level.h"
 #include "tools/mqtt/settings.h"
 #include "tools/mqtt/topic.h"
 #include "tools/mqtt/version.h"
@@ -75,7 +76,7 @@ enum mqtt_client_state { MQTT_AWAY, MQTT_CONNECTING, MQTT_UP };
 /** Starts zeroed, then mqtt_client_init(). */
 struct mqtt_client {
     struct mqtt_broker *broker;
-    char id[MQTT_TEXT_BYTES + MQTT_LEVEL_BYTES];
+    char id[MQTT_TEXT_BYTES + LEVEL_BYTES];
     char will_topic[MQTT_TOPIC_BYTES];
     const char *will;
     struct mosquitto *mosq; /**< NULL unless connecting or up */

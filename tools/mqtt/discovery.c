@@ -3,6 +3,7 @@
 
 #include "hal/base.h"
 #include "tools/common/json.h"
+#include "tools/common/level.h"
 #include "tools/common/say.h"
 
 #include <stdio.h>
@@ -33,7 +34,7 @@ static void put_topic(const struct device *device, json_t **object, const char *
 static json_t *begin(const struct device *device, const char *platform, const char *id,
                      const char *name)
 {
-    char unique[MQTT_TEXT_BYTES + MQTT_LEVEL_BYTES + 64];
+    char unique[MQTT_TEXT_BYTES + LEVEL_BYTES + 64];
     json_t *object = json_object();
     snprintf(unique, sizeof unique, "%s_%s", device->camera->client.id, id);
     json_put_text(&object, "platform", platform);
@@ -255,8 +256,8 @@ void mqtt_discovery_subscribe(struct mqtt_camera *camera)
 
 static bool is_configured(const struct mqtt_camera *camera, const char *level)
 {
-    char name[MQTT_LEVEL_BYTES];
-    if (!mqtt_level_to_name(name, sizeof name, level))
+    char name[LEVEL_BYTES];
+    if (!level_to_name(name, sizeof name, level))
         return true; // not ours to judge
     for (unsigned i = 0; i < camera->all->nodes_count; i++)
         if (strcmp(camera->all->nodes[i].name, name) == 0)
@@ -280,7 +281,7 @@ static void remove_node(struct mqtt_camera *camera, const char *level)
 
 bool mqtt_discovery_take(struct mqtt_camera *camera, const char *topic)
 {
-    char before[MQTT_TOPIC_BYTES], level[MQTT_LEVEL_BYTES];
+    char before[MQTT_TOPIC_BYTES], level[LEVEL_BYTES];
     make_topic(camera, "", before);
     char *end_of_before = strstr(before, "/config");
     if (camera->bridge->discovery_prefix[0] == '\0' || end_of_before == NULL)

@@ -8,7 +8,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <mosquitto.h>
 #include <stdarg.h>
@@ -368,29 +367,4 @@ int mqtt_settings_read(struct mqtt_settings *out, int argc, char **argv,
     if (result == 0 && config != NULL)
         result = mqtt_settings_read_file(out, config, true, error);
     return result == 0 ? check(out, error) : result;
-}
-
-int mqtt_settings_secret(const char *path, const char *credential, char *out, size_t bytes,
-                         struct mqtt_settings_error *error)
-{
-    char name[512];
-    const char *folder = getenv("CREDENTIALS_DIRECTORY");
-    if (*path == '\0' && folder == NULL)
-        return -ENOENT;
-    if (*path == '\0') {
-        snprintf(name, sizeof name, "%s/%s", folder, credential);
-        path = name;
-    }
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT && path == name)
-        return -ENOENT;
-    const ssize_t got = fd >= 0 ? read(fd, out, bytes - 1) : -1;
-    const int why = errno;
-    if (fd >= 0)
-        close(fd);
-    if (got < 0)
-        return mqtt_settings_fail(error, "cannot read %.200s: %s", path, strerror(why));
-    out[got] = '\0';
-    out[strcspn(out, "\r\n")] = '\0';
-    return 0;
 }

@@ -67,9 +67,5 @@ struct mqtt_settings_error {
  * printed; -EINVAL with *error. */
 int mqtt_settings_read(struct mqtt_settings *out, int argc, char **argv,
                        struct mqtt_settings_error *error);
-/** Reads the first line of a secret's file into `out` without its line end: `path`, or the systemd
- * credential `credential` when path is "". 0; -ENOENT when neither is there; -errno with *error. */
-int mqtt_settings_secret(const char *path, const char *credential, char *out, size_t bytes,
-                         struct mqtt_settings_error *error);
 
 #endif

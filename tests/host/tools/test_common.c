@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
-// What the tools share: text from outside, and JSON.
+// What the tools share: text from outside, JSON, names as levels, secrets.
+#include "hal/base.h"
 #include "tools/common/jpeg_shape.h"
 #include "tools/common/json.h"
+#include "tools/common/level.h"
+#include "tools/common/secret.h"
 #include "tools/common/text.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -206,6 +211,65 @@ static void memory_that_runs_out_anywhere_is_seen_at_the_end(void **state)
     free(whole);
 }
 
+static void names_survive_levels(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"cam-1", "cam-1"},   {"cam_1", "cam__1"},      {"line 1.5", "line_201_2e5"},
+        {"/+#", "_2f_2b_23"}, {"K\xc3\xa4", "K_c3_a4"}, {"_20", "__20"},
+    };
+    char level[LEVEL_BYTES], name[64];
+    for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++) {
+        assert_true(level_from_name(level, sizeof level, pairs[i][0]));
+        assert_string_equal(level, pairs[i][1]);
+        assert_true(level_to_name(name, sizeof name, level));
+        assert_string_equal(name, pairs[i][0]);
+    }
+    for (unsigned c = 1; c < 256; c++) { // each byte, alone and before digits
+        const char one[] = {(char)c, '2', '0', '\0'};
+        assert_true(level_from_name(level, sizeof level, one));
+        assert_int_equal(strspn(level, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                       "0123456789-_"),
+                         strlen(level));
+        assert_true(level_to_name(name, sizeof name, level));
+        assert_string_equal(name, one);
+    }
+}
+
+static void odd_levels_have_no_name(void **state)
+{
+    (void)state;
+    static const char *const levels[] = {"a b", "a.b", "_",   "_2",  "_2E",
+                                         "_41", "_5f", "_00", "\xc3"};
+    char name[64], level[4];
+    for (unsigned i = 0; i < ARRAY_SIZE(levels); i++)
+        assert_false(level_to_name(name, sizeof name, levels[i]));
+    assert_false(level_from_name(level, sizeof level, "a. b"));
+    assert_string_equal(level, "a");
+    assert_false(level_to_name(level, sizeof level, "abcd"));
+}
+
+static void a_secret_is_the_first_line_of_its_file(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/pinhole-secret-XXXXXX", secret[16], why[200];
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "se;cr et\r\nmore", 14), 14);
+    close(fd);
+    assert_int_equal(secret_read(path, "none", secret, sizeof secret, why, sizeof why), 0);
+    assert_string_equal(secret, "se;cr et");
+    unlink(path);
+    assert_int_equal(secret_read(path, "none", secret, sizeof secret, why, sizeof why), -EINVAL);
+    assert_non_null(strstr(why, path));
+    unsetenv("CREDENTIALS_DIRECTORY");
+    assert_int_equal(secret_read("", "none", secret, sizeof secret, why, sizeof why), -ENOENT);
+    setenv("CREDENTIALS_DIRECTORY", "/tmp", 1);
+    assert_int_equal(
+        secret_read("", path + strlen("/tmp/"), secret, sizeof secret, why, sizeof why), -ENOENT);
+    unsetenv("CREDENTIALS_DIRECTORY");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +280,9 @@ int main(void)
         cmocka_unit_test(broken_text_is_mended),
         cmocka_unit_test(a_shape_is_read_from_the_frame_header),
         cmocka_unit_test(a_shape_of_a_broken_picture_is_none),
+        cmocka_unit_test(names_survive_levels),
+        cmocka_unit_test(odd_levels_have_no_name),
+        cmocka_unit_test(a_secret_is_the_first_line_of_its_file),
         cmocka_unit_test(memory_that_runs_out_anywhere_is_seen_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The pure parts of pinhole-mqtt: names in topics, the version to speak, the window.
+// The pure parts of pinhole-mqtt: the version to speak, the window.
 #include "hal/base.h"
-#include "tools/mqtt/topic.h"
 #include "tools/mqtt/version.h"
 #include "tools/mqtt/window.h"
 
@@ -12,44 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static void names_survive_levels(void **state)
-{
-    (void)state;
-    static const char *const pairs[][2] = {
-        {"cam-1", "cam-1"},   {"cam_1", "cam__1"},      {"line 1.5", "line_201_2e5"},
-        {"/+#", "_2f_2b_23"}, {"K\xc3\xa4", "K_c3_a4"}, {"_20", "__20"},
-    };
-    char level[MQTT_LEVEL_BYTES], name[64];
-    for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++) {
-        assert_true(mqtt_level_from_name(level, sizeof level, pairs[i][0]));
-        assert_string_equal(level, pairs[i][1]);
-        assert_true(mqtt_level_to_name(name, sizeof name, level));
-        assert_string_equal(name, pairs[i][0]);
-    }
-    for (unsigned c = 1; c < 256; c++) { // each byte, alone and before digits
-        const char one[] = {(char)c, '2', '0', '\0'};
-        assert_true(mqtt_level_from_name(level, sizeof level, one));
-        assert_int_equal(strspn(level, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                       "0123456789-_"),
-                         strlen(level));
-        assert_true(mqtt_level_to_name(name, sizeof name, level));
-        assert_string_equal(name, one);
-    }
-}
-
-static void odd_levels_have_no_name(void **state)
-{
-    (void)state;
-    static const char *const levels[] = {"a b", "a.b", "_",   "_2",  "_2E",
-                                         "_41", "_5f", "_00", "\xc3"};
-    char name[64], level[4];
-    for (unsigned i = 0; i < ARRAY_SIZE(levels); i++)
-        assert_false(mqtt_level_to_name(name, sizeof name, levels[i]));
-    assert_false(mqtt_level_from_name(level, sizeof level, "a. b"));
-    assert_string_equal(level, "a");
-    assert_false(mqtt_level_to_name(level, sizeof level, "abcd"));
-}
 
 /** Plays attempts, each "5" or "3" with how it ends, and expects these versions to be spoken. */
 static void play(const char *script, int expected_last)
@@ -142,8 +103,6 @@ static void the_window_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_survive_levels),
-        cmocka_unit_test(odd_levels_have_no_name),
         cmocka_unit_test(the_version_falls_back),
         cmocka_unit_test(a_record_settles_behind_a_later_answer),
         cmocka_unit_test(the_position_stops_at_a_hole),
