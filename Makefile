@@ -6,7 +6,7 @@ VERSION := 0.2.0
 #: V=1              show the commands
 #: SAN=1            build with AddressSanitizer and UBSan, in build/san
 #: BUILD=DIR        build there (default build/release)
-#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg avahi avformat mosquitto
+#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg avahi avformat mosquitto nats
 #: CAMERA=SPEC      run: fake, replay:FOLDER, libcamera:ID (default: the first real one, else fake)
 #: PORT=8080        run: port of the web page
 #: NODE_PORT=7447   run: port of the node's own protocol
@@ -46,6 +46,7 @@ LIBCAMERA := $(if $(wildcard hal/libcamera/camera.cpp),$(if $(shell command -v $
 GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
 GPIOD := $(if $(wildcard hal/gpio/gpiod$(GPIOD).c),$(GPIOD))
 MOSQUITTO := $(call find_library,mosquitto,libmosquitto)
+NATS := $(call find_library,nats,libnats)
 AVFORMAT := $(call find_library,avformat,libavformat libavcodec libavutil)
 TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
 AVAHI := $(call find_library,avahi,avahi-client)
@@ -85,6 +86,7 @@ COMMON_C := $(wildcard tools/common/*.c)
 CTL_C := $(wildcard tools/ctl/*.c)
 WEB_C := $(wildcard tools/web/*.c)
 MQTT_C := $(wildcard tools/mqtt/*.c)
+RELAY_C := $(wildcard tools/relay/*.c)
 REC_C := $(wildcard tools/rec/*.c)
 SUPPORT_C := $(wildcard tests/host/support/*.c)
 TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(wildcard tests/host/*/test_*.c))
@@ -103,7 +105,8 @@ PLUGIN := $(if $(LIBCAMERA),$(BUILD)/pinhole-libcamera.so)
 REC_PLUGIN := $(if $(AVFORMAT),$(BUILD)/pinhole-rec-avformat.so)
 PROGRAMS := $(if $(wildcard app/main.c),$(BUILD)/pinhole) $(if $(CTL_C),$(BUILD)/pinholectl) \
   $(if $(WEB_C),$(BUILD)/pinhole-web) $(if $(filter %-rec.c,$(REC_C)),$(BUILD)/pinhole-rec) \
-  $(if $(MOSQUITTO),$(if $(MQTT_C),$(BUILD)/pinhole-mqtt))
+  $(if $(MOSQUITTO),$(if $(MQTT_C),$(BUILD)/pinhole-mqtt)) \
+  $(if $(NATS),$(if $(RELAY_C),$(BUILD)/pinhole-relay))
 NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 
 .DELETE_ON_ERROR:
@@ -234,6 +237,8 @@ $(BUILD)/pinhole-rec-avformat.so: $(call obj,tools/rec/avformat.c tools/rec/file
 	$(call link,$(CC) -shared,-lavformat -lavcodec -lavutil)
 $(BUILD)/pinhole-mqtt: $(call obj,$(MQTT_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -lmosquitto -ljansson -ljpeg -linih -lmicrohttpd)
+$(BUILD)/pinhole-relay: $(call obj,$(RELAY_C)) $(LIB_COMMON) $(LIB_CLIENT)
+	$(call link,$(CC),$(CLIENT_LIBS) -lnats -ljansson)
 # The page's files are embedded by .incbin, which no compiler reports as a dependency.
 $(call obj,$(WEB_C)): $(wildcard tools/web/page/*)
 
@@ -245,6 +250,10 @@ $(BUILD)/tests/unit/test_mqtt: $(BUILD)/libmqtt.a
 $(BUILD)/tests/tools/test_web_frame: $(call obj,tools/web/frame.c tools/common/jpeg_shape.c)
 
 $(BUILD)/tests/tools/test_rec_crc32c: $(call obj,tools/rec/crc32c.c)
+
+# The relay's window, which needs no server.
+$(BUILD)/librelay.a: $(call obj,tools/relay/window.c)
+$(BUILD)/tests/unit/test_relay_window: $(BUILD)/librelay.a
 
 # The recorder with its calls wrapped, so that a test can let each of them fail.
 REC_WRAPPED := malloc calloc realloc strdup asprintf open openat read pread readv write send sendmsg \

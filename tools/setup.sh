@@ -6,10 +6,11 @@ set -euo pipefail
 
 # --- the lists: what each purpose needs, and what it merely wants (a backend or a test more) -----
 build="gcc g++ libc6-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev libmicrohttpd-dev nettle-dev"
-build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi-client-dev libmosquitto-dev"
+build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi-client-dev libmosquitto-dev
+  libnats-dev"
 test="binutils curl libcmocka-dev libjpeg-turbo-progs procps python3"
 test_wants="chromium chromium-driver ffmpeg gstreamer1.0-plugins-base gstreamer1.0-plugins-good jq
-  libavformat-dev mosquitto mosquitto-clients mpv python3-numpy python3-opencv python3-paho-mqtt
+  libavformat-dev mosquitto mosquitto-clients mpv nats-server python3-numpy python3-opencv python3-paho-mqtt
   python3-pil python3-prometheus-client python3-selenium valgrind"
 # Debian's starts a server on port 80: not on a machine where somebody works.
 [ -z "${CI:-}" ] || test_wants+=" nginx"
@@ -30,6 +31,7 @@ deb) needs="$build $build_wants $packaging" wants="" ;;
 check-deb) needs="make iproute2 qemu-user-static $mirror" wants="" ;;
 check-arm) needs="make $mirror" wants="" ;;
 check-mqtt) needs="$build $mirror libmosquitto-dev mosquitto mosquitto-clients nats-server rabbitmq-server" wants="python3-paho-mqtt" ;;
+check-fleet) needs="$build libnats-dev nats-server python3" wants="" ;;
 check-libcamera) needs="$build $mirror" wants="" ;;
 check-vm) needs="$build $mirror $vm" wants="" ;;
 *)

@@ -93,7 +93,7 @@ loads_libcamera() {
 units_are_valid() {
     local unit
     systemd-analyze verify /usr/lib/systemd/system/pinhole*.service &&
-        for unit in pinhole pinhole-boot pinhole-mqtt pinhole-web; do
+        for unit in pinhole pinhole-boot pinhole-mqtt pinhole-relay pinhole-web; do
             systemctl --root=/ is-enabled $unit.service || return
         done
 }

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MIT
+"""NATS for tests: servers on loopback, a client in a page, the relay, and what its stream holds."""
+
+import base64
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pinhole_wire as wire
+from mqtt import Process, can_connect
+from pinhole_node import BUILD, PATIENCE_S, free_port, wait_for
+
+PROGRAM = f"{BUILD}/pinhole-relay"
+STREAM = "pinhole"
+
+
+class Server(Process):
+    """nats-server on loopback, started again on the same port and folder. `config` is its file's
+    text with {folder}; without it JetStream has what `lines` leave at the defaults."""
+
+    def __init__(self, config=None, lines="", port=None, has_jetstream=True):
+        super().__init__()
+        self.port = port or free_port()
+        store = 'jetstream { store_dir: "{folder}/js" }\n' if has_jetstream else ""
+        text = config or f"host: 127.0.0.1\nport: {self.port}\n{store}{lines}"
+        self.conf = self.path("conf", text.replace("{folder}", self.folder.name))
+        self.start()
+
+    def start(self):
+        self.run("nats-server", "-c", self.conf)
+        return self
+
+    def wait(self):
+        wait_for("nats-server listens", lambda: can_connect(self.port))
+        return self
+
+    @property
+    def url(self):
+        return f"nats://127.0.0.1:{self.port}"
+
+
+class Error(Exception):
+    """JetStream said no."""
+
+    def __init__(self, error):
+        super().__init__(error.get("description"))
+        self.code = error.get("err_code")
+
+
+class Client:
+    """One connection: requests, and publishing with headers. Blocking."""
+
+    def __init__(self, port, user=None, password=None, timeout_s=PATIENCE_S):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+        self.file = self.socket.makefile("rb")
+        self.file.readline()  # INFO
+        options = {"verbose": False, "headers": True, "no_responders": True, "protocol": 1}
+        if user:
+            options |= {"user": user, "pass": password}
+        self.inbox = f"_INBOX.test{os.getpid()}.{id(self)}"
+        self.count = 0
+        self.socket.sendall(f"CONNECT {json.dumps(options)}\r\nSUB {self.inbox}.* 1\r\nPING\r\n"
+                            .encode())
+        self.until(b"PONG")
+
+    def until(self, wanted):
+        """The next line that begins so; answers PING meanwhile."""
+        while True:
+            line = self.file.readline()
+            if not line or line.startswith(b"-ERR"):
+                raise OSError(f"the server ended the connection: {line!r}")
+            if line.startswith(b"PING"):
+                self.socket.sendall(b"PONG\r\n")
+            elif line.startswith(wanted):
+                return line
+
+    def request(self, subject, payload=b"", headers=None):
+        """Headers and payload of the answer to this request."""
+        self.count += 1
+        reply = f"{self.inbox}.{self.count}"
+        if headers:
+            head = "NATS/1.0\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
+            size = f"{len(head)} {len(head) + len(payload)}"
+            self.socket.sendall(f"HPUB {subject} {reply} {size}\r\n{head}".encode() + payload +
+                                b"\r\n")
+        else:
+            self.socket.sendall(f"PUB {subject} {reply} {len(payload)}\r\n".encode() + payload +
+                                b"\r\n")
+        while True:
+            parts = self.until((b"MSG", b"HMSG")).split()
+            total = int(parts[-1])
+            data = self.file.read(total + 2)[:total]
+            head = int(parts[-2]) if parts[0] == b"HMSG" else 0
+            if parts[1].decode() == reply:
+                return data[:head], data[head:]
+
+    def api(self, subject, **members):
+        """JetStream's answer as a dictionary."""
+        head, data = self.request(f"$JS.API.{subject}", json.dumps(members).encode() if members
+                                  else b"")
+        if not data:
+            raise Error({"description": head.decode(), "err_code": 503})
+        answer = json.loads(data)
+        if "error" in answer:
+            raise Error(answer["error"])
+        return answer
+
+    def publish(self, subject, payload, **headers):
+        """Into a stream; returns its answer."""
+        _, data = self.request(subject, payload,
+                               {k.replace("_", "-"): v for k, v in headers.items()})
+        return json.loads(data)
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Stored:
+    """A message of the stream: its headers, and the record that it is."""
+
+    def __init__(self, message):
+        self.stream_sequence, self.subject = message["seq"], message["subject"]
+        lines = base64.b64decode(message.get("hdrs", "")).decode().split("\r\n")[1:]
+        self.headers = dict(line.split(": ", 1) for line in lines if line)
+        data = base64.b64decode(message.get("data", ""))
+        magic, _, kind, flags, size, tag = wire.struct.unpack_from("<4sBBHII", data)
+        assert magic == b"PINH" and len(data) == 16 + size, (magic, size, len(data))
+        self.payload = data[16:]
+        self.record = wire.Message(kind, flags, tag, self.payload)
+        record, headers = self.record, self.headers
+        self.boot_id, self.last = record.boot_id, record.sequence
+        is_gap = kind == wire.EVENT and record.kind == wire.GAP
+        self.first = record.first if is_gap else record.sequence
+        assert headers["Nats-Msg-Id"] == f"{self.boot_id:016x}:{self.last}", headers
+        assert headers["Pinhole-Boot"] == f"{self.boot_id:016x}", headers
+        assert headers["Pinhole-Sequence"] == str(self.last), headers
+        assert headers.get("Pinhole-First", str(self.last)) == str(self.first), headers
+        assert headers["Pinhole-Time"] == str(record.realtime_ns), headers
+        if kind == wire.FRAME:
+            assert headers.get("Pinhole-Trigger", "0") == str(record.trigger_id), headers
+            assert ("Pinhole-Clock" in headers) == (not record.field_flags & 1), headers
+        wanted = "frame" if kind == wire.FRAME else \
+            "trigger" if record.kind == wire.TRIGGER_EVENT else "event"
+        assert self.subject.split(".")[0::2] == ["pinhole", wanted], self.subject
+
+    @property
+    def is_gap(self):
+        return self.record.type == wire.EVENT and self.record.kind == wire.GAP
+
+    @property
+    def is_boot(self):
+        return self.record.type == wire.EVENT and self.record.kind == wire.BOOT
+
+
+def read_stream(client, stream=STREAM):
+    """All messages of a stream, oldest first; none when there is no stream yet."""
+    try:
+        state = client.api(f"STREAM.INFO.{stream}")["state"]
+    except Error as error:
+        if error.code != 10059:
+            raise
+        return []
+    out = []
+    for sequence in range(max(1, state["first_seq"]), state["last_seq"] + 1):
+        try:
+            out.append(Stored(client.api(f"STREAM.MSG.GET.{stream}", seq=sequence)["message"]))
+        except Error as error:
+            assert error.code == 10037, error  # deleted
+    return out
+
+
+def check_whole(stored):
+    """Each record of each boot once, or told by one GAP; the same for what a boot left untold.
+    Returns {(boot, sequence): message} of the records, and the number of records told as lost."""
+    records, boots, lost = {}, {}, 0
+    for message in stored:
+        if message.is_boot:
+            continue
+        ranges = boots.setdefault(message.boot_id, [])
+        ranges.append((message.first, message.last))
+        if message.is_gap:
+            lost += message.last - message.first + 1
+        else:
+            records[message.boot_id, message.last] = message
+    ends = {m.headers["Pinhole-Former-Boot"]: m.record.first for m in stored if m.is_boot}
+    for boot, ranges in boots.items():
+        expected = 1
+        for first, last in sorted(ranges):
+            assert first == expected, f"boot {boot:016x}: {expected} expected, then {first}..{last}"
+            expected = last + 1
+        # What a reboot has cut off begins where the records end.
+        assert ends.get(f"{boot:016x}", expected) == expected, (ends, expected)
+    return records, lost
+
+
+def node_records(address):
+    """What a node retains now: {(boot, sequence): payload} and the GAP before it, if any."""
+    with wire.Client(address) as client:
+        end = client.hello.sequence_next
+        boot = client.hello.boot_id
+        client.subscribe(policy=wire.EVERY, start=1)
+        records, last = {}, 0
+        while last + 1 < end:
+            record = client.next()
+            last = record.sequence
+            if record.type == wire.FRAME or record.kind != wire.GAP:
+                records[boot, last] = record
+        return records
+
+
+def is_same(one, other):
+    """Are both the same record? Two fields of FRAME are of the subscriber, not of the record."""
+    def fields(record):
+        return {k: v for k, v in vars(record).items() if k not in ("queued_us", "skipped", "tag")}
+    return fields(one) == fields(other)
+
+
+class Relay(Process):
+    """pinhole-relay between a server and a node's address."""
+
+    def __init__(self, url, address, *arguments, name="gate", env=None):
+        super().__init__()
+        self.command = [PROGRAM, "--server", url, *arguments,
+                        f"{name}={address[0]}:{address[1]}"]
+        self.environment = os.environ | (env or {})
+        self.start()
+
+    def start(self):
+        self.run(*self.command, env=self.environment)
+        return self
+
+    def said(self, sentence):
+        return self.log.count(sentence)
+
+    def private_bytes(self):
+        """Memory of its own, without the files it maps."""
+        with open(f"/proc/{self.process.pid}/smaps_rollup", encoding="ascii") as file:
+            return int(re.search(r"^Anonymous: +(\d+)", file.read(), re.M).group(1)) * 1024
+
+
+def print_config(*arguments):
+    """What --print-nats-config prints."""
+    return subprocess.run([PROGRAM, "--print-nats-config", *arguments], check=True, text=True,
+                          stdout=subprocess.PIPE, stderr=sys.stderr).stdout
