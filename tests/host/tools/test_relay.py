@@ -276,6 +276,21 @@ def test_stalled_server():
         check_whole(messages)
 
 
+def test_window_is_bounded_in_bytes():
+    """A server that stores and does not answer: so much is on its way, and one picture more."""
+    with Node("--set", "camera.width=1280", "--set", "camera.height=720", "--set",
+              "jpeg.frame_bytes_max=512K", "--set", "store.memory=24M") as node, \
+            Server() as server, Client(server.wait().port) as nats:
+        create_stream(nats, no_ack=True)
+        with Relay(server.url, node.address, "--window", "128", "--window-bytes", "300000"):
+            messages = wait_for("messages", lambda: read_stream(nats))
+            before = last_sequence(node.address)
+            wait_for("frames meanwhile", lambda: last_sequence(node.address) > before + 60)
+            messages = read_stream(nats)
+        pictures = [len(m.record.data) for m in messages if m.record.type == wire.FRAME]
+        assert sum(pictures[:-1]) < 300000 <= sum(pictures), pictures
+
+
 def test_configurations():
     """What --print-nats-config writes is taken by the server that is installed."""
     version = subprocess.run(["nats-server", "-v"], capture_output=True, text=True, check=True).stdout
