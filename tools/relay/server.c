@@ -65,8 +65,12 @@ bool relay_server_fail(struct relay_server *server, char why[RELAY_WHY_BYTES], c
     natsStatus last = NATS_OK;
     const char *text = nats_GetLastError(&last);
     const char *explained = explain(status, code);
-    if (text == NULL || last != status)
+    if (text == NULL || *text == '\0' || last != status)
         text = natsStatus_GetText(status);
+    const char *words =
+        text[0] == '(' ? strstr(text, "): ") : NULL; // behind a place in the library
+    if (words != NULL)
+        text = words + strlen("): ");
     pthread_mutex_lock(&server->lock);
     snprintf(why, RELAY_WHY_BYTES, "%s: %s%s%.200s%s%s%s", what, explained != NULL ? explained : "",
              explained != NULL ? " (" : "", text, explained != NULL ? ")" : "",

@@ -249,8 +249,11 @@ static int check(struct relay_settings *s, char why[RELAY_WHY_BYTES])
 {
     if (strchr(s->server, '@') != NULL || strchr(s->peers, '@') != NULL)
         return fail(why, "a URL has no user and password here: they come from --user and files");
-    if (!is_token(s->stream))
-        return fail(why, "the stream's name has letters, digits, '-' and '_' only");
+    if (!is_token(s->stream) || !is_token(s->hub_stream))
+        return fail(why, "a stream's name has letters, digits, '-' and '_' only");
+    // nats-server 2.9 checks a source of the same name against the stream itself (its #4052).
+    if (strcmp(s->stream, s->hub_stream) == 0)
+        return fail(why, "the streams of leaves and of the hub have different names");
     if (s->server_name[0] != '\0' && !is_token(s->server_name))
         return fail(why, "the server's name has letters, digits, '-' and '_' only");
     if ((s->cert_file[0] == '\0') != (s->key_file[0] == '\0') ||

@@ -9,19 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool fail(struct relay_server *server, char why[RELAY_WHY_BYTES], natsStatus status)
+static bool fail(struct relay_server *server, char why[RELAY_WHY_BYTES], const char *stream,
+                 natsStatus status)
 {
     char what[RELAY_TEXT_BYTES + 20];
-    snprintf(what, sizeof what, "stream %s", server->settings->stream);
+    snprintf(what, sizeof what, "stream %s", stream);
     return relay_server_fail(server, why, what, status, (int)server->code);
 }
 
 // --- the stream itself --------------------------------------------------------------------------
 
-static void configure(jsStreamConfig *config, const struct relay_settings *s)
+static void configure(jsStreamConfig *config, const struct relay_settings *s, const char *name)
 {
     jsStreamConfig_Init(config);
-    config->Name = s->stream;
+    config->Name = name;
     config->Storage = js_FileStorage;
     config->Discard = js_DiscardOld;
     config->Replicas = (int64_t)s->replicas;
@@ -37,13 +38,13 @@ bool relay_stream_ensure(struct relay_server *server, char why[RELAY_WHY_BYTES])
     if (result == NATS_NOT_FOUND) {
         const char *subjects[] = {RELAY_PREFIX ".*.*"};
         jsStreamConfig config;
-        configure(&config, server->settings);
+        configure(&config, server->settings, server->settings->stream);
         config.Subjects = subjects;
         config.SubjectsLen = ARRAY_SIZE(subjects);
         result = js_AddStream(&info, server->js, &config, NULL, &server->code);
     }
     jsStreamInfo_Destroy(info);
-    return result == NATS_OK || fail(server, why, result);
+    return result == NATS_OK || fail(server, why, server->settings->stream, result);
 }
 
 // --- the hub ------------------------------------------------------------------------------------
@@ -64,24 +65,38 @@ static bool has_source(const jsStreamConfig *config, const char *prefix)
     return false;
 }
 
-/** Puts the sources that `config` has, and the new ones, into `list`. Returns how many. */
+/** The library crashes over an external stream without a delivery prefix. */
+static void add(struct source *source, const jsStreamSource *from, const jsExternalStream *external)
+{
+    source->source = *from;
+    if (external == NULL)
+        return;
+    source->external = *external;
+    if (source->external.DeliverPrefix == NULL)
+        source->external.DeliverPrefix = "";
+    source->source.External = &source->external;
+}
+
+/** Puts the sources that `config` has, and the new ones, into `sources`. Returns how many. */
 static int list_sources(const struct relay_settings *s, const jsStreamConfig *config,
-                        struct source *sources, jsStreamSource **list)
+                        struct source *sources)
 {
     int count = 0;
     for (; count < config->SourcesLen; count++)
-        list[count] = config->Sources[count];
+        add(&sources[count], config->Sources[count], config->Sources[count]->External);
     for (unsigned i = 0; i < s->leaves_count; i++) {
-        struct source *source = &sources[i];
-        snprintf(source->prefix, sizeof source->prefix, "$JS.%s.API", s->leaves[i]);
-        if (has_source(config, source->prefix))
+        jsStreamSource source;
+        jsExternalStream external;
+        struct source *place = &sources[count];
+        snprintf(place->prefix, sizeof place->prefix, "$JS.%s.API", s->leaves[i]);
+        if (has_source(config, place->prefix))
             continue;
-        jsExternalStream_Init(&source->external);
-        source->external.APIPrefix = source->prefix;
-        jsStreamSource_Init(&source->source);
-        source->source.Name = s->stream;
-        source->source.External = &source->external;
-        list[count++] = &source->source;
+        jsExternalStream_Init(&external);
+        external.APIPrefix = place->prefix;
+        jsStreamSource_Init(&source);
+        source.Name = s->stream;
+        add(place, &source, &external);
+        count++;
     }
     return count;
 }
@@ -91,28 +106,31 @@ bool relay_stream_gather(struct relay_server *server, char why[RELAY_WHY_BYTES])
     const struct relay_settings *s = server->settings;
     jsStreamInfo *info = NULL;
     jsStreamConfig config;
-    configure(&config, s);
-    natsStatus result = js_GetStreamInfo(&info, server->js, s->stream, NULL, &server->code);
+    configure(&config, s, s->hub_stream);
+    natsStatus result = js_GetStreamInfo(&info, server->js, s->hub_stream, NULL, &server->code);
     const bool is_new = result == NATS_NOT_FOUND;
     if (result != NATS_OK && !is_new)
-        return fail(server, why, result);
+        return fail(server, why, s->hub_stream, result);
     if (!is_new)
         config = *info->Config;
-    struct source *sources = calloc(s->leaves_count, sizeof *sources);
-    jsStreamSource **list = calloc(s->leaves_count + (size_t)config.SourcesLen, sizeof *list);
+    const size_t most = s->leaves_count + (size_t)config.SourcesLen;
+    struct source *sources = calloc(most, sizeof *sources);
+    jsStreamSource **list = calloc(most, sizeof *list);
     result = NATS_NO_MEMORY;
     if (sources != NULL && list != NULL) {
-        config.SourcesLen = list_sources(s, &config, sources, list);
+        config.SourcesLen = list_sources(s, &config, sources);
+        for (int i = 0; i < config.SourcesLen; i++)
+            list[i] = &sources[i].source;
         config.Sources = list;
         result = is_new ? js_AddStream(NULL, server->js, &config, NULL, &server->code)
                         : js_UpdateStream(NULL, server->js, &config, NULL, &server->code);
     }
     if (result == NATS_OK)
-        say("stream %s takes those of %d leaves", s->stream, config.SourcesLen);
+        say("stream %s takes those of %d leaves", s->hub_stream, config.SourcesLen);
     free(sources);
     free(list);
     jsStreamInfo_Destroy(info);
-    return result == NATS_OK || fail(server, why, result);
+    return result == NATS_OK || fail(server, why, s->hub_stream, result);
 }
 
 // --- the position -------------------------------------------------------------------------------
@@ -225,7 +243,7 @@ bool relay_stream_position(struct relay_server *server, struct relay_position *o
     if (result == NATS_OK && out->is_known)
         result = read_back(server, out, behind);
     if (result != NATS_OK)
-        return fail(server, why, result);
+        return fail(server, why, server->settings->stream, result);
     relay_ranges_hole(&out->stored, out->next, UINT64_MAX, &out->next, &until);
     return true;
 }

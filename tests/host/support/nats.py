@@ -14,7 +14,7 @@ from mqtt import Process, can_connect
 from pinhole_node import BUILD, PATIENCE_S, free_port, wait_for
 
 PROGRAM = f"{BUILD}/pinhole-relay"
-STREAM = "pinhole"
+STREAM, HUB_STREAM = "pinhole", "fleet"
 
 
 class Server(Process):
@@ -237,6 +237,12 @@ class Relay(Process):
     def start(self):
         self.run(*self.command, env=self.environment)
         return self
+
+    def end(self):
+        """SIGTERM; unless it was killed the exit status must be 0 (under sanitizers: no leak)."""
+        status = super().end()
+        assert status in (0, -9), f"exit status {status}:\n{self.log}"
+        return status
 
     def said(self, sentence):
         return self.log.count(sentence)
