@@ -1,0 +1,9 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A node, pinhole-relay, a leaf and a hub of three NATS servers through random kills and cuts; see
+# tests/host/fleet/check.py. KILLS=50 SEED=7 tools/dev/check-fleet.sh repeats a run's moments.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit
+export BUILD=${BUILD:-build/release} LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+make --no-print-directory programs || exit
+exec python3 tests/host/fleet/check.py
