@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import pinhole_wire as wire  # noqa: E402
 from cut_proxy import CutProxy  # noqa: E402
 from nats import (HUB_STREAM, PROGRAM, Client, Error, Relay, Server, check_whole,  # noqa: E402
-                  print_config, read_stream)
+                  create_stream, print_config, read_stream)
 from pinhole_node import Node, free_port, wait_for  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "10"))
@@ -248,8 +248,29 @@ def judge(messages, seen):
     assert counts["stored"] > 0.5 * len(seen), counts
 
 
-def main():
-    print(f"SEED={SEED} KILLS={KILLS}", flush=True)
+def test_boots_in_order():
+    """A server that stores and does not answer, and a node that restarts meanwhile: the new boot
+    waits until the records of the former one are known to be stored."""
+    port = free_port()
+    server = Server(f'host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: "{{folder}}/js" }}\n',
+                    port=port)
+    camera = Camera()
+    try:
+        with server, Client(server.wait().port) as nats:
+            create_stream(nats, no_ack=True)
+            with Relay(server.url, ("127.0.0.1", camera.port)) as relay:
+                wait_for("the first boot", lambda: read_stream(nats))
+                camera.kill()
+                camera.start()
+                wait_for("the second boot", lambda: any(m.is_boot for m in read_stream(nats)))
+                assert relay.said("no acknowledgement for 5 s") > 0, relay.log
+            check_whole(read_stream(nats))
+    finally:
+        camera.kill()
+
+
+def test_kills():
+    """Everything at once, see above."""
     moments = random.Random(SEED)
     hub = Hub()
     leaf_port = free_port()
@@ -269,18 +290,30 @@ def main():
         wait_arrived(hub, camera)
         with Client(hub.servers[0].port) as client:
             judge(read_stream(client, HUB_STREAM), witness.seen)
-        print("ok   node, relay, leaf, hub\n1 passed, 0 failed")
-    except Exception:  # pylint: disable=broad-except
+    except Exception:
         for part in parts:
             print(f"--- {part.log[-1500:]}", flush=True)
-        traceback.print_exc()
-        print(f"FAIL SEED={SEED}\n0 passed, 1 failed")
-        sys.exit(1)
+        raise
     finally:
         for part in parts:
             part.kill()
             part.folder.cleanup()
         camera.kill()
+
+
+def main():
+    print(f"SEED={SEED} KILLS={KILLS}", flush=True)
+    failed = 0
+    for case in (test_boots_in_order, test_kills):
+        try:
+            case()
+            print(f"ok   {case.__name__}", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            traceback.print_exc()
+            print(f"FAIL {case.__name__} SEED={SEED}", flush=True)
+    print(f"{2 - failed} passed, {failed} failed")
+    sys.exit(failed > 0)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 # pylint: disable=wrong-import-position
 import pinhole_wire as wire  # noqa: E402
 from mqtt import skip_unless  # noqa: E402
-from nats import (HUB_STREAM, PROGRAM, STREAM, Client, Relay, Server, check_whole, is_same,  # noqa: E402
-                  node_records, print_config, read_stream)
+from nats import (HUB_STREAM, PROGRAM, STREAM, Client, Relay, Server, check_whole, create_stream,  # noqa: E402
+                  is_same, node_records, print_config, read_stream)
 from pinhole_node import Node, free_port, run_cases, wait_for  # noqa: E402
 
 MEMORY_MAX = 24 << 20  # the bound, with a server that takes nothing
@@ -55,14 +55,6 @@ def check_against(messages, address):
         assert is_same(record, records[key].record), (record, records[key].record)
     assert lost == 0
     return records
-
-
-def create_stream(client, **more):
-    config = {"name": STREAM, "subjects": ["pinhole.*.*"], "storage": "file", "num_replicas": 1,
-              "retention": "limits", "discard": "old", "max_msgs": -1, "max_bytes": -1,
-              "max_age": 0, "max_msg_size": -1, "max_consumers": -1} | more
-    client.api(f"STREAM.CREATE.{STREAM}", **config)
-    return config
 
 
 def test_each_record_once():
