@@ -54,12 +54,11 @@ static bool has_instruction(void)
 
 #elif defined(__aarch64__)
 
-#include <arm_acle.h>
 #include <sys/auxv.h>
 
 #define INSTRUCTION         __attribute__((target("+crc")))
-#define ADD_WORD(crc, word) __crc32cd(crc, word)
-#define ADD_BYTE(crc, byte) __crc32cb(crc, byte)
+#define ADD_WORD(crc, word) __builtin_aarch64_crc32cx(crc, word)
+#define ADD_BYTE(crc, byte) __builtin_aarch64_crc32cb(crc, byte)
 
 static bool has_instruction(void)
 {
