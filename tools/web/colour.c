@@ -103,7 +103,7 @@ struct web_frame *web_frame_in_colour(struct web_frame *frame)
     if (frame->colour == NULL)
         frame->colour =
             web_frame_new(frame->lender, bytes + SOF0_BYTES + sizeof tables +
-                                           2 * (SOS_BYTES + plane_bytes(&frame->shape)));
+                                             2 * (SOS_BYTES + plane_bytes(&frame->shape)));
     struct web_frame *colour = frame->colour;
     if (colour == NULL || colour->serial == frame->serial)
         return colour;

@@ -73,10 +73,11 @@ void web_lender_close(struct web_lender *lender);
 /** Makes a frame of a borrowed record, which it takes over, with one reference. NULL: no memory,
  * and the record is the caller's still. */
 struct web_frame *web_frame_borrow(struct web_lender *lender, struct pinhole_record *record);
-/** A frame with memory of its own, whose `jpeg` is to be written to `bytes`, and one reference. NULL:
- * no memory. */
+/** A frame with memory of its own, whose `jpeg` is to be written to `bytes`, and one reference.
+ * NULL: no memory. */
 struct web_frame *web_frame_new(struct web_lender *lender, size_t bytes);
-/** Gives back what colour.h keeps with it, unless that is in use. NULL is allowed. Hold web.lock. */
+/** Gives back what colour.h keeps with it, unless that is in use. NULL is allowed. Hold web.lock.
+ */
 void web_frame_drop_colour(struct web_frame *frame);
 /** One more reference. Returns the frame. */
 struct web_frame *web_frame_ref(struct web_frame *frame);

@@ -76,9 +76,13 @@ def test_kill_recorder_jpeg():
     kill_recorder("jpeg", TIMES // 3, 3)
 
 
-def wait_boots(folder, more):
-    wanted = count_lines(f"{folder}/cam", "boot") + more
-    wait_for("the new boot", lambda: count_lines(f"{folder}/cam", "boot") >= wanted)
+def start_node(port, folder, is_awaited):
+    """A node, and with it in the recording if so wished."""
+    before = count_lines(f"{folder}/cam", "boot")
+    node = Node(*NODE, listen=f"127.0.0.1:{port}")
+    if is_awaited:
+        wait_for("the new boot", lambda: count_lines(f"{folder}/cam", "boot") > before)
+    return node
 
 
 def test_kill_node():
@@ -87,15 +91,12 @@ def test_kill_node():
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(folder, "-s", "2", address_of(port))
         for _ in range(TIMES):
-            node = Node(*NODE, listen=f"127.0.0.1:{port}")
-            if luck.random() < 0.8:
-                wait_boots(folder, 1)
+            node = start_node(port, folder, luck.random() < 0.8)
             time.sleep(luck.random() * LIFE_S)
             node.process.kill()
             node.process.wait()
             node.folder.cleanup()
-        with Node(*NODE, listen=f"127.0.0.1:{port}"):
-            wait_boots(folder, 1)
+        with start_node(port, folder, True):
             recorder.stop(4)
         recording = Recording(f"{folder}/cam").check()
         boots = {frame["boot_id"] for frame in recording.frames}
