@@ -119,6 +119,8 @@ static int write_header(struct av_media *media, const struct av_kind *kind, cons
     AVDictionary *options = NULL;
     if (kind->movflags != NULL)
         av_dict_set(&options, "movflags", kind->movflags, 0);
+    else // the sidecar has each picture's checksum, and one is enough
+        av_dict_set(&options, "write_crc32", "0", 0);
     int result = avformat_write_header(muxer, &options);
     av_dict_free(&options);
     avio_flush(muxer->pb);
