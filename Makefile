@@ -274,7 +274,7 @@ WEB_WRAPPED := $(REC_WRAPPED) ppoll eventfd getrandom getsockopt getaddrinfo ope
   get_connection_info)
 WEB_FAULTY := $(BUILD)/tests/pinhole-web-faulty
 $(WEB_FAULTY): LDFLAGS += $(WEB_WRAPPED:%=-Wl$(COMMA)--wrap=%)
-$(WEB_FAULTY): $(call obj,$(WEB_C) tests/host/support/fail_site.c tests/host/support/fail_site_web.c) \
+$(WEB_FAULTY): $(call obj,$(WEB_C) tests/host/support/fail_site.c tests/host/tools/fail_site_web.c) \
   $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -ljansson)
 test-programs: $(WEB_FAULTY)

@@ -62,11 +62,14 @@ static const struct {
     {"GET /healthz HTTP/1.1\r\nHost: localhost\r\n", "\r\n\r\n", false},
 };
 
-static void require(bool is_right)
+static void require_at(bool is_right, const char *what)
 {
-    if (!is_right)
-        abort();
+    if (is_right)
+        return;
+    fprintf(stderr, "%s: %s\n", what, strerror(errno));
+    abort();
 }
+#define require(is_right) require_at(is_right, #is_right)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -92,6 +95,21 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     web_frame_pool_init(&web.frames);
     require(web_calls_start(&web, &caller) == 0 && web_http_start(&web, listener) == 0);
     return 0;
+}
+
+/** The fuzzer's own timer interrupts a connect() that waits for its turn. */
+static bool is_connected(int fd)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLOUT};
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        return true;
+    if (errno != EINTR)
+        return false;
+    while (poll(&wait, 1, -1) < 0 && errno == EINTR)
+        continue;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
 }
 
 /** Streams and snapshots without a picture sleep: they are woken, and see that their time is over.
@@ -143,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const struct linger at_once = {.l_onoff = 1}; // no port stays in TIME_WAIT
     require(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
-    require(connect(fd, (const struct sockaddr *)&address, sizeof address) == 0);
+    require(is_connected(fd));
     if (send(fd, message, used, MSG_NOSIGNAL) == (ssize_t)used)
         take_answer(fd);
     close(fd);
