@@ -164,7 +164,7 @@ void json_put_frame(json_t **object, const struct pinhole_frame *frame)
 
 char *json_text(const json_t *value, size_t flags)
 {
-    // json_dumps() leaves out what it has no memory for, and goes on.
+    // json_dumps() may leave out what it has no memory for, and go on (findings/jansson-dumps...).
     const size_t bytes = json_dumpb(value, NULL, 0, flags);
     char *text = bytes > 0 ? malloc(bytes + 2) : NULL; // with room for an end of line
     if (text == NULL)

@@ -65,7 +65,7 @@ static bool has_source(const jsStreamConfig *config, const char *prefix)
     return false;
 }
 
-/** The library crashes over an external stream without a delivery prefix. */
+/** libnats 3.4.1 wants a delivery prefix of every external stream, if an empty one. */
 static void add(struct source *source, const jsStreamSource *from, const jsExternalStream *external)
 {
     source->source = *from;
