@@ -4,11 +4,11 @@
 
 #include "hal/base.h"
 #include "net/client/pinhole.h"
+#include "tools/common/keys.h"
 #include "tools/mqtt/settings_file.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <mosquitto.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,25 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum kind { TEXT, NUMBER, FLAG, CHOICE };
-
-/** One line of settings.def. */
-struct key {
-    const char *section, *name;
-    enum kind kind;
-    size_t offset; /**< in the section's struct */
-    const char *standard;
-    uint64_t min, max;
-    const char *choices, *help;
-};
-
 static const struct key keys[] = {
-#define BROKER(key, type, ...)                                                                     \
-    {"broker", #key, type, offsetof(struct mqtt_broker_settings, key), __VA_ARGS__},
+#define BROKER(key, type, ...) {KEY("broker", struct mqtt_broker_settings, key, type), __VA_ARGS__},
 #define CAMERA(key, type, ...)                                                                     \
-    {"cameras", #key, type, offsetof(struct mqtt_camera_settings, key), __VA_ARGS__},
-#define BRIDGE(key, type, ...)                                                                     \
-    {"bridge", #key, type, offsetof(struct mqtt_bridge_settings, key), __VA_ARGS__},
+    {KEY("cameras", struct mqtt_camera_settings, key, type), __VA_ARGS__},
+#define BRIDGE(key, type, ...) {KEY("bridge", struct mqtt_bridge_settings, key, type), __VA_ARGS__},
 #include "tools/mqtt/settings.def"
 };
 
@@ -47,68 +33,11 @@ int mqtt_settings_fail(struct mqtt_settings_error *error, const char *format, ..
     return -EINVAL;
 }
 
-static bool read_number(const struct key *key, const char *text, uint32_t *out)
-{
-    char *end;
-    errno = 0;
-    const unsigned long long value = strtoull(text, &end, 10);
-    if (!isdigit((unsigned char)text[0]) || *end != '\0' || errno != 0 || value < key->min ||
-        value > key->max)
-        return false;
-    *out = (uint32_t)value;
-    return true;
-}
-
-static bool read_flag(const char *text, bool *is_set)
-{
-    const bool is_yes = strcmp(text, "yes") == 0;
-    *is_set = is_yes;
-    return is_yes || strcmp(text, "no") == 0;
-}
-
-static bool read_choice(const struct key *key, const char *text, unsigned *out)
-{
-    const char *choice = key->choices;
-    const size_t length = strlen(text);
-    for (unsigned i = 0;; i++) {
-        const size_t size = strcspn(choice, "|");
-        if (size == length && strncmp(choice, text, length) == 0) {
-            *out = i;
-            return true;
-        }
-        if (choice[size] == '\0')
-            return false;
-        choice += size + 1;
-    }
-}
-
 /** Puts a value into the section's struct. `where` begins the sentence. */
 static int set(void *section, const struct key *key, const char *text, const char *where,
                struct mqtt_settings_error *error)
 {
-    void *member = (char *)section + key->offset;
-    switch (key->kind) {
-    case TEXT:
-        if (strlen(text) >= MQTT_TEXT_BYTES)
-            return mqtt_settings_fail(error, "%s: longer than %d bytes", where,
-                                      MQTT_TEXT_BYTES - 1);
-        memcpy(member, text, strlen(text) + 1);
-        return 0;
-    case NUMBER:
-        if (read_number(key, text, member))
-            return 0;
-        return mqtt_settings_fail(error, "%s: '%.60s' is not a number from %llu to %llu", where,
-                                  text, (unsigned long long)key->min, (unsigned long long)key->max);
-    case FLAG:
-        if (read_flag(text, member))
-            return 0;
-        return mqtt_settings_fail(error, "%s: '%.60s' is neither yes nor no", where, text);
-    case CHOICE:
-        if (read_choice(key, text, member))
-            return 0;
-        return mqtt_settings_fail(error, "%s: '%.60s' is none of %s", where, text, key->choices);
-    }
-    return -EINVAL;
+    return key_set(section, key, text, where, error->text, sizeof error->text);
 }
 
 static void *section_of(struct mqtt_settings *settings, const char *section)
@@ -121,7 +50,7 @@ static void *section_of(struct mqtt_settings *settings, const char *section)
 static const struct key *find_key(const char *section, const char *name)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
-        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+        if (strcmp(keys[i].group, section) == 0 && strcmp(keys[i].name, name) == 0)
             return &keys[i];
     return NULL;
 }
@@ -171,12 +100,12 @@ static void set_defaults(struct mqtt_settings *out)
     struct mqtt_settings_error error;
     memset(out, 0, sizeof *out);
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
-        set(section_of(out, keys[i].section), &keys[i], keys[i].standard, "", &error);
+        set(section_of(out, keys[i].group), &keys[i], keys[i].standard, "", &error);
 }
 
 // --- the command line ---------------------------------------------------------------------------
 
-enum { HELP = 1, VERSION, CONFIG, QUIET, SECONDS, FIRST_KEY = 100 };
+enum { HELP = 1, VERSION, CONFIG, QUIET, SECONDS };
 
 static const struct option own_options[] = {
     {"help", no_argument, NULL, HELP},
@@ -194,47 +123,6 @@ static const char help[] =
     "  --seconds N      end after this time\n"
     "  --quiet          no progress line on a terminal\n"
     "  --help, --version\n";
-
-/** Names of options: the keys with dashes. */
-struct names {
-    char text[ARRAY_SIZE(keys)][40];
-    struct option options[ARRAY_SIZE(own_options) + ARRAY_SIZE(keys) + 1];
-};
-
-static void make_names(struct names *names)
-{
-    memset(names, 0, sizeof *names);
-    memcpy(names->options, own_options, sizeof own_options);
-    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
-        snprintf(names->text[i], sizeof names->text[i], "%s", keys[i].name);
-        for (char *c = names->text[i]; *c != '\0'; c++)
-            *c = *c == '_' ? '-' : *c;
-        names->options[ARRAY_SIZE(own_options) + i] =
-            (struct option){names->text[i], required_argument, NULL, FIRST_KEY + (int)i};
-    }
-}
-
-static void print_help(void)
-{
-    struct names names;
-    make_names(&names);
-    fputs(help, stdout);
-    const char *section = "";
-    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
-        const struct key *key = &keys[i];
-        if (strcmp(section, key->section) != 0)
-            printf("\n[%s]\n", section = key->section);
-        printf("  --%s %s\n      %s (", names.text[i],
-               key->kind == CHOICE   ? key->choices
-               : key->kind == FLAG   ? "yes|no"
-               : key->kind == NUMBER ? "N"
-                                     : "TEXT",
-               key->help);
-        if (key->kind == NUMBER)
-            printf("%llu to %llu, ", (unsigned long long)key->min, (unsigned long long)key->max);
-        printf("default %s)\n", *key->standard != '\0' ? key->standard : "empty");
-    }
-}
 
 static const char *library_version(void)
 {
@@ -277,35 +165,28 @@ static int take_option(struct mqtt_settings *out, int code, const char *value,
         return mqtt_settings_fail(error, "--seconds: '%.60s' is not a number above 0", value);
     default: break;
     }
-    const struct key *key = &keys[code - FIRST_KEY];
+    const struct key *key = &keys[code - KEYS_FIRST_CODE];
     snprintf(where, sizeof where, "option for %s", key->name);
-    return set(section_of(out, key->section), key, value, where, error);
+    return set(section_of(out, key->group), key, value, where, error);
 }
 
 /** One pass. With `out` NULL it only looks for --config, --help and --version. */
-static int scan(int argc, char **argv, struct mqtt_settings *out, const char **config,
-                struct mqtt_settings_error *error)
+static int scan(const struct key_options *options, int argc, char **argv, struct mqtt_settings *out,
+                const char **config, struct mqtt_settings_error *error)
 {
-    struct names names;
-    make_names(&names);
+    int code, result = 0;
     optind = 0;
-    opterr = 0;
-    for (int code; (code = getopt_long(argc, argv, ":", names.options, NULL)) != -1;) {
-        if (code == '?' || code == ':')
-            return mqtt_settings_fail(error, "%.80s: %s; see --help", argv[optind - 1],
-                                      code == '?' ? "no such option" : "the value is missing");
-        if (code == HELP || code == VERSION)
+    while (result == 0 &&
+           (code = key_options_next(options, argc, argv, error->text, sizeof error->text)) != 0) {
+        if (code < 0 || code == HELP || code == VERSION)
             return code;
         if (code == CONFIG)
             *config = optarg;
-        const int result = out != NULL ? take_option(out, code, optarg, error) : 0;
-        if (result < 0)
-            return result;
+        result = out != NULL ? take_option(out, code, optarg, error) : 0;
     }
-    for (int i = optind; out != NULL && i < argc; i++)
-        if (add_argument(out, argv[i], error) < 0)
-            return -EINVAL;
-    return 0;
+    for (int i = optind; result == 0 && out != NULL && i < argc; i++)
+        result = add_argument(out, argv[i], error);
+    return result;
 }
 
 static bool is_level(const char *text)
@@ -351,10 +232,14 @@ int mqtt_settings_read(struct mqtt_settings *out, int argc, char **argv,
                        struct mqtt_settings_error *error)
 {
     const char *config = NULL;
+    struct key_options options;
+    key_options_make(&options, own_options, ARRAY_SIZE(own_options), keys, ARRAY_SIZE(keys));
     set_defaults(out);
-    int result = scan(argc, argv, NULL, &config, error);
-    if (result == HELP)
-        print_help();
+    int result = scan(&options, argc, argv, NULL, &config, error);
+    if (result == HELP) {
+        fputs(help, stdout);
+        key_options_help(&options, keys, ARRAY_SIZE(keys), true);
+    }
     if (result == VERSION)
         printf("pinhole-mqtt %s, libmosquitto %s\n", pinhole_version(), library_version());
     if (result != 0)
@@ -363,7 +248,7 @@ int mqtt_settings_read(struct mqtt_settings *out, int argc, char **argv,
     if (config != NULL)
         result = mqtt_settings_read_file(out, config, false, error);
     if (result == 0)
-        result = scan(argc, argv, out, &config, error);
+        result = scan(&options, argc, argv, out, &config, error);
     if (result == 0 && config != NULL)
         result = mqtt_settings_read_file(out, config, true, error);
     return result == 0 ? check(out, error) : result;

@@ -3,11 +3,11 @@
 
 #include "hal/base.h"
 #include "net/client/pinhole.h"
+#include "tools/common/keys.h"
 #include "tools/common/secret.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <nats/nats.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,21 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum kind { TEXT, NUMBER };
-
-/** One line of settings.def. */
-struct key {
-    const char *group, *name;
-    enum kind kind;
-    size_t offset;
-    const char *standard;
-    uint64_t min, max;
-    const char *help;
-};
-
 static const struct key keys[] = {
-#define SETTING(group, key, type, ...)                                                             \
-    {group, #key, type, offsetof(struct relay_settings, key), __VA_ARGS__},
+#define SETTING(group, key, type, standard, min, max, help)                                        \
+    {KEY(group, struct relay_settings, key, type), standard, min, max, NULL, help},
 #include "tools/relay/settings.def"
 };
 
@@ -47,28 +35,12 @@ static int fail(char why[RELAY_WHY_BYTES], const char *format, ...)
 static int set(struct relay_settings *settings, const struct key *key, const char *text,
                char why[RELAY_WHY_BYTES])
 {
-    void *member = (char *)settings + key->offset;
-    if (key->kind == TEXT) {
-        if (strlen(text) >= RELAY_TEXT_BYTES)
-            return fail(why, "%s: longer than %d bytes", key->name, RELAY_TEXT_BYTES - 1);
-        memcpy(member, text, strlen(text) + 1);
-        return 0;
-    }
-    char *end;
-    errno = 0;
-    const unsigned long long value = strtoull(text, &end, 10);
-    if (!isdigit((unsigned char)text[0]) || *end != '\0' || errno != 0 || value < key->min ||
-        value > key->max)
-        return fail(why, "%s: '%.60s' is not a number from %llu to %llu", key->name, text,
-                    (unsigned long long)key->min, (unsigned long long)key->max);
-    const uint64_t number = value;
-    memcpy(member, &number, sizeof number);
-    return 0;
+    return key_set(settings, key, text, key->name, why, RELAY_WHY_BYTES);
 }
 
 // --- the command line ---------------------------------------------------------------------------
 
-enum { HELP = 1, VERSION, PRINT, GATHER, FIRST_KEY = 100 };
+enum { HELP = 1, VERSION, PRINT, GATHER };
 
 static const struct option own_options[] = {
     {"help", no_argument, NULL, HELP},
@@ -89,41 +61,6 @@ static const char help[] =
     "                   print the configuration of a server at the edge or of the hub, and end\n"
     "  --help, --version\n";
 
-/** Names of options: the keys with dashes. */
-struct names {
-    char text[ARRAY_SIZE(keys)][40];
-    struct option options[ARRAY_SIZE(own_options) + ARRAY_SIZE(keys) + 1];
-};
-
-static void make_names(struct names *names)
-{
-    memset(names, 0, sizeof *names);
-    memcpy(names->options, own_options, sizeof own_options);
-    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
-        snprintf(names->text[i], sizeof names->text[i], "%s", keys[i].name);
-        for (char *c = names->text[i]; *c != '\0'; c++)
-            *c = *c == '_' ? '-' : *c;
-        names->options[ARRAY_SIZE(own_options) + i] =
-            (struct option){names->text[i], required_argument, NULL, FIRST_KEY + (int)i};
-    }
-}
-
-static void print_help(const struct names *names)
-{
-    fputs(help, stdout);
-    const char *group = "";
-    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
-        const struct key *key = &keys[i];
-        if (strcmp(group, key->group) != 0)
-            printf("\n%s\n", group = key->group);
-        printf("  --%s %s\n      %s (", names->text[i], key->kind == NUMBER ? "N" : "TEXT",
-               key->help);
-        if (key->kind == NUMBER)
-            printf("%llu to %llu, ", (unsigned long long)key->min, (unsigned long long)key->max);
-        printf("default %s)\n", *key->standard != '\0' ? key->standard : "empty");
-    }
-}
-
 static int set_mode(struct relay_settings *out, int code, const char *value,
                     char why[RELAY_WHY_BYTES])
 {
@@ -141,23 +78,19 @@ static int set_mode(struct relay_settings *out, int code, const char *value,
 }
 
 /** Returns HELP or VERSION when it is there. */
-static int scan(struct relay_settings *out, int argc, char **argv, const struct names *names,
-                char why[RELAY_WHY_BYTES])
+static int scan(struct relay_settings *out, int argc, char **argv,
+                const struct key_options *options, char why[RELAY_WHY_BYTES])
 {
+    int code, result = 0;
     optind = 0;
-    opterr = 0;
-    for (int code; (code = getopt_long(argc, argv, ":", names->options, NULL)) != -1;) {
-        if (code == '?' || code == ':')
-            return fail(why, "%.80s: %s; see --help", argv[optind - 1],
-                        code == '?' ? "no such option" : "the value is missing");
-        if (code == HELP || code == VERSION)
+    while (result == 0 &&
+           (code = key_options_next(options, argc, argv, why, RELAY_WHY_BYTES)) != 0) {
+        if (code < 0 || code == HELP || code == VERSION)
             return code;
-        const int result = code < FIRST_KEY ? set_mode(out, code, optarg, why)
-                                            : set(out, &keys[code - FIRST_KEY], optarg, why);
-        if (result < 0)
-            return result;
+        result = code < KEYS_FIRST_CODE ? set_mode(out, code, optarg, why)
+                                        : set(out, &keys[code - KEYS_FIRST_CODE], optarg, why);
     }
-    return 0;
+    return result;
 }
 
 // --- nodes --------------------------------------------------------------------------------------
@@ -266,14 +199,16 @@ static int check(struct relay_settings *s, char why[RELAY_WHY_BYTES])
 int relay_settings_read(struct relay_settings *out, int argc, char **argv,
                         char why[RELAY_WHY_BYTES])
 {
-    struct names names;
+    struct key_options options;
     memset(out, 0, sizeof *out);
-    make_names(&names);
+    key_options_make(&options, own_options, ARRAY_SIZE(own_options), keys, ARRAY_SIZE(keys));
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
         set(out, &keys[i], keys[i].standard, why);
-    int result = scan(out, argc, argv, &names, why);
-    if (result == HELP)
-        print_help(&names);
+    int result = scan(out, argc, argv, &options, why);
+    if (result == HELP) {
+        fputs(help, stdout);
+        key_options_help(&options, keys, ARRAY_SIZE(keys), false);
+    }
     if (result == VERSION)
         printf("pinhole-relay %s, libnats %s\n", pinhole_version(), nats_GetVersion());
     if (result != 0)
