@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 from fake_node import ScriptedNode  # noqa: E402
+from faults import fail_each  # noqa: E402
 from pinhole_node import free_port, run_cases  # noqa: E402
 from recording import BUILD, FULL, Recording, has_avformat  # noqa: E402
 
@@ -126,7 +127,7 @@ class Scene:
             (site, sequences, log)
 
 
-def fail_each(container, listens):
+def fail_container(container, listens):
     with tempfile.TemporaryDirectory() as place:
         scene = Scene(place, container, listens)
         known = scene.sites()
@@ -134,33 +135,17 @@ def fail_each(container, listens):
         # jansson itself does not survive a heap that stays empty while it reads.
         waiting = [(site, lasting) for site in known[::step] for lasting in (False, True)
                    if not lasting or (FULL and not site.startswith("json@"))]
-        seen, tried, faults = set(known), 0, []
-        while waiting:
-            with concurrent.futures.ThreadPoolExecutor(2) as pool:
-                jobs = {pool.submit(scene.fail, *each): each for each in waiting}
-                waiting = []
-                for job, each in jobs.items():
-                    tried += 1
-                    try:
-                        found = set(job.result()) - seen
-                    except AssertionError as error:
-                        faults.append((each, str(error)[:3000]))
-                        continue
-                    seen |= found
-                    waiting += [(site, False) for site in found] if FULL else []
-        for fault in faults:
-            print(*fault, sep="\n")
-        print(f"{container}{', listening' * listens}: {len(seen)} sites, {tried} runs, "
-              f"{len(faults)} faults")
+        seen, tried, faults = fail_each(known, waiting, scene.fail, FULL)
+        print(f"{container}{', listening' * listens}: {seen} sites, {tried} runs, {faults} faults")
         assert tried > 20 and not faults
 
 
 def test_matroska():
-    fail_each("matroska" if has_avformat() else "jpeg", False)
+    fail_container("matroska" if has_avformat() else "jpeg", False)
 
 
 def test_listening_to_a_folder_of_jpegs():
-    fail_each("jpeg", True)
+    fail_container("jpeg", True)
 
 
 if __name__ == "__main__":

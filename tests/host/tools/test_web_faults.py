@@ -4,7 +4,7 @@
 200 that is not right, and the next request is answered as ever.
 PINHOLE_WEB_FULL=1: every site, once failing and for ever; else a part of them."""
 
-import concurrent.futures
+import functools
 import json
 import os
 import re
@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 from fake_node import JPEG_GREY, SET, FakeNode  # noqa: E402
+from faults import fail_each  # noqa: E402
 from pinhole_node import BUILD, run_cases, wait_for  # noqa: E402
 
 FULL = os.environ.get("PINHOLE_WEB_FULL") == "1"
@@ -211,23 +212,8 @@ def test_each_call_fails_once():
         step = (len(known) + SITES_TRIED - 1) // SITES_TRIED
         waiting = [(site, lasting) for site in known[::step] for lasting in (False, True)
                    if FULL or not lasting]
-        seen, tried, faults = set(known), 0, []
-        while waiting:
-            with concurrent.futures.ThreadPoolExecutor(2) as pool:
-                jobs = {pool.submit(fail, place, *each): each for each in waiting}
-                waiting = []
-                for job, each in jobs.items():
-                    tried += 1
-                    try:
-                        found = set(job.result()) - seen
-                    except (AssertionError, OSError, ValueError, subprocess.TimeoutExpired) as error:
-                        faults.append((each, str(error)[:3000]))
-                        continue
-                    seen |= found
-                    waiting += [(site, False) for site in found] if FULL else []
-        for fault in faults:
-            print(*fault, sep="\n")
-        print(f"{len(seen)} sites, {tried} runs, {len(faults)} faults")
+        seen, tried, faults = fail_each(known, waiting, functools.partial(fail, place), FULL)
+        print(f"{seen} sites, {tried} runs, {faults} faults")
         assert tried > 8 and not faults
 
 
