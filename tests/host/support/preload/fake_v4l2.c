@@ -44,10 +44,11 @@ static struct {
     uint64_t unmapped_cost[2];
 } camera = {.fd = -1};
 
-EXPORT int open64(const char *path, int flags, ...);
+EXPORT int open64(const char *path, int flags, ...) __attribute__((alias("open")));
 EXPORT int __open_2(const char *path, int flags);
-EXPORT int __open64_2(const char *path, int flags);
-EXPORT void *mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
+EXPORT int __open64_2(const char *path, int flags) __attribute__((alias("__open_2")));
+EXPORT void *mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+    __attribute__((alias("mmap")));
 
 static int64_t cpu_ns(void)
 {
@@ -109,21 +110,7 @@ EXPORT int open(const char *path, int flags, ...)
     return open_any(path, flags, mode);
 }
 
-EXPORT int open64(const char *path, int flags, ...)
-{
-    va_list arguments;
-    va_start(arguments, flags);
-    const mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
-    va_end(arguments);
-    return open_any(path, flags, mode);
-}
-
 EXPORT int __open_2(const char *path, int flags)
-{
-    return open_any(path, flags, 0);
-}
-
-EXPORT int __open64_2(const char *path, int flags)
 {
     return open_any(path, flags, 0);
 }
@@ -138,11 +125,6 @@ EXPORT void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off
         flags = MAP_PRIVATE | MAP_POPULATE;
     }
     return (void *)syscall(SYS_mmap, at, bytes, protection, flags, fd, offset); // NOLINT
-}
-
-EXPORT void *mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
-{
-    return mmap(at, bytes, protection, flags, fd, offset);
 }
 
 static int run_timer(bool is_on)
