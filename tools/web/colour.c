@@ -88,25 +88,28 @@ static void convert(struct web_frame *out, const struct web_frame *grey, size_t 
 static bool is_grey(const struct web_frame *frame, size_t header, size_t end)
 {
     const struct jpeg_shape *shape = &frame->shape;
-    return shape->components == 1 && shape->width > 0 && shape->height > 0 &&
+    return shape->width > 0 && shape->height > 0 &&
            memcmp(frame->meta.jpeg + header, "\xFF\xC0\0\x0B", 4) == 0 &&
            end >= header + SOF0_GREY_BYTES && plane_bytes(shape) <= end;
 }
 
 struct web_frame *web_frame_in_colour(struct web_frame *frame)
 {
+    if (frame->colour != NULL)
+        return frame->colour;
+    if (frame->shape.components != 1)
+        return frame;
     const uint8_t *jpeg = frame->meta.jpeg;
     const size_t bytes = frame->meta.jpeg_bytes, header = jpeg_frame_header(jpeg, bytes);
     const size_t end = find_end(jpeg, bytes);
     if (!is_grey(frame, header, end))
         return frame;
-    if (frame->colour == NULL)
-        frame->colour =
-            web_frame_new(frame->lender, bytes + SOF0_BYTES + sizeof tables +
-                                             2 * (SOS_BYTES + plane_bytes(&frame->shape)));
-    struct web_frame *colour = frame->colour;
-    if (colour == NULL || colour->serial == frame->serial)
-        return colour;
+    struct web_frame *colour =
+        web_frame_new(frame->lender, bytes + SOF0_BYTES + sizeof tables +
+                                         2 * (SOS_BYTES + plane_bytes(&frame->shape)));
+    if (colour == NULL)
+        return NULL;
+    frame->colour = colour;
     colour->meta = frame->meta;
     colour->meta.jpeg = colour->bytes;
     colour->serial = frame->serial;
