@@ -3,6 +3,7 @@
 // end.
 #include "hal/base.h"
 #include "tools/common/say.h"
+#include "tools/common/stop.h"
 #include "tools/mqtt/camera.h"
 #include "tools/mqtt/metrics.h"
 
@@ -149,12 +150,7 @@ int main(int argc, char **argv)
         say("%s", error.text);
         return EXIT_USAGE;
     }
-    // Every thread inherits the mask: signals are this one's.
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    stop_signals_block(&signals);
     signal(SIGPIPE, SIG_IGN);
     mallopt(M_ARENA_MAX, ARENAS_MAX);
     mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // pinhole-rec: records Pinhole cameras to the disk. This file: start, each second, the end.
+#include "tools/common/stop.h"
 #include "tools/rec/check.h"
 #include "tools/rec/link.h"
 
@@ -165,12 +166,7 @@ int main(int argc, char **argv)
 {
     static struct recorder recorder;
     sigset_t signals;
-    // Blocked in every thread from the first moment on; only keep_house() takes them.
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    stop_signals_block(&signals); // from the first moment on; only keep_house() takes them
     if (argc > 1 && strcmp(argv[1], "check") == 0)
         return rec_check(argc - 1, argv + 1);
     rec_media_load();

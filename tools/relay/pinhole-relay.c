@@ -3,6 +3,7 @@
 // end.
 #include "hal/base.h"
 #include "tools/common/say.h"
+#include "tools/common/stop.h"
 #include "tools/relay/nats_config.h"
 #include "tools/relay/relay.h"
 
@@ -24,12 +25,7 @@ static bool run(const struct relay_settings *settings, char why[RELAY_WHY_BYTES]
 {
     static struct relay relay;
     sigset_t signals;
-    // Every thread inherits the mask: signals are this one's.
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    stop_signals_block(&signals);
     signal(SIGPIPE, SIG_IGN);
     const int stop_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     if (stop_fd < 0) {
