@@ -102,6 +102,7 @@ static int write_header(struct av_media *media, const struct av_kind *kind, cons
     if (stream == NULL || media->packet == NULL || muxer->pb == NULL)
         return -ENOMEM;
     muxer->flags |= AVFMT_FLAG_CUSTOM_IO;
+    muxer->pb->direct = 1; // a picture goes to the kernel from where it lies, in one write
     stream->codecpar->codec_type = AVMEDIA_TYPE_VIDEO;
     stream->codecpar->codec_id = AV_CODEC_ID_MJPEG;
     stream->codecpar->width = first->width;
