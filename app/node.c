@@ -323,8 +323,8 @@ static void run_loop(struct node *node)
     while (node->process.exit_status < 0) {
         node_trigger_arm(&node->trigger);
         bool is_busy = has_more || node_encode_has_work(&node->encode);
-        if (!is_busy)
-            turn_wait(&node->turn, clock_thread_cpu_ns());
+        if (!is_busy && turn_wait(&node->turn))
+            turn_read(&node->turn, clock_thread_cpu_ns());
         uint64_t now_ns = loop_turn(&node->loop, is_busy);
         turn_start(&node->turn, now_ns);
         node_trigger_turn(&node->trigger, now_ns);

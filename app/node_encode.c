@@ -385,9 +385,13 @@ void node_encode_turn(struct node_encode *encode, uint64_t now_ns)
 {
     if (!encode->job.is_active && !begin_job(encode, now_ns))
         return;
-    do
+    uint64_t slice_start_ns, slice_end_ns = now_ns;
+    do {
+        slice_start_ns = slice_end_ns;
         encode_slice(encode, now_ns);
-    while (encode->job.is_active && clock_now_ns() < now_ns + NODE_ENCODE_TURN_NS);
+        slice_end_ns = clock_now_ns();
+    } while (encode->job.is_active &&
+             2 * slice_end_ns - slice_start_ns <= now_ns + NODE_ENCODE_TURN_NS);
 }
 
 void node_encode_refuse(struct node_encode *encode, const struct queued_frame *source)

@@ -13,9 +13,9 @@
 #include "app/pretrigger.h"
 #include "app/rate.h"
 
-/** The loop looks for news this often while a picture is being encoded. Slower machines do so after
- * each slice, which takes longer there. */
-#define NODE_ENCODE_TURN_NS (420 * NS_PER_US)
+/** The loop looks for news at least this often while a picture is being encoded. A machine on which
+ * a slice takes longer does so after each slice. */
+#define NODE_ENCODE_TURN_NS (490 * NS_PER_US)
 
 /** The picture that is being encoded. */
 struct node_job {
@@ -47,8 +47,9 @@ struct node_encode {
 
 /** Takes rate control's settings from the configuration. */
 void node_encode_apply_rate(struct node_encode *encode);
-/** Encodes until a picture is complete or NODE_ENCODE_TURN_NS have passed since `now_ns`, the
- * beginning of the turn; one slice at least. Begins the next waiting frame when idle. */
+/** Encodes until a picture is complete, or until one more slice as long as the last would end later
+ * than NODE_ENCODE_TURN_NS after `now_ns`, the beginning of the turn. One slice at least. Begins the
+ * next waiting frame when idle. */
 void node_encode_turn(struct node_encode *encode, uint64_t now_ns);
 /** Whether that would do something. */
 static inline bool node_encode_has_work(const struct node_encode *encode)

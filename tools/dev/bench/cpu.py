@@ -5,6 +5,7 @@ import contextlib
 import json
 import re
 import subprocess
+import time
 
 from common import BUILD, folder, FRAMES, median, ROUNDS, say, WARMUP
 from node import Encoder, Node, planar
@@ -86,6 +87,7 @@ def system_calls():
     """Of the whole node, counted by the kernel's tracepoint. Time decides how often the loop looks
     for news while it encodes, so a busy machine has more of them."""
     calls, node = [], Node(1920, 1080, framerate=30, count_heap=False)
+    time.sleep(4)  # the store's pages come in the first seconds, by a call each 256 KiB
     for _ in range(ROUNDS):
         counts = f"{folder}/perf"
         done = subprocess.run(["perf", "stat", "-x,", "-o", counts, "-e", "raw_syscalls:sys_enter", "-p",
