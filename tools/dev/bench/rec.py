@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What recording takes: the recorder beside ffmpeg, which copies the gateway's stream of the same frames
-into the same container."""
+into the same container, and beside a bare loop that writes them to a file."""
 
 import glob
 import re
@@ -29,6 +29,20 @@ def frames_copied():
     return int(found[-1]) if found else 0
 
 
+class Forwarded:
+    """Frames that the bare loop has written."""
+
+    def __init__(self):
+        self.path, self.frames = f"{folder}/bare", 0
+        with open(self.path, "wb"):
+            pass
+        self.file = open(self.path, "rb")
+
+    def __call__(self):
+        self.frames += self.file.read().count(b"--frame\r\n")
+        return self.frames
+
+
 def measure(command, count):
     """CPU ms per frame, by the frames that count() sees written."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -48,14 +62,16 @@ def measure(command, count):
 def recorder():
     ffmpeg = shutil.which("ffmpeg")
     say(f"\nrecorder, CPU ms per frame to Matroska, 1080p YUV420 at 30 frames/s, {ROUNDS} alternating runs of {FRAMES} "
-        "frames" + ("" if ffmpeg else "; ffmpeg is not installed: make bench PEERS=1"))
+        "frames; bare: a loop that reads each frame and writes it to a file; only the recorder syncs" +
+        ("" if ffmpeg else "; ffmpeg is not installed: make bench PEERS=1"))
     node = Node(1920, 1080, framerate=30, count_heap=False)
     web = Gateway(node, f"{BUILD}/pinhole-web")
-    own, theirs = [], []
+    own, theirs, bare = [], [], []
     for _ in range(ROUNDS):
         shutil.rmtree(f"{folder}/recordings", ignore_errors=True)
         own.append(measure([f"{BUILD}/pinhole-rec", "--quiet", "--segment-seconds", "0", "-o",
                             f"{folder}/recordings", f"bench={node.address}"], lines_written))
+        bare.append(measure([f"{BUILD}/tests/bench/bench_forward", node.address, f"{folder}/bare"], Forwarded()))
         if ffmpeg:
             with open(f"{folder}/progress", "w", encoding="ascii"):
                 pass
@@ -66,7 +82,7 @@ def recorder():
                  f"{folder}/copy.mkv"], frames_copied))
     web.stop()
     node.stop()
-    line = f"pinhole-rec {spread(own)}"
+    line = f"pinhole-rec {spread(own)}, bare {spread(bare)}: {median(own) / median(bare):.2f}"
     if theirs:
         ratios = [a / b for a, b in zip(own, theirs)]
         line += (f", ffmpeg -c copy {spread(theirs)}; ratio of medians {median(own) / median(theirs):.2f} (<= 0.50), "

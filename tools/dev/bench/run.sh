@@ -33,7 +33,7 @@ if [ -n "${ARM:-}" ]; then
         "$(tools/dev/rootfs.sh bookworm qemu-user)"
 fi
 make --no-print-directory BUILD="$build" "$build/tests/bench/bench_encode" "$build/tests/bench/bench_client" \
-    "$build/tests/bench/bench_throughput" "$build/tests/kernel/test_camera_libcamera_recovery" \
+    "$build/tests/bench/bench_forward" "$build/tests/bench/bench_throughput" "$build/tests/kernel/test_camera_libcamera_recovery" \
     "$build/tests/count_heap.so" "$build/tests/fake_v4l2.so" "$build/pinhole" "$build/pinholectl" \
     "$build/pinhole-web" "$build/pinhole-rec"
 BUILD=$build python3 tests/host/bench/bench_throughput.py

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the gateway adds: its CPU time per frame, and node and gateway together beside µStreamer.
+"""What the gateway adds: its CPU time per frame beside the least that passing it on takes, and node and
+gateway together beside µStreamer.
 
 Environment: WEB_REFERENCE, another build's pinhole-web, to compare the gateway with; USTREAMER, a
 µStreamer's path (default: the one that is installed)."""
@@ -37,19 +38,22 @@ class Clients:
 
 
 def measure(pids, port, count):
-    """CPU ms per frame of each process, and bytes per frame, while so many clients read. With the
-    quantiser tables."""
+    """CPU ms per frame of each process, and bytes per frame, while so many clients read."""
     clients = Clients(port, count)
     reader = clients.reader
     reader.wait(20)
     first, before = len(reader.begins), [process_cpu_ns(pid) for pid in pids]
     reader.wait(first + FRAMES)
     after, last = [process_cpu_ns(pid) for pid in pids], len(reader.begins)
-    snapshot = subprocess.run(["curl", "-s", f"http://127.0.0.1:{port}/snapshot"], check=True,
-                              capture_output=True).stdout
     clients.stop()
     octets = (reader.begins[last - 1] - reader.begins[first]) / (last - 1 - first)
-    return [(b - a) / 1e6 / (last - first) for a, b in zip(before, after)], octets, tables_of(snapshot)
+    return [(b - a) / 1e6 / (last - first) for a, b in zip(before, after)], octets
+
+
+def snapshot_tables(port):
+    """The quantiser tables in use."""
+    return tables_of(subprocess.run(["curl", "-s", f"http://127.0.0.1:{port}/snapshot"], check=True,
+                                    capture_output=True).stdout)
 
 
 class Gateway:
@@ -67,6 +71,20 @@ class Gateway:
         self.process.wait(timeout=60)
 
 
+class Forward:
+    """In place of a gateway: a bare loop that reads each frame and writes it to each client."""
+
+    def __init__(self, node, count):
+        self.port = free_port()
+        self.process = subprocess.Popen([f"{BUILD}/tests/bench/bench_forward", node.address, str(self.port), str(count)],
+                                        stderr=subprocess.DEVNULL)
+        started.append(self.process)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
 def spread(values):
     return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
@@ -76,21 +94,23 @@ def gateway():
     if os.environ.get("WEB_REFERENCE"):
         programs["reference"] = os.environ["WEB_REFERENCE"]
     say(f"\ngateway, CPU ms per frame of its process alone, 1080p YUV420 at 30 frames/s, {ROUNDS} alternating "
-        f"runs of {FRAMES} frames" +
-        ("" if len(programs) > 1 else "; WEB_REFERENCE=PATH compares another build's pinhole-web"))
+        f"runs of {FRAMES} frames; bare: a loop that reads each frame and writes it to each client" +
+        ("" if len(programs) > 1 else "; WEB_REFERENCE=PATH adds another build's pinhole-web"))
     node = Node(1920, 1080, framerate=30, count_heap=False)
     for count in (1, 4):
-        found = {name: [] for name in programs}
+        makers = {name: lambda program=program: Gateway(node, program) for name, program in programs.items()}
+        makers["bare"] = lambda count=count: Forward(node, count)
+        found = {name: [] for name in makers}
         for _ in range(ROUNDS):
-            for name, program in programs.items():
-                web = Gateway(node, program)
+            for name, make in makers.items():
+                web = make()
                 found[name].append(measure([web.process.pid], web.port, count)[0][0])
                 web.stop()
         line = f"{count} HTTP clients: " + ", ".join(f"{n} {spread(v)}" for n, v in found.items())
-        if len(found) > 1:
-            ratios = [a / b for a, b in zip(found["pinhole-web"], found["reference"])]
-            line += f"; ratio of medians {median(found['pinhole-web']) / median(found['reference']):.2f} " \
-                    f"(<= 0.50), of pairs {min(ratios):.2f} to {max(ratios):.2f}"
+        for name in [name for name in found if name != "pinhole-web"]:
+            ratios = [a / b for a, b in zip(found["pinhole-web"], found[name])]
+            line += f"; to {name} {median(found['pinhole-web']) / median(found[name]):.2f}, pairs " \
+                    f"{min(ratios):.2f} to {max(ratios):.2f}"
         say(line)
     node.stop()
 
@@ -151,17 +171,18 @@ def ustreamer(width, height):
         for _ in range(ROUNDS):
             peer = UStreamer(program, width, height, pictures)
             node.pause()
-            (cost,), their_octets, their_tables = measure([peer.process.pid], peer.port, count)
+            (cost,), their_octets = measure([peer.process.pid], peer.port, count)
+            their_tables = snapshot_tables(peer.port)
             feeds.append(peer.feed_ms())
             peer.stop()
             node.resume()
             time.sleep(0.5)
-            costs, our_octets, our_tables = measure([node.process.pid, web.process.pid], web.port, count)
+            costs, our_octets = measure([node.process.pid, web.process.pid], web.port, count)
             own.append(sum(costs))
             theirs.append(cost)
             ratios.append(own[-1] / cost)
             octets.append(our_octets / their_octets)
-            tables = our_tables, their_tables
+            tables = snapshot_tables(web.port), their_tables
         say(f"{count:2} HTTP clients: node + gateway {spread(own)}, µStreamer {spread(theirs)}; ratio of medians "
             f"{median(own) / median(theirs):.2f} (<= {LIMITS[width, count]:.2f}), of pairs {min(ratios):.2f} "
             f"to {max(ratios):.2f}; bytes a frame {median(octets):.2f} x; quantiser tables "
