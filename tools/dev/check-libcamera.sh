@@ -133,7 +133,7 @@ run_suite() {
     hand_over
 }
 
-# What libcamera's thread costs us to hear from: measured alone, when nobody tests any more.
+# What libcamera's thread costs us to hear from, and the start: measured alone, when nobody tests any more.
 hand_over() {
     local top=${work%/*} other
     : >"$top/tested-$suite"
@@ -146,6 +146,8 @@ hand_over() {
     flock 8
     printf 'note    %-8s %s\n' "$suite" \
         "$(inside build/release/tests/kernel/test_camera_libcamera_recovery --bench 2>/dev/null | tail -n 1)"
+    printf 'note    %-8s %s\n' "$suite" \
+        "$(inside BUILD=build/release python3 tools/dev/bench/first_frame.py 2>/dev/null | tail -n 1)"
     exec 8<&-
 }
 

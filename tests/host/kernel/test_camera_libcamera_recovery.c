@@ -3,6 +3,7 @@
 // tests/host/kernel/virtual.yaml: endless starts, openings and changes of size; every fault that
 // the node recovers from. Linked with the backend built with fault hooks.
 //   --bench     prints what the hand-over from libcamera's thread to the loop costs
+//   --first     ends with the first frame: what the library needs for it
 //   NAME        only the cases of that name; * stands for anything
 #include "tests/host/support/libcamera_bed.h"
 
@@ -391,6 +392,16 @@ static int measure_wake_ups(uint64_t cost_ns[BENCH_FRAMES])
     return close(fd);
 }
 
+static int first_frame(void)
+{
+    struct hal_frame frame;
+    struct hal_camera_config got, want = {.width = 1280, .height = 720, .framerate = BENCH_RATE};
+    if (bed_ops->open(BED_BARS) < 0 || bed_ops->configure(&want, &got) < 0 ||
+        bed_ops->start() < 0 || camera_contract_wait(bed_ops, &frame) != 1)
+        return 1;
+    _exit(0); // the way down is no part of it
+}
+
 static int bench(void)
 {
     static uint64_t cost_ns[BENCH_FRAMES], bare_ns[BENCH_FRAMES];
@@ -441,6 +452,8 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc == 2 && strcmp(argv[1], "--bench") == 0)
         return bench();
+    if (argc == 2 && strcmp(argv[1], "--first") == 0)
+        return first_frame();
     if (argc == 2)
         cmocka_set_test_filter(argv[1]);
     if (bed_begin() != BED_VIRTUAL) {

@@ -75,24 +75,27 @@ def hand_over():
                        text=True).stdout.strip() or "hand-over: this build has no libcamera")
 
 
+def first_frame(options):
+    """Milliseconds from the start of a node to a frame on disk, by a client that starts when the node's
+    socket is there."""
+    path = f"{folder}/early"
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path)
+    begin = time.monotonic()
+    node = subprocess.Popen([f"{BUILD}/pinhole", *options, "--listen", "", "--socket", path],
+                            stderr=subprocess.DEVNULL)
+    started.append(node)
+    while not os.path.exists(path):
+        time.sleep(0.0005)
+    subprocess.run([f"{BUILD}/pinholectl", "-n", f"unix:{path}", "grab", "--replace", "-o", f"{folder}/first"],
+                   check=True, stdout=subprocess.DEVNULL)
+    taken = 1e3 * (time.monotonic() - begin)
+    node.terminate()
+    node.wait(timeout=60)
+    return taken
+
+
 def first_frame_after_start():
-    """From the start of the node to a frame on disk: the fake camera at 30 frames/s, and a client that
-    starts when the node's socket is there."""
-    path, taken = f"{folder}/early", []
-    for _ in range(max(5, ROUNDS)):
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(path)
-        begin = time.monotonic()
-        node = subprocess.Popen([f"{BUILD}/pinhole", "--camera", "fake", "--framerate", "30", "--listen",
-                                 "", "--socket", path], stderr=subprocess.DEVNULL)
-        started.append(node)
-        while not os.path.exists(path):
-            time.sleep(0.0005)
-        subprocess.run([f"{BUILD}/pinholectl", "-n", f"unix:{path}", "grab", "--replace",
-                        "-o", f"{folder}/first"],
-                       check=True, stdout=subprocess.DEVNULL)
-        taken.append(1e3 * (time.monotonic() - begin))
-        node.terminate()
-        node.wait(timeout=60)
+    taken = [first_frame(["--camera", "fake", "--framerate", "30"]) for _ in range(max(5, ROUNDS))]
     say(f"from start to the first frame in a client, fake camera at 30 frames/s: {median(taken):.0f} ms "
         f"(<= 60), {min(taken):.0f} to {max(taken):.0f}")
