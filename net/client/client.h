@@ -51,7 +51,7 @@ struct client_record {
     struct pinhole_record shown; /**< first member: what the user holds */
     struct client_record *previous, *next;
     struct client_list *list; /**< the one it is in; NULL while it is being received */
-    uint8_t *bytes;           /**< the message's payload */
+    uint8_t *bytes;           /**< the message's payload, behind its header */
     size_t length, capacity;
 };
 
@@ -284,7 +284,8 @@ void client_list_append(struct client_list *list, struct client_record *record);
 void client_list_remove(struct client_record *record);
 void client_list_free(struct client_list *list);
 /** Fills `shown` from the payload. -EBADMSG when it is not what the protocol says. */
-int client_record_decode(struct pinhole *p, struct client_record *record, uint8_t type);
+int client_record_decode(struct pinhole *p, struct client_record *record,
+                         const struct wire_header *header);
 /** Queues an event of the library's own. */
 int client_event_add(struct pinhole *p, enum pinhole_event_kind kind, uint64_t first, uint64_t last,
                      const char *text);

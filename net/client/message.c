@@ -149,7 +149,7 @@ static int end_record(struct pinhole *p)
 {
     struct client_receiver *r = &p->receiver;
     struct client_record *record = r->record;
-    if (client_record_decode(p, record, r->header.type) < 0)
+    if (client_record_decode(p, record, &r->header) < 0)
         return client_fail(p, EPROTO, "the node sent a malformed %s",
                            r->header.type == WIRE_TYPE_FRAME ? "FRAME" : "EVENT");
     r->record = NULL;

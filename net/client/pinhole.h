@@ -115,7 +115,11 @@ struct pinhole_frame {
     /** Records of this boot in which frames before this one are missing, whether skipped or lost; 0
      * and 0: none. What was lost rather than left out came as a GAP event before. */
     uint64_t lost_first, lost_last;
-    uint64_t reserved[8];
+    /** The whole message as it came, to be passed on: header, fixed part, JPEG (net/SPEC.md, FRAME).
+     * It may have fields that this version of the library does not know. */
+    const uint8_t *message;
+    size_t message_bytes;
+    uint64_t reserved[6];
 };
 
 /** pinhole_frame.flags */

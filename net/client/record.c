@@ -46,7 +46,7 @@ void client_list_remove(struct client_record *record)
 
 static void free_record(struct client_record *record)
 {
-    free(record->bytes);
+    free(record->bytes - WIRE_HEADER_BYTES);
     free(record);
 }
 
@@ -81,12 +81,13 @@ struct client_record *client_record_take(struct pinhole *p, size_t bytes)
         // Frames vary in size: a quarter more, in large steps, so that the next ones fit.
         const size_t step = bytes < SMALL_BYTES ? SMALL_STEP_BYTES : STEP_BYTES;
         const size_t room = (bytes + bytes / 4 + step) / step * step;
-        record->bytes = malloc(room);
-        record->capacity = room;
-        if (record->bytes == NULL) {
+        uint8_t *message = malloc(WIRE_HEADER_BYTES + room);
+        if (message == NULL) {
             free(record);
             return NULL;
         }
+        record->bytes = message + WIRE_HEADER_BYTES;
+        record->capacity = room;
     }
     record->length = bytes;
     return record;
@@ -103,7 +104,8 @@ void client_record_give(struct pinhole *p, struct client_record *record)
     free_record(record);
 }
 
-static int decode_frame(struct pinhole *p, struct client_record *record)
+static int decode_frame(struct pinhole *p, struct client_record *record,
+                        const struct wire_header *header)
 {
     struct wire_frame wire;
     int at = wire_get_frame(record->bytes, record->length, &wire);
@@ -127,6 +129,9 @@ static int decode_frame(struct pinhole *p, struct client_record *record)
     f->jpeg = record->bytes + at;
     f->jpeg_bytes = jpeg_bytes;
     f->received_ns = clock_now_ns();
+    f->message = record->bytes - WIRE_HEADER_BYTES;
+    f->message_bytes = WIRE_HEADER_BYTES + record->length;
+    wire_put_header(record->bytes - WIRE_HEADER_BYTES, header);
     if (wire.format == JPEG_FORMAT)
         return 0;
     // A newer node's other format: say that there was a frame.
@@ -170,10 +175,12 @@ static int decode_event(struct client_record *record)
     return 0;
 }
 
-int client_record_decode(struct pinhole *p, struct client_record *record, uint8_t type)
+int client_record_decode(struct pinhole *p, struct client_record *record,
+                         const struct wire_header *header)
 {
     memset(&record->shown, 0, sizeof record->shown);
-    return type == WIRE_TYPE_FRAME ? decode_frame(p, record) : decode_event(record);
+    return header->type == WIRE_TYPE_FRAME ? decode_frame(p, record, header)
+                                           : decode_event(record);
 }
 
 int client_event_add(struct pinhole *p, enum pinhole_event_kind kind, uint64_t first, uint64_t last,

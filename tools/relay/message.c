@@ -10,6 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    EVENT_TEXT_BYTES_MAX = 128 << 10, // no event that libpinhole takes has more
+    EVENT_BYTES_MAX = WIRE_HEADER_BYTES + WIRE_EVENT_FIXED + EVENT_TEXT_BYTES_MAX,
+};
+
 // --- the payload --------------------------------------------------------------------------------
 
 static const struct pinhole_frame *frame_of(const struct relay_entry *entry)
@@ -23,46 +28,15 @@ static const struct pinhole_event *event_of(const struct relay_entry *entry)
     return entry->record != NULL ? &entry->record->event : &entry->event;
 }
 
-static size_t put_frame(uint8_t *out, const struct pinhole_frame *frame)
+/** The whole message of an event. Returns its length. */
+static size_t put_event(uint8_t out[EVENT_BYTES_MAX], const struct pinhole_event *event)
 {
-    const struct wire_frame fixed = {
-        .format = 1,
-        .quality = frame->quality,
-        .flags = frame->flags,
-        .boot_id = frame->boot_id,
-        .sequence = frame->sequence,
-        .frame_id = frame->frame_id,
-        .sensor_sequence = frame->sensor_sequence,
-        .width = frame->width,
-        .height = frame->height,
-        .timestamp_ns = frame->timestamp_ns,
-        .realtime_ns = frame->realtime_ns,
-        .exposure_us = frame->exposure_us,
-        .gain_milli = frame->gain_milli,
-        .digital_gain_milli = frame->digital_gain_milli,
-        .frame_duration_us = frame->frame_duration_us,
-        .colour_temperature_k = frame->colour_temperature_k,
-        .lux_milli = frame->lux_milli,
-        .lens_position_milli = frame->lens_position_milli,
-        .acquired_us = frame->acquired_us,
-        .encode_start_us = frame->encode_start_us,
-        .encoded_us = frame->encoded_us,
-        .queued_us = frame->queued_us,
-        .skipped = frame->skipped,
-        .trigger_id = frame->trigger_id,
-        .edge_ns = frame->edge_ns,
-        .exposure_delta_ns = frame->exposure_delta_ns,
-        .trigger_source = frame->trigger_source,
-        .encodes = frame->encodes,
-        .burst_index = frame->burst_index,
+    const size_t text_bytes = base_min_u64(strlen(event->text), EVENT_TEXT_BYTES_MAX);
+    const struct wire_header header = {
+        .version = WIRE_VERSION,
+        .type = WIRE_TYPE_EVENT,
+        .length = (uint32_t)(WIRE_EVENT_FIXED + text_bytes),
     };
-    const size_t bytes = wire_put_frame(out, &fixed);
-    memcpy(out + bytes, frame->jpeg, frame->jpeg_bytes);
-    return bytes + frame->jpeg_bytes;
-}
-
-static size_t put_event(uint8_t *out, const struct pinhole_event *event)
-{
     const struct wire_event fixed = {
         .kind = (uint8_t)event->kind,
         .trigger_source = event->trigger_source,
@@ -77,16 +51,10 @@ static size_t put_event(uint8_t *out, const struct pinhole_event *event)
         .edge_ns = event->edge_ns,
         .sensor_sequence = event->sensor_sequence,
     };
-    const size_t bytes = wire_put_event(out, &fixed);
-    memcpy(out + bytes, event->text, strlen(event->text));
-    return bytes + strlen(event->text);
-}
-
-size_t relay_message_bytes(const struct relay_entry *entry)
-{
-    const struct pinhole_frame *frame = frame_of(entry);
-    return WIRE_HEADER_BYTES + (frame != NULL ? WIRE_FRAME_FIXED + frame->jpeg_bytes
-                                              : WIRE_EVENT_FIXED + strlen(event_of(entry)->text));
+    wire_put_header(out, &header);
+    wire_put_event(out + WIRE_HEADER_BYTES, &fixed);
+    memcpy(out + WIRE_HEADER_BYTES + WIRE_EVENT_FIXED, event->text, text_bytes);
+    return WIRE_HEADER_BYTES + header.length;
 }
 
 const char *relay_message_kind(const struct relay_entry *entry)
@@ -94,31 +62,6 @@ const char *relay_message_kind(const struct relay_entry *entry)
     if (frame_of(entry) != NULL)
         return "frame";
     return event_of(entry)->kind == PINHOLE_EVENT_TRIGGER ? "trigger" : "event";
-}
-
-/** The record in `scratch`. Returns its length; 0: out of memory. */
-static size_t put_record(struct relay_scratch *scratch, const struct relay_entry *entry)
-{
-    const size_t bytes = relay_message_bytes(entry);
-    if (bytes > scratch->bytes) {
-        uint8_t *larger = realloc(scratch->data, bytes);
-        if (larger == NULL)
-            return 0;
-        scratch->data = larger;
-        scratch->bytes = bytes;
-    }
-    const struct pinhole_frame *frame = frame_of(entry);
-    const struct wire_header header = {
-        .version = WIRE_VERSION,
-        .type = frame != NULL ? WIRE_TYPE_FRAME : WIRE_TYPE_EVENT,
-        .length = (uint32_t)(bytes - WIRE_HEADER_BYTES),
-    };
-    wire_put_header(scratch->data, &header);
-    if (frame != NULL)
-        put_frame(scratch->data + WIRE_HEADER_BYTES, frame);
-    else
-        put_event(scratch->data + WIRE_HEADER_BYTES, event_of(entry));
-    return bytes;
 }
 
 // --- the headers --------------------------------------------------------------------------------
@@ -164,15 +107,14 @@ static natsStatus set_headers(natsMsg *message, const struct relay_entry *entry,
     return set_number(result, message, "Pinhole-Behind", settled->behind);
 }
 
-natsStatus relay_message_make(natsMsg **out, struct relay_scratch *scratch, const char *subject,
-                              const char *reply, const struct relay_entry *entry,
-                              const struct relay_entry *settled)
+natsStatus relay_message_make(natsMsg **out, const char *subject, const char *reply,
+                              const struct relay_entry *entry, const struct relay_entry *settled)
 {
-    const size_t bytes = put_record(scratch, entry);
-    if (bytes == 0)
-        return NATS_NO_MEMORY;
-    natsStatus result =
-        natsMsg_Create(out, subject, reply, (const char *)scratch->data, (int)bytes);
+    const struct pinhole_frame *frame = frame_of(entry);
+    uint8_t event[EVENT_BYTES_MAX];
+    const uint8_t *payload = frame != NULL ? frame->message : event;
+    const size_t bytes = frame != NULL ? frame->message_bytes : put_event(event, event_of(entry));
+    natsStatus result = natsMsg_Create(out, subject, reply, (const char *)payload, (int)bytes);
     if (result == NATS_OK)
         result = set_headers(*out, entry, settled);
     if (result != NATS_OK) {

@@ -26,21 +26,12 @@ struct relay_stored {
     uint64_t behind;  /**< and all others stand behind this sequence of the stream */
 };
 
-/** A buffer that grows to the largest message. Starts zeroed; its owner frees `data`. */
-struct relay_scratch {
-    uint8_t *data;
-    size_t bytes;
-};
-
-/** Bytes of the entry's payload. */
-size_t relay_message_bytes(const struct relay_entry *entry);
 /** "frame", "trigger" or "event". */
 const char *relay_message_kind(const struct relay_entry *entry);
 /** Makes the message of an entry; the caller destroys it. `settled` is the oldest record on its
  * way, of the same boot. */
-natsStatus relay_message_make(natsMsg **out, struct relay_scratch *scratch, const char *subject,
-                              const char *reply, const struct relay_entry *entry,
-                              const struct relay_entry *settled);
+natsStatus relay_message_make(natsMsg **out, const char *subject, const char *reply,
+                              const struct relay_entry *entry, const struct relay_entry *settled);
 /** Reads the headers back. False: it is no message of a relay. */
 bool relay_message_read(natsMsg *message, struct relay_stored *out);
 

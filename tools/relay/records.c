@@ -149,14 +149,13 @@ static bool publish(struct relay *relay, uint64_t serial, char why[RELAY_WHY_BYT
     char subject[RELAY_SUBJECT_BYTES], reply[RELAY_SUBJECT_BYTES];
     natsMsg *message = NULL;
     if (entry->record != NULL && entry->record->kind == PINHOLE_FRAME &&
-        relay_message_bytes(entry) + RELAY_OVERHEAD_BYTES > server->payload_max)
+        entry->record->frame.message_bytes + RELAY_OVERHEAD_BYTES > server->payload_max)
         make_too_large(relay, entry, "server");
     snprintf(subject, sizeof subject, RELAY_PREFIX ".%s.%s", relay->settings->level,
              relay_message_kind(entry));
     relay_server_reply(server, serial, reply, sizeof reply);
     entry->sent_ns = clock_now_ns();
-    natsStatus result =
-        relay_message_make(&message, &relay->scratch, subject, reply, entry, settled);
+    natsStatus result = relay_message_make(&message, subject, reply, entry, settled);
     if (result == NATS_OK)
         result = natsConnection_PublishMsg(server->nc, message);
     natsMsg_Destroy(message);

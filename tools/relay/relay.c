@@ -182,5 +182,4 @@ void relay_end(struct relay *relay)
     relay_records_drop(relay);
     relay_server_close(&relay->server);
     pinhole_close(relay->node.handle);
-    free(relay->scratch.data);
 }

@@ -31,7 +31,6 @@ struct relay {
     struct relay_node node;
     struct relay_window window;
     struct relay_position position; /**< what the stream had when this connection was made */
-    struct relay_scratch scratch;
     bool is_up;                  /**< connected, the only relay, and the position is known */
     uint64_t boot_id;            /**< of the newest record that was published */
     uint64_t retry_ns, claim_ns; /**< when to connect, when to ask for other relays */
