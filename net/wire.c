@@ -73,13 +73,17 @@ struct message {
     size_t struct_bytes;
 };
 
+/** Numbers change their byte order, bytes do not. */
+#define IS_NUMBER(size) ((size) == 1 || (size) == 2 || (size) == 4 || (size) == 8)
+
 /** The tables come from the field lists; a list that contradicts itself does not compile. */
 #define SIZE_OF(type)                   sizeof(wire_##type)
 #define ROW(type, offset, field, owner) {offset, SIZE_OF(type), offsetof(struct owner, field)},
 #define CHECK(type, offset, field, owner, fixed)                                                   \
     static_assert((offset) + SIZE_OF(type) <= (fixed),                                             \
                   #owner "." #field " ends after the fixed part");                                 \
-    static_assert((offset) % SIZE_OF(type) == 0, #owner "." #field " is not aligned");             \
+    static_assert(!IS_NUMBER(SIZE_OF(type)) || (offset) % SIZE_OF(type) == 0,                      \
+                  #owner "." #field " is not aligned");                                            \
     static_assert(sizeof(struct owner) <= UINT8_MAX, #owner " is too large for struct field");
 
 #define WIRE_HELLO(offset, type, field) ROW(type, offset, field, wire_hello)
@@ -176,7 +180,11 @@ static size_t put(uint8_t *out, const void *in, const struct message *m)
 {
     for (size_t i = 0; i < m->count; i++) {
         const struct field *f = &m->fields[i];
-        store_le(out + f->offset, load_member((const uint8_t *)in + f->member, f->size), f->size);
+        const uint8_t *member = (const uint8_t *)in + f->member;
+        if (IS_NUMBER(f->size))
+            store_le(out + f->offset, load_member(member, f->size), f->size);
+        else
+            memcpy(out + f->offset, member, f->size);
     }
     store_le(out, m->fixed_bytes, 2);
     return m->fixed_bytes;
@@ -193,8 +201,13 @@ static int get(const uint8_t *in, size_t bytes, void *out, const struct message 
         return -EBADMSG;
     for (size_t i = 0; i < m->count; i++) {
         const struct field *f = &m->fields[i];
-        if ((size_t)f->offset + f->size <= sent)
-            store_member((uint8_t *)out + f->member, load_le(in + f->offset, f->size), f->size);
+        uint8_t *member = (uint8_t *)out + f->member;
+        if ((size_t)f->offset + f->size > sent)
+            continue;
+        if (IS_NUMBER(f->size))
+            store_member(member, load_le(in + f->offset, f->size), f->size);
+        else
+            memcpy(member, in + f->offset, f->size);
     }
     return (int)sent;
 }
@@ -281,6 +294,21 @@ const char *wire_error_name(unsigned code)
 {
     static const char *const names[] = {NULL,        "MALFORMED", "VERSION",      "TOO_LARGE",
                                         "FULL",      "TIMEOUT",   "UNKNOWN_TYPE", "UNKNOWN_FEATURE",
-                                        "READ_ONLY", "BAD_VALUE", "UNAVAILABLE",  "SLOW"};
+                                        "READ_ONLY", "BAD_VALUE", "UNAVAILABLE",  "SLOW",
+                                        "DENIED"};
     return NAME_OF(names, code);
+}
+
+const char *wire_type_name(unsigned type)
+{
+    static const char *const names[] = {NULL,       "HELLO", "SUBSCRIBE", "FRAME",   "EVENT",
+                                        "FEATURES", "GET",   "SET",       "TRIGGER", "STATS",
+                                        "PING",     "ERROR", "PROVE",     "AUTH"};
+    return NAME_OF(names, type);
+}
+
+const char *wire_role_name(unsigned role)
+{
+    static const char *const names[] = {NULL, "none", "view", "control"};
+    return NAME_OF(names, role);
 }

@@ -28,6 +28,23 @@ enum wire_type {
     WIRE_TYPE_PING = 10,
     WIRE_TYPE_ERROR = 11,
     WIRE_TYPE_PROVE = 12,
+    WIRE_TYPE_AUTH = 13,
+};
+
+/** What a connection may do; each role may do what those before it may. */
+enum wire_role {
+    WIRE_ROLE_UNKNOWN = 0, /**< in HELLO: the node is older than roles */
+    WIRE_ROLE_NONE = 1,    /**< PING, and AUTH for more */
+    WIRE_ROLE_VIEW = 2,    /**< records and every request that changes nothing */
+    WIRE_ROLE_CONTROL = 3, /**< SET and TRIGGER */
+};
+/** AUTH: the client's nonce, then its proof; the reply is the role, padding, then the node's proof.
+ */
+enum {
+    WIRE_AUTH_PROOF_AT = 32,
+    WIRE_AUTH_BYTES = 64,
+    WIRE_AUTH_REPLY_PROOF_AT = 8,
+    WIRE_AUTH_REPLY_BYTES = 40,
 };
 
 /** Header flags. */
@@ -93,6 +110,7 @@ enum wire_error_code {
     WIRE_ERROR_BAD_VALUE = 9,
     WIRE_ERROR_UNAVAILABLE = 10, /**< understood, but not now (no camera, trigger mode off) */
     WIRE_ERROR_SLOW = 11,        /**< send deadline passed; closes (best effort) */
+    WIRE_ERROR_DENIED = 12,      /**< above the connection's role; closes after a wrong proof */
 };
 /** ERROR flags. */
 enum { WIRE_ERROR_CLOSING = 1u << 0 };
@@ -111,6 +129,8 @@ typedef uint32_t wire_u32;
 typedef uint64_t wire_u64;
 typedef int16_t wire_i16;
 typedef int64_t wire_i64;
+typedef uint8_t wire_b7[7];
+typedef uint8_t wire_b32[32];
 
 #define WIRE_MEMBER(offset, type, name) wire_##type name;
 struct wire_hello {
@@ -178,5 +198,8 @@ const char *wire_source_name(unsigned source);
 const char *wire_event_name(unsigned kind);
 const char *wire_camera_state_name(unsigned state);
 const char *wire_error_name(unsigned code);
+/** "SUBSCRIBE", "none" ... */
+const char *wire_type_name(unsigned type);
+const char *wire_role_name(unsigned role);
 
 #endif

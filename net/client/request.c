@@ -6,19 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *type_name(uint8_t type)
-{
-    static const char *const names[] = {[WIRE_TYPE_SUBSCRIBE] = "SUBSCRIBE",
-                                        [WIRE_TYPE_FEATURES] = "FEATURES",
-                                        [WIRE_TYPE_GET] = "GET",
-                                        [WIRE_TYPE_SET] = "SET",
-                                        [WIRE_TYPE_TRIGGER] = "TRIGGER",
-                                        [WIRE_TYPE_STATS] = "STATS",
-                                        [WIRE_TYPE_PING] = "PING",
-                                        [WIRE_TYPE_PROVE] = "PROVE"};
-    return type < ARRAY_SIZE(names) && names[type] != NULL ? names[type] : "request";
-}
-
 /** What has arrived already is received before anything is sent, so that a link that broke while
  * nobody looked is noticed first; but not for ever. */
 void client_drain(struct pinhole *p)
@@ -57,13 +44,13 @@ int client_send(struct pinhole *p, uint8_t type, uint32_t tag, const void *paylo
     const int fd = p->fd;
     if (bytes > WIRE_REQUEST_BYTES_MAX)
         return client_fail(p, EMSGSIZE, "%s: %zu bytes are more than the %d a node takes",
-                           type_name(type), bytes, WIRE_REQUEST_BYTES_MAX);
+                           wire_type_name(type), bytes, WIRE_REQUEST_BYTES_MAX);
     const size_t end = client_message_put(message, type, tag, payload, bytes);
     for (size_t at = 0; at < end;) {
         ssize_t sent = client_stream_send(p, message + at, end - at);
         p->is_sending = sent > 0 && at + (size_t)sent < end;
         if (sent < 0)
-            return client_link_down(p, (int)-sent, "cannot send %s: %s", type_name(type),
+            return client_link_down(p, (int)-sent, "cannot send %s: %s", wire_type_name(type),
                                     strerror((int)-sent));
         if (sent > 0) {
             at += (size_t)sent;
@@ -71,7 +58,7 @@ int client_send(struct pinhole *p, uint8_t type, uint32_t tag, const void *paylo
         }
         if (clock_now_ns() >= deadline_ns)
             return client_link_down(p, ETIMEDOUT, "the node does not read: cannot send %s",
-                                    type_name(type));
+                                    wire_type_name(type));
         // A node that waits for us to read its records does not read either.
         client_poll(p, deadline_ns, true);
         if (client_advance(p, true) < 0 || p->fd != fd || p->state != CLIENT_UP)
@@ -92,7 +79,7 @@ static int await_answer(struct pinhole *p, uint8_t type, uint64_t deadline_ns)
             char why[sizeof p->error];
             memcpy(why, p->error, sizeof why);
             client_fail(p, ENOTCONN, "%.220s; whether %s was carried out is not known", why,
-                        type_name(type));
+                        wire_type_name(type));
             return result < 0 ? result : -ENOTCONN;
         }
         if (result > 0)
@@ -100,7 +87,7 @@ static int await_answer(struct pinhole *p, uint8_t type, uint64_t deadline_ns)
         if (is_late)
             return client_fail(p, ETIMEDOUT,
                                "%.160s: no reply to %s within %d ms; it may have been carried out",
-                               p->address, type_name(type), p->options.request_timeout_ms);
+                               p->address, wire_type_name(type), p->options.request_timeout_ms);
         client_poll(p, deadline_ns, false);
     }
     return 0;

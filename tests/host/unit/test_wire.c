@@ -75,7 +75,7 @@ static const struct message {
     put_fn put;
     get_fn get;
 } messages[] = {
-    {"HELLO", hello_fields, 64, sizeof(struct wire_hello), put_hello, get_hello},
+    {"HELLO", hello_fields, 104, sizeof(struct wire_hello), put_hello, get_hello},
     {"SUBSCRIBE", subscribe_fields, 24, sizeof(struct wire_subscribe), put_subscribe,
      get_subscribe},
     {"FRAME", frame_fields, 136, sizeof(struct wire_frame), put_frame, get_frame},
@@ -154,7 +154,8 @@ static uint64_t member_of(const void *structure, const struct field *f)
     case 1: return *at;
     case 2: return *(const uint16_t *)(const void *)at;
     case 4: return *(const uint32_t *)(const void *)at;
-    default: return *(const uint64_t *)(const void *)at;
+    case 8: return *(const uint64_t *)(const void *)at;
+    default: return number_at(at, f->size); // bytes
     }
 }
 
@@ -300,8 +301,10 @@ static void test_golden_hello_and_subscribe(void **state)
     (void)state;
     static const char text[] =
         "DeviceUserID=gate 7\nDeviceModelName=imx296\nDeviceFirmwareVersion=0.1.0\n";
-    const struct wire_hello hello = {64,  1,  1,    4096,    BOOT,    2097152, 16,
-                                     100, 41, 1042, MONO_NS, REAL_NS, 1,       10000};
+    struct wire_hello hello = {104,  1,       1,       4096, BOOT,  2097152,        16,  100, 41,
+                               1042, MONO_NS, REAL_NS, 1,    10000, WIRE_ROLE_VIEW, {0}, {0}};
+    for (uint8_t i = 0; i < sizeof hello.challenge; i++)
+        hello.challenge[i] = i;
     const struct wire_subscribe subscribe = {
         24, WIRE_POLICY_EVERY, WIRE_FILTER_TRIGGERED_ONLY, 100000, BOOT, 1043};
     check_golden("hello", HEADER(HELLO, 0, 0), &messages[0], &hello, text, TEXT_BYTES(text));
@@ -418,6 +421,12 @@ static void test_golden_requests_and_replies(void **state)
     PLAIN("stats_reply", STATS, WIRE_FLAG_REPLY, 6, stats, TEXT_BYTES(stats));
     PLAIN("ping_request", PING, 0, 7, "abcdefgh", 8);
     PLAIN("ping_reply", PING, WIRE_FLAG_REPLY, 7, "abcdefgh", 8);
+    uint8_t request[WIRE_AUTH_BYTES], reply[WIRE_AUTH_REPLY_BYTES] = {WIRE_ROLE_CONTROL};
+    for (uint8_t i = 0; i < sizeof request; i++)
+        request[i] = i;
+    memcpy(reply + WIRE_AUTH_REPLY_PROOF_AT, request, WIRE_AUTH_PROOF_AT);
+    PLAIN("auth_request", AUTH, 0, 8, request, sizeof request);
+    PLAIN("auth_reply", AUTH, WIRE_FLAG_REPLY, 8, reply, sizeof reply);
 }
 
 static void test_golden_errors(void **state)
@@ -427,6 +436,9 @@ static void test_golden_errors(void **state)
     const struct wire_error closing = {8, WIRE_ERROR_TOO_LARGE, WIRE_ERROR_CLOSING};
     check_golden("error", HEADER(ERROR, WIRE_FLAG_REPLY, 4), &messages[4], &refused,
                  "Gain: 99 is above 16", 20);
+    const struct wire_error denied = {8, WIRE_ERROR_DENIED, 0};
+    check_golden("error_denied", HEADER(ERROR, WIRE_FLAG_REPLY, 4), &messages[4], &denied,
+                 "SET needs the role control", 26);
     check_golden("error_closing", HEADER(ERROR, 0, 0), &messages[4], &closing,
                  "length 5000 is above 4096", 25);
 }
@@ -441,7 +453,11 @@ static void test_names(void **state)
     assert_string_equal(wire_error_name(WIRE_ERROR_SLOW), "SLOW");
     assert_string_equal(wire_event_name(0), "?");
     assert_string_equal(wire_error_name(0), "?");
-    assert_string_equal(wire_error_name(12), "?");
+    assert_string_equal(wire_error_name(WIRE_ERROR_DENIED), "DENIED");
+    assert_string_equal(wire_error_name(13), "?");
+    assert_string_equal(wire_type_name(WIRE_TYPE_AUTH), "AUTH");
+    assert_string_equal(wire_role_name(WIRE_ROLE_UNKNOWN), "?");
+    assert_string_equal(wire_role_name(WIRE_ROLE_CONTROL), "control");
     assert_string_equal(wire_outcome_name(UINT32_MAX), "?");
 }
 

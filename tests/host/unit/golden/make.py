@@ -25,8 +25,8 @@ def event(name, kind, source, outcome, camera, sequence, first, last, edge, sens
 
 
 message("hello", 1, struct.pack(
-    "<HBBIQIHHQQQQII", 64, 1, 1, 4096, 0x1122334455667788, 2097152, 16, 100, 41, 1042,
-    5_000_000_000, 1_795_000_000_000_000_000, 1, 10000) +
+    "<HBBIQIHHQQQQIIB7x32s", 104, 1, 1, 4096, 0x1122334455667788, 2097152, 16, 100, 41, 1042,
+    5_000_000_000, 1_795_000_000_000_000_000, 1, 10000, 2, bytes(range(32))) +
     b"DeviceUserID=gate 7\nDeviceModelName=imx296\nDeviceFirmwareVersion=0.1.0\n")
 message("subscribe_request", 2, struct.pack(
     "<HBBIQQ", 24, 2, 1, 100000, 0x1122334455667788, 1043), 0, 0xA1B2C3D4)
@@ -55,5 +55,8 @@ message("stats_request", 9, b"", 0, 6)
 message("stats_reply", 9, b"# TYPE pinhole_clients gauge\npinhole_clients 2\n", REPLY, 6)
 message("ping_request", 10, b"abcdefgh", 0, 7)
 message("ping_reply", 10, b"abcdefgh", REPLY, 7)
+message("auth_request", 13, bytes(range(64)), 0, 8)
+message("auth_reply", 13, struct.pack("<B7x32s", 3, bytes(range(32))), REPLY, 8)
+message("error_denied", 11, struct.pack("<HHI", 8, 12, 0) + b"SET needs the role control", REPLY, 4)
 message("error", 11, struct.pack("<HHI", 8, 9, 0) + b"Gain: 99 is above 16", REPLY, 4)
 message("error_closing", 11, struct.pack("<HHI", 8, 3, 1) + b"length 5000 is above 4096", 0, 0)
