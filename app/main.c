@@ -135,14 +135,23 @@ static void open_standard_descriptors(void)
         close(fd);
 }
 
-static bool has_good_secret(const struct config *config)
+static bool has_good_secrets(const struct config *config)
 {
-    struct net_secret secret;
-    const char *path = config->uplink_secret_file;
-    const char *why = path[0] != '\0' ? net_secret_read(path, &secret) : NULL;
-    if (why != NULL)
-        fprintf(stderr, "pinhole: server.uplink_secret_file = %s: %s\n", path, why);
-    return why == NULL;
+    const struct {
+        const char *key, *path;
+    } files[] = {{"uplink_secret_file", config->uplink_secret_file},
+                 {"view_key_file", config->view_key_file},
+                 {"control_key_file", config->control_key_file}};
+    for (unsigned i = 0; i < ARRAY_SIZE(files); i++) {
+        struct net_secret secret;
+        const char *path = files[i].path;
+        const char *why = path[0] != '\0' ? net_secret_read(path, &secret) : NULL;
+        if (why == NULL)
+            continue;
+        fprintf(stderr, "pinhole: server.%s = %s: %s\n", files[i].key, path, why);
+        return false;
+    }
+    return true;
 }
 
 /** What options_parse() cannot know: the backend, files. The camera itself may come later. */
@@ -153,7 +162,7 @@ static int check_config(const struct config *config, const struct options *optio
         fprintf(stderr, "pinhole: " NO_BACKEND "\n", config->camera);
         return EXIT_USAGE;
     }
-    if (!has_good_secret(config))
+    if (!has_good_secrets(config))
         return EXIT_USAGE;
     printf("pinhole: the settings of %s are good\n",
            options->config_path != NULL ? options->config_path : "the defaults");
@@ -170,7 +179,7 @@ static int run(struct config *config, const struct options *options)
     log_info("pinhole %s, settings from %s", PINHOLE_VERSION,
              options->config_path != NULL ? options->config_path : "the defaults");
     block_signals();
-    if (!has_good_secret(config))
+    if (!has_good_secrets(config))
         return EXIT_USAGE;
     external_trigger_prepare(config, "");
     const struct hal_camera_ops *camera = choose_camera(config, &id);

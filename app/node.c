@@ -186,8 +186,9 @@ static int add_timers(struct node *node)
 
 static int listen_all(struct node *node)
 {
-    int status = 0;
-    if (node->config.listen[0] != '\0')
+    int status =
+        server_read_keys(&node->server, node->config.view_key_file, node->config.control_key_file);
+    if (status == 0 && node->config.listen[0] != '\0')
         status = server_listen_tcp(&node->server, node->config.listen);
     if (status == 0 && node->config.socket[0] != '\0')
         status = server_listen_unix(&node->server, node->config.socket);
@@ -206,6 +207,8 @@ static int init_server(struct node *node)
         .send_deadline_ns = node->config.send_deadline_ms * NS_PER_MS,
         .command_rate = node->config.command_rate,
         .boot_id = node->log.boot_id,
+        .local = (enum wire_role)(WIRE_ROLE_NONE + node->config.local_role),
+        .anonymous = (enum wire_role)(WIRE_ROLE_NONE + node->config.anonymous_role),
         .request = node_request,
         .user = node,
     };

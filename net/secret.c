@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <nettle/hmac.h>
+#include <nettle/memops.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,18 +44,28 @@ const char *net_secret_read(const char *path, struct net_secret *out)
     return why;
 }
 
-void net_secret_prove(const struct net_secret *secret, const uint8_t challenge[NET_CHALLENGE_BYTES],
-                      uint64_t boot_id, const char *name, size_t name_bytes,
+void net_secret_prove(const struct net_secret *secret, const struct net_claim *claim,
                       uint8_t proof[NET_PROOF_BYTES])
 {
-    static const char purpose[] = "PINHOLE PROVE 1\n";
     struct hmac_sha256_ctx hmac;
-    uint8_t boot[sizeof boot_id];
-    wire_store_u64(boot, boot_id);
+    uint8_t boot[sizeof claim->boot_id];
+    wire_store_u64(boot, claim->boot_id);
     hmac_sha256_set_key(&hmac, secret->length, secret->bytes);
-    hmac_sha256_update(&hmac, strlen(purpose), (const uint8_t *)purpose);
-    hmac_sha256_update(&hmac, NET_CHALLENGE_BYTES, challenge);
+    hmac_sha256_update(&hmac, strlen(claim->text), (const uint8_t *)claim->text);
+    hmac_sha256_update(&hmac, NET_CHALLENGE_BYTES, claim->challenge);
+    if (claim->another != NULL)
+        hmac_sha256_update(&hmac, NET_CHALLENGE_BYTES, claim->another);
     hmac_sha256_update(&hmac, sizeof boot, boot);
-    hmac_sha256_update(&hmac, name_bytes, (const uint8_t *)name);
+    hmac_sha256_update(&hmac, claim->name_bytes, (const uint8_t *)claim->name);
     hmac_sha256_digest(&hmac, NET_PROOF_BYTES, proof);
+}
+
+bool net_secret_fits(const struct net_secret *secret, const struct net_claim *claim,
+                     const uint8_t proof[NET_PROOF_BYTES])
+{
+    uint8_t good[NET_PROOF_BYTES];
+    if (secret->length == 0)
+        return false;
+    net_secret_prove(secret, claim, good);
+    return memeql_sec(good, proof, sizeof good) != 0;
 }

@@ -21,7 +21,8 @@
 #define CONFIG_STRING_BYTES 160
 
 /** Values of the ENUM members, in the order of their choices. `format` is enum hal_pixel_format,
- * `trigger_bias` is enum hal_gpio_bias, `gpio_backend` enum hal_gpio_choice. */
+ * `trigger_bias` is enum hal_gpio_bias, `gpio_backend` enum hal_gpio_choice. `local_role` and
+ * `anonymous_role` are one less than enum wire_role. */
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 enum config_chroma { CONFIG_CHROMA_420, CONFIG_CHROMA_422 };
 enum config_trigger_mode { CONFIG_TRIGGER_OFF, CONFIG_TRIGGER_ON };

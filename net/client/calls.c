@@ -4,7 +4,6 @@
 #include "net/secret.h"
 
 #include <errno.h>
-#include <nettle/memops.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -80,7 +79,7 @@ int64_t pinhole_ping(struct pinhole *p)
 
 static int check_secret(struct pinhole *p, const struct net_secret *secret)
 {
-    uint8_t challenge[NET_CHALLENGE_BYTES], proof[NET_PROOF_BYTES];
+    uint8_t challenge[NET_CHALLENGE_BYTES];
     if (getrandom(challenge, sizeof challenge, 0) != sizeof challenge)
         return client_fail(p, errno, "no random numbers: %s", strerror(errno));
     const int error = client_request(p, WIRE_TYPE_PROVE, challenge, sizeof challenge);
@@ -89,8 +88,12 @@ static int check_secret(struct pinhole *p, const struct net_secret *secret)
                            p->address);
     if (error < 0)
         return error;
-    net_secret_prove(secret, challenge, p->info.boot_id, p->name, strlen(p->name), proof);
-    if (p->message_length != sizeof proof || !memeql_sec(p->message, proof, sizeof proof))
+    const struct net_claim claim = {.text = NET_CLAIM_PROVE,
+                                    .challenge = challenge,
+                                    .boot_id = p->info.boot_id,
+                                    .name = p->name,
+                                    .name_bytes = strlen(p->name)};
+    if (p->message_length != NET_PROOF_BYTES || !net_secret_fits(secret, &claim, p->message))
         return client_fail(p, EACCES, "%.160s: the node does not know the secret", p->address);
     return 0;
 }

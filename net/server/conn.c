@@ -63,6 +63,16 @@ void server_conn_reply(struct server_conn *conn, uint8_t type, uint32_t tag, siz
     conn->reply_sent = 0;
 }
 
+static void count_closing(struct server_stats *stats, enum wire_error_code code)
+{
+    if (code == WIRE_ERROR_TIMEOUT)
+        stats->dropped_timeout++;
+    else if (code == WIRE_ERROR_DENIED)
+        stats->dropped_denied++;
+    else
+        stats->dropped_malformed++;
+}
+
 void server_conn_error(struct server_conn *conn, enum wire_error_code code, uint32_t tag,
                        bool is_closing, const char *format, ...)
 {
@@ -76,6 +86,8 @@ void server_conn_error(struct server_conn *conn, enum wire_error_code code, uint
     va_end(arguments);
     size_t text_bytes = text < 0 ? 0 : base_min_u32((uint32_t)text, 511);
     server_conn_reply(conn, WIRE_TYPE_ERROR, tag, fixed + text_bytes);
-    if (is_closing)
-        conn->state = SERVER_CONN_CLOSING;
+    if (!is_closing)
+        return;
+    conn->state = SERVER_CONN_CLOSING;
+    count_closing(&conn->server->stats, code);
 }

@@ -12,6 +12,7 @@
 
 #include "net/address.h"
 #include "net/server/listen.h"
+#include "net/server/place.h"
 #include "net/server/private.h"
 
 #define BACKLOG          64
@@ -114,6 +115,22 @@ static int finish(struct server *server, int fd, const char *path)
     return status;
 }
 
+/** What an address that others reach gives them. */
+static void say_to_whom(const struct server *server, const char *bound)
+{
+    const bool has_key = server->view_key.length > 0 || server->control_key.length > 0;
+    const char *what = "may see, set and trigger without a key (server.anonymous)";
+    if (server->config.anonymous == WIRE_ROLE_VIEW)
+        what = "may see without a key (server.anonymous)";
+    else if (server->config.anonymous == WIRE_ROLE_NONE)
+        what = has_key ? "need a key (server.control_key_file, server.view_key_file)"
+                       : "get nothing, because there is no server.control_key_file";
+    if (server->config.anonymous == WIRE_ROLE_NONE && has_key)
+        log_info("tcp %s: other hosts %s; nothing is encrypted", bound, what);
+    else
+        log_warning("tcp %s: other hosts %s; nothing is encrypted", bound, what);
+}
+
 int server_listen_tcp(struct server *server, const char *address)
 {
     struct sockaddr_storage storage;
@@ -141,6 +158,8 @@ int server_listen_tcp(struct server *server, const char *address)
     getsockname(fd, (struct sockaddr *)&storage, &size);
     format_address(&storage, bound, sizeof bound);
     log_info("listening on tcp %s", bound);
+    if (!server_origin_of(&storage).is_local)
+        say_to_whom(server, bound);
     return 0;
 }
 

@@ -7,7 +7,7 @@
 enum { IPV4_AT = 12, IPV6_NETWORK_BYTES = 8 };
 
 /** How readily a connection is replaced; 0: never. */
-enum rank { RANK_NEVER, RANK_YOUNG, RANK_IDLE, RANK_SILENT, RANK_ENDING };
+enum rank { RANK_NEVER, RANK_YOUNG, RANK_IDLE, RANK_SILENT, RANK_NO_ROLE, RANK_ENDING };
 
 struct server_origin server_origin_of(const struct sockaddr_storage *address)
 {
@@ -64,6 +64,8 @@ static enum rank rank_of(const struct server_conn *conn, uint64_t now_ns)
     const uint64_t age_ns = now_ns > conn->heard_ns ? now_ns - conn->heard_ns : 0;
     if (conn->state == SERVER_CONN_LINGERING)
         return RANK_ENDING;
+    if (conn->state == SERVER_CONN_OPEN && conn->role <= WIRE_ROLE_NONE)
+        return RANK_NO_ROLE;
     if (conn->state != SERVER_CONN_OPEN || conn->policy != WIRE_POLICY_NONE ||
         conn->reply_bytes > 0 || conn->head_bytes > 0 || conn->on_end != NULL)
         return RANK_NEVER;

@@ -25,9 +25,10 @@ unsigned server_places_per_address(const struct server *server);
 
 /** Finds a place for a newcomer: a free one, else that of a connection which the newcomer may
  * replace. *out is that connection; SERVER_CONN_FREE means a free one. Connections are replaced
- * only when the newcomer finds no free place, and only those without a subscription and without
- * output to send: first one that is ending, then silent ones, then idle ones; of equals one whose
- * address holds most places, then the one that was heard of longest ago. */
+ * only when the newcomer finds no free place, and only those without a subscription and, if they
+ * have a role, without output to send: first one that is ending, then those with the role none,
+ * then silent ones, then idle ones; of equals one whose address holds most places, then the one
+ * that was heard of longest ago. */
 enum server_place server_place_find(struct server *server, const struct server_origin *origin,
                                     uint64_t now_ns, struct server_conn **out);
 

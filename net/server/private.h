@@ -20,6 +20,12 @@ static inline char *server_conn_reply_payload(struct server_conn *conn)
 /** Puts an ERROR into the reply buffer; with `is_closing` the connection ends once it is sent. */
 void server_conn_error(struct server_conn *conn, enum wire_error_code code, uint32_t tag,
                        bool is_closing, const char *format, ...) BASE_PRINTF(5, 6);
+/** Notes that a peer with a role has said something valid. */
+static inline void server_conn_heard(struct server_conn *conn, uint64_t now_ns)
+{
+    conn->has_spoken = true;
+    conn->heard_ns = now_ns;
+}
 /** Puts HELLO into the reply buffer. */
 void server_conn_hello(struct server_conn *conn, uint64_t now_ns);
 
@@ -38,6 +44,14 @@ void server_conn_receive(struct server_conn *conn, uint64_t now_ns);
 /** Answers a few of the requests that are buffered, as far as the reply buffer and the rate allow;
  * `has_backlog` says that more could be answered in the next turn. */
 void server_conn_process(struct server_conn *conn, uint64_t now_ns);
+
+/** Whether the connection's role allows this request. If not, DENIED is in the reply buffer. */
+bool server_role_allows(struct server_conn *conn, const struct wire_header *header);
+/** Answers AUTH and PROVE. */
+void server_conn_auth(struct server_conn *conn, const struct wire_header *header,
+                      const uint8_t *payload, uint64_t now_ns);
+void server_conn_prove(struct server_conn *conn, const struct wire_header *header,
+                       const uint8_t *challenge);
 
 /** Sends as much as the socket takes, at most a few records. True when more could go at once. */
 bool server_conn_send(struct server_conn *conn, uint64_t now_ns);

@@ -29,7 +29,9 @@ void server_conn_hello(struct server_conn *conn, uint64_t now_ns)
         .realtime_ns = clock_realtime_ns(),
         .flags = server->clock_flags,
         .send_deadline_ms = (uint32_t)(server->config.send_deadline_ns / NS_PER_MS),
+        .role = (uint8_t)conn->role,
     };
+    memcpy(hello.challenge, conn->challenge, sizeof hello.challenge);
     char *payload = server_conn_reply_payload(conn);
     size_t fixed = wire_put_hello((uint8_t *)payload, &hello);
     size_t text_bytes = strlen(server->identity);
@@ -99,36 +101,13 @@ static bool ask_application(struct server_conn *conn, const struct wire_header *
     return true;
 }
 
-/** Answers the peer that the node has dialled. Others could pass the answer on as their own. */
-static void prove(struct server_conn *conn, const struct wire_header *header,
-                  const uint8_t *challenge)
-{
-    static const char key[] = "DeviceUserID=";
-    const struct server *server = conn->server;
-    const char *why = NULL;
-    if (conn != server->uplink.conn)
-        why = "the node has not dialled this connection";
-    else if (server->uplink.secret.length == 0)
-        why = "the node has no server.uplink_secret_file";
-    if (header->length != NET_CHALLENGE_BYTES) {
-        server_conn_error(conn, WIRE_ERROR_MALFORMED, header->tag, true,
-                          "PROVE of %u bytes, a challenge has %u", header->length,
-                          NET_CHALLENGE_BYTES);
-    } else if (why != NULL) {
-        server_conn_error(conn, WIRE_ERROR_UNAVAILABLE, header->tag, false, "PROVE: %s", why);
-    } else {
-        const char *name = server->identity + strlen(key); // it begins HELLO's text
-        net_secret_prove(&server->uplink.secret, challenge, server->config.boot_id, name,
-                         strcspn(name, "\n"), (uint8_t *)server_conn_reply_payload(conn));
-        server_conn_reply(conn, WIRE_TYPE_PROVE, header->tag, NET_PROOF_BYTES);
-    }
-}
-
 /** False: the request cannot be answered yet. */
 static bool answer(struct server_conn *conn, const struct wire_header *header, uint8_t *payload,
                    uint64_t now_ns)
 {
     bool is_answered = true;
+    if (!server_role_allows(conn, header))
+        return true;
     switch (header->type) {
     case WIRE_TYPE_SUBSCRIBE: subscribe(conn, header, payload); break;
     case WIRE_TYPE_PING:
@@ -140,7 +119,8 @@ static bool answer(struct server_conn *conn, const struct wire_header *header, u
         memcpy(server_conn_reply_payload(conn), payload, header->length);
         server_conn_reply(conn, WIRE_TYPE_PING, header->tag, header->length);
         break;
-    case WIRE_TYPE_PROVE: prove(conn, header, payload); break;
+    case WIRE_TYPE_PROVE: server_conn_prove(conn, header, payload); break;
+    case WIRE_TYPE_AUTH: server_conn_auth(conn, header, payload, now_ns); break;
     case WIRE_TYPE_FEATURES:
     case WIRE_TYPE_GET:
     case WIRE_TYPE_SET:
@@ -224,8 +204,6 @@ void server_conn_process(struct server_conn *conn, uint64_t now_ns)
         }
         struct wire_header header;
         int status = check_header(conn, &header);
-        if (status < 0)
-            conn->server->stats.dropped_malformed++;
         if (status <= 0)
             return;
         const uint64_t price_ns = price_of(conn, header.type);
@@ -233,16 +211,14 @@ void server_conn_process(struct server_conn *conn, uint64_t now_ns)
             conn->is_input_paused = true;
             return;
         }
-        conn->has_spoken = true;
-        conn->heard_ns = now_ns;
+        if (conn->role > WIRE_ROLE_NONE) // a PING is no reason to keep a stranger's place
+            server_conn_heard(conn, now_ns);
         if (!answer(conn, &header, conn->received + WIRE_HEADER_BYTES, now_ns)) {
             conn->is_input_paused = true; // asked again at the next tick
             return;
         }
         spend_credit(conn, price_ns);
         conn->server->stats.requests++;
-        if (conn->state == SERVER_CONN_CLOSING)
-            conn->server->stats.dropped_malformed++;
         uint32_t used = WIRE_HEADER_BYTES + header.length;
         conn->received_bytes -= used;
         memmove(conn->received, conn->received + used, conn->received_bytes);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -92,7 +93,8 @@ static struct server_conn *make_place(struct server *server, int fd, const char 
     if (conn->state == SERVER_CONN_FREE)
         return conn;
     if (conn->state == SERVER_CONN_OPEN) {
-        say_full(conn->fd, "another client needed the place of this idle connection");
+        if (conn->reply_bytes == 0) // else it would come in the midst of that
+            say_full(conn->fd, "another client needed the place of this idle connection");
         server->stats.replaced++;
     }
     server_conn_drop(conn, now_ns, "dropped while idle, another client needed its place");
@@ -113,11 +115,16 @@ struct server_conn *server_conn_open(struct server *server, int fd, const char *
     conn->server = server;
     conn->fd = fd;
     conn->origin = origin;
+    if (address == NULL)
+        conn->role = WIRE_ROLE_CONTROL; // whom the node dials was chosen by its owner
+    else
+        conn->role = origin.is_local ? server->config.local : server->config.anonymous;
     conn->accepted_ns = conn->heard_ns = conn->progress_ns = now_ns;
     snprintf(conn->peer, sizeof conn->peer, "%s", peer);
-    conn->token = loop_fd_add(server->loop, fd, EPOLLIN, on_conn_event, conn);
+    if (getrandom(conn->challenge, sizeof conn->challenge, 0) == sizeof conn->challenge)
+        conn->token = loop_fd_add(server->loop, fd, EPOLLIN, on_conn_event, conn);
     if (conn->token == 0) {
-        log_error("cannot watch client %s: %s", peer, strerror(errno));
+        log_error("cannot serve client %s: %s", peer, strerror(errno));
         close(fd);
         return NULL;
     }
@@ -148,6 +155,7 @@ static void look_at_progress(struct server_conn *conn, uint64_t now_ns)
 void server_conn_tick(struct server_conn *conn, uint64_t now_ns)
 {
     struct server *server = conn->server;
+    const bool is_overdue = !conn->has_spoken && now_ns - conn->accepted_ns >= SERVER_HANDSHAKE_NS;
     if (conn->state == SERVER_CONN_LINGERING) {
         if (now_ns >= conn->linger_until_ns)
             server_conn_drop(conn, now_ns, "closed");
@@ -167,10 +175,14 @@ void server_conn_tick(struct server_conn *conn, uint64_t now_ns)
     } else {
         conn->progress_ns = now_ns;
     }
-    if (conn->state == SERVER_CONN_OPEN && !conn->has_spoken &&
-        now_ns - conn->accepted_ns >= SERVER_HANDSHAKE_NS && conn->reply_bytes == 0) {
-        server->stats.dropped_timeout++;
-        server_conn_error(conn, WIRE_ERROR_TIMEOUT, 0, true, "no valid message within %u s",
+    if (is_overdue && conn->reply_bytes > 0) { // it does not even take what it was told
+        server->stats.dropped_timeout += conn->state == SERVER_CONN_OPEN;
+        server_conn_drop(conn, now_ns, "dropped, said nothing valid and took no byte");
+        return;
+    }
+    if (is_overdue && conn->state == SERVER_CONN_OPEN) {
+        server_conn_error(conn, WIRE_ERROR_TIMEOUT, 0, true, "no %s within %u s",
+                          conn->role > WIRE_ROLE_NONE ? "valid message" : "key",
                           (unsigned)(SERVER_HANDSHAKE_NS / NS_PER_S));
         server_conn_send(conn, now_ns);
     } else if (conn->is_input_paused) {

@@ -13,6 +13,10 @@
 int server_init(struct server *server, struct loop *loop, struct store *store,
                 const struct server_config *config);
 
+/** Reads the keys that AUTH takes (SPEC.md, roles); "" is none. Before listening, which logs who
+ * needs one. 0, or -EINVAL with a sentence logged. */
+int server_read_keys(struct server *server, const char *view_path, const char *control_path);
+
 /** Sends what can be sent now, to one subscriber after the other until SERVER_FLUSH_BYTES have
  * gone: call each turn after something was published. Returns true when more could go at once, so
  * that the loop must not sleep. */

@@ -14,6 +14,7 @@
 #include "net/secret.h"
 #include "net/server/budget.h"
 #include "net/server/store.h"
+#include "net/wire.h"
 
 #define SERVER_CLIENTS_LIMIT 32u /**< most connections that any configuration may ask for */
 #define SERVER_LISTENERS_MAX 2u  /**< one TCP, one Unix */
@@ -46,6 +47,8 @@ struct server_config {
     uint64_t send_deadline_ns; /**< drop a client that takes no byte for this long */
     uint32_t command_rate;     /**< requests per second and connection; more are answered later */
     uint64_t boot_id;
+    enum wire_role local;     /**< of peers on this host at first, see struct server_origin */
+    enum wire_role anonymous; /**< of other peers at first */
     server_request_fn *request;
     void *user;
 };
@@ -53,7 +56,7 @@ struct server_config {
 /** Counters since start. */
 struct server_stats {
     uint64_t accepted, accept_failed, refused, replaced, dropped_slow, dropped_malformed,
-        dropped_timeout;
+        dropped_timeout, dropped_denied;
     uint64_t requests, records_sent, bytes_sent, frames_sent, frames_skipped, gaps;
     uint32_t clients, clients_used_max;
 };
@@ -100,7 +103,9 @@ struct server_conn {
     loop_token token;
     /** Called when the connection has ended; NULL: nobody wants to know. */
     void (*on_end)(struct server *server, uint64_t now_ns);
-    bool has_spoken; /**< a first valid message has come */
+    bool has_spoken; /**< a first valid message has come, from a peer with a role */
+    enum wire_role role;
+    uint8_t challenge[NET_CHALLENGE_BYTES]; /**< told in HELLO, for AUTH */
     bool is_input_paused;
     bool has_backlog; /**< more requests are buffered than one turn answers */
     char peer[64];
@@ -174,6 +179,7 @@ struct server {
     struct server_listener listeners[SERVER_LISTENERS_MAX];
     unsigned listener_count;
     struct server_uplink uplink;
+    struct net_secret view_key, control_key; /**< what AUTH takes; length 0: there is none */
     struct server_conn conns[SERVER_CLIENTS_LIMIT];
     char identity[512];   /**< HELLO's text */
     uint32_t clock_flags; /**< HELLO's flags */

@@ -53,7 +53,8 @@ done
 grep -q 'successfully established' "$folder/log" || { cat "$folder/log"; exit 1; }
 
 # On the port that the service file names; this network has no other node.
-"$BUILD/pinhole" --camera fake --listen 0.0.0.0:7447 --set node.name=gate-7 2>"$folder/node.log" &
+"$BUILD/pinhole" --camera fake --listen 0.0.0.0:7447 --set node.name=gate-7 \
+    --set server.anonymous=view 2>"$folder/node.log" &
 cat >"$folder/find.c" <<'X'
 #include <pinhole.h>
 #include <stdio.h>

@@ -4,13 +4,10 @@
 #include "net/server/private.h"
 #include "tests/host/support/server_bench.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -36,31 +33,9 @@ static void ping(struct bench_client *client)
     bench_expect(client, WIRE_TYPE_PING, &m);
 }
 
-static struct sockaddr_storage address_of(const char *text)
-{
-    struct sockaddr_storage out = {0};
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out;
-    const bool is_v6 = strchr(text, ':') != NULL;
-    out.ss_family = is_v6 ? AF_INET6 : AF_INET;
-    assert_int_equal(inet_pton(out.ss_family, text, is_v6 ? (void *)&v6->sin6_addr : &v4->sin_addr),
-                     1);
-    return out;
-}
-
-/** A connection that says it comes from there: the address is made up, the socket is real. */
-static void connect_from(const char *text, struct bench_client *client)
-{
-    const struct sockaddr_storage address = address_of(text);
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    *client = (struct bench_client){.bench = &b, .fd = fds[0]};
-    server_conn_open(&b.server, fds[1], text, &address, virtual_now_ns);
-}
-
 static void greet_from(const char *text, struct bench_client *client)
 {
-    connect_from(text, client);
+    bench_connect_from(&b, client, text);
     bench_expect(client, WIRE_TYPE_HELLO, &m);
 }
 
@@ -153,7 +128,7 @@ static void test_one_address_holds_half(void **state)
         greet_from("192.0.2.7", &c[i]);
         bench_subscribe(&c[i], &every);
     }
-    connect_from("192.0.2.7", &extra);
+    bench_connect_from(&b, &extra, "192.0.2.7");
     bench_expect(&extra, WIRE_TYPE_ERROR, &m);
     assert_int_equal(m.error.code, WIRE_ERROR_FULL);
     assert_non_null(strstr(m.text, "at most 4 connections of one address"));
@@ -164,7 +139,7 @@ static void test_one_address_holds_half(void **state)
         greet_from("192.0.2.8", &others[i]);
         bench_subscribe(&others[i], &every);
     }
-    connect_from("192.0.2.9", &extra);
+    bench_connect_from(&b, &extra, "192.0.2.9");
     bench_expect_error(&extra, WIRE_ERROR_FULL, 0, true);
     bench_hang_up(&extra);
     for (unsigned i = 0; i < 2; i++) {
@@ -212,7 +187,7 @@ static void test_what_is_this_host(void **state)
                  {"::ffff:127.0.0.1", true}, {"10.0.0.1", false}, {"fe80::1", false},
                  {"::ffff:10.0.0.1", false}};
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        const struct sockaddr_storage address = address_of(cases[i].text);
+        const struct sockaddr_storage address = bench_address(cases[i].text);
         if (server_origin_of(&address).is_local != cases[i].is_local)
             fail_msg("%s", cases[i].text);
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/secret.h"
 #include "net/server/server.h"
 #include "net/wire.h"
 #include "tests/host/sim/machine.h"
@@ -25,6 +26,13 @@ struct client {
     uint8_t *message;
     size_t used;
     bool is_greeted, is_subscribed, is_steward, is_retired;
+    /** its role, and the key for more */
+    const char *key;   /**< NULL: none */
+    unsigned key_role; /**< that the key gives; NONE: it is a wrong one */
+    unsigned role;     /**< as HELLO or the last AUTH has said */
+    bool is_proving;
+    uint8_t auth[WIRE_AUTH_BYTES], challenge[NET_CHALLENGE_BYTES];
+    char name[64];
     uint64_t boot_id;
     /** the subscription */
     uint64_t next;     /**< every: the sequence that must come; 0 = not known yet */
@@ -131,7 +139,8 @@ static void take_frame(struct client *c, const uint8_t *payload, uint32_t bytes)
 {
     struct wire_frame frame;
     int head = wire_get_frame(payload, bytes, &frame);
-    CHECK(head > 0 && c->is_subscribed, "client %u got a FRAME that it cannot have", c->id);
+    CHECK(head > 0 && c->is_subscribed && c->role >= WIRE_ROLE_VIEW,
+          "client %u got a FRAME that it cannot have", c->id);
     uint32_t jpeg_bytes = bytes - (uint32_t)head;
     const struct truth_record *truth = known(c, frame.sequence);
     note_record(c, frame.sequence);
@@ -169,7 +178,8 @@ static void take_gap(struct client *c, const struct wire_event *gap)
 static void take_event(struct client *c, const uint8_t *payload, uint32_t bytes)
 {
     struct wire_event event;
-    CHECK(wire_get_event(payload, bytes, &event) > 0 && c->is_subscribed,
+    CHECK(wire_get_event(payload, bytes, &event) > 0 && c->is_subscribed &&
+              c->role >= WIRE_ROLE_VIEW,
           "client %u got an EVENT that it cannot have", c->id);
     CHECK(event.kind != WIRE_EVENT_BOOT, "client %u got BOOT within one boot", c->id);
     if (event.kind == WIRE_EVENT_GAP) {
@@ -203,6 +213,72 @@ static void start_position(struct client *c, uint64_t position)
     c->next = position;
 }
 
+static unsigned role_for(uint8_t type)
+{
+    if (type == WIRE_TYPE_SET || type == WIRE_TYPE_TRIGGER)
+        return WIRE_ROLE_CONTROL;
+    return type == WIRE_TYPE_PING || type == WIRE_TYPE_AUTH ? WIRE_ROLE_NONE : WIRE_ROLE_VIEW;
+}
+
+/** A request is denied exactly when it is above the role, and a wrong key always. */
+static void check_denial(const struct client *c, const struct wire_header *header,
+                         const uint8_t *payload)
+{
+    const uint8_t type = c->request[0].type;
+    struct wire_error error = {.code = 0};
+    if (header->type == WIRE_TYPE_ERROR)
+        CHECK(wire_get_error(payload, header->length, &error) > 0, "client %u: no ERROR", c->id);
+    const bool is_wrong_key = type == WIRE_TYPE_AUTH && c->key_role == WIRE_ROLE_NONE;
+    CHECK((error.code == WIRE_ERROR_DENIED) == (is_wrong_key || c->role < role_for(type)),
+          "client %u of role %u: request of type %u was %s", c->id, c->role, type,
+          error.code == WIRE_ERROR_DENIED ? "denied" : "carried out");
+}
+
+static void after_hello(struct client *c);
+
+static struct net_claim claim_of(const struct client *c, const char *text, bool is_node)
+{
+    return (struct net_claim){.text = text,
+                              .challenge = is_node ? c->auth : c->challenge,
+                              .another = is_node ? c->challenge : c->auth,
+                              .boot_id = c->boot_id,
+                              .name = c->name,
+                              .name_bytes = strlen(c->name)};
+}
+
+static struct net_secret secret_of(const struct client *c)
+{
+    struct net_secret secret = {.length = strlen(c->key)};
+    memcpy(secret.bytes, c->key, secret.length);
+    return secret;
+}
+
+static void prove(struct client *c)
+{
+    const struct net_secret secret = secret_of(c);
+    const struct net_claim claim = claim_of(c, NET_CLAIM_AUTH, false);
+    for (unsigned i = 0; i < NET_CHALLENGE_BYTES; i++)
+        c->auth[i] = (uint8_t)chance_next(machine_second_chance());
+    net_secret_prove(&secret, &claim, c->auth + WIRE_AUTH_PROOF_AT);
+    c->is_proving = true;
+    send_message(c, WIRE_TYPE_AUTH, c->auth, sizeof c->auth);
+}
+
+static void take_proof(struct client *c, const uint8_t *payload, uint32_t bytes)
+{
+    const struct net_secret secret = secret_of(c);
+    const struct net_claim claim = claim_of(c, NET_CLAIM_NODE, true);
+    CHECK(bytes == WIRE_AUTH_REPLY_BYTES &&
+              net_secret_fits(&secret, &claim, payload + WIRE_AUTH_REPLY_PROOF_AT),
+          "client %u: the node does not prove that it knows the key", c->id);
+    CHECK(payload[0] == (c->role > c->key_role ? c->role : c->key_role),
+          "client %u of role %u has role %u by a key for %u", c->id, c->role, payload[0],
+          c->key_role);
+    c->role = payload[0];
+    c->is_proving = false;
+    after_hello(c);
+}
+
 static void take_reply(struct client *c, const struct wire_header *header, const uint8_t *payload)
 {
     CHECK(c->requests > 0 && c->request[0].tag == header->tag,
@@ -210,10 +286,13 @@ static void take_reply(struct client *c, const struct wire_header *header, const
           c->requests > 0 ? c->request[0].tag : 0);
     CHECK(header->type == WIRE_TYPE_ERROR || header->type == c->request[0].type,
           "client %u: request %u has an answer of type %u", c->id, header->tag, header->type);
+    check_denial(c, header, payload);
     c->requests--;
     memmove(&c->request[0], &c->request[1], c->requests * sizeof c->request[0]);
     if (header->type == WIRE_TYPE_SUBSCRIBE && header->length >= 8)
         start_position(c, wire_load_u64(payload));
+    if (header->type == WIRE_TYPE_AUTH)
+        take_proof(c, payload, header->length);
     if (header->type == WIRE_TYPE_TRIGGER)
         CHECK(wire_load_u64(payload) <= truth_triggers(), "trigger %llu was never given",
               (unsigned long long)wire_load_u64(payload));
@@ -241,16 +320,33 @@ static void after_hello(struct client *c)
     }
 }
 
+static void take_role(struct client *c, const struct wire_hello *hello)
+{
+    const struct client_limits *limits = &c->limits;
+    CHECK(hello->role == (c->host == 0 ? limits->local_role : limits->anonymous_role),
+          "client %u at host %u has role %u", c->id, c->host, hello->role);
+    c->role = hello->role;
+    memcpy(c->challenge, hello->challenge, sizeof c->challenge);
+    machine_trace("client %u: role %u, challenge %016llx", c->id, c->role,
+                  (unsigned long long)wire_load_u64(c->challenge));
+}
+
 static void take_message(struct client *c, const struct wire_header *header, const uint8_t *payload)
 {
     struct wire_hello hello;
+    const char *name = (const char *)payload + WIRE_HELLO_FIXED + strlen("DeviceUserID=");
     switch (header->type) {
     case WIRE_TYPE_HELLO:
         CHECK(!c->is_greeted && wire_get_hello(payload, header->length, &hello) > 0,
               "client %u: HELLO comes once, and whole", c->id);
         c->is_greeted = true;
         c->boot_id = hello.boot_id;
-        after_hello(c);
+        take_role(c, &hello);
+        snprintf(c->name, sizeof c->name, "%.*s", (int)strcspn(name, "\n"), name);
+        if (c->key != NULL && c->kind != CLIENT_SILENT && c->kind != CLIENT_HOSTILE)
+            prove(c);
+        else
+            after_hello(c);
         break;
     case WIRE_TYPE_FRAME: take_frame(c, payload, header->length); break;
     case WIRE_TYPE_EVENT: take_event(c, payload, header->length); break;
@@ -289,7 +385,7 @@ static void forget_link(struct client *c)
     c->link = NULL;
     c->used = 0;
     c->requests = 0;
-    c->is_greeted = c->is_subscribed = false;
+    c->is_greeted = c->is_subscribed = c->is_proving = false;
 }
 
 static void closed(void *user)
@@ -321,9 +417,10 @@ static void check_deadlines(void *user, uint64_t link)
         return;
     uint64_t now_ns = machine_now(), accepted_ns = link_accepted_ns(c->link),
              blocked_ns = link_blocked_ns(c->link);
-    CHECK(c->kind != CLIENT_SILENT || accepted_ns == 0 ||
+    const bool is_stranger = c->is_greeted && c->role == WIRE_ROLE_NONE && c->key == NULL;
+    CHECK((c->kind != CLIENT_SILENT && !is_stranger) || accepted_ns == 0 ||
               now_ns < accepted_ns + HELLO_GRACE_NS + CLOSING_SLACK_NS,
-          "client %u has said nothing for long and is still there", c->id);
+          "client %u of role %u has said nothing for long and is still there", c->id, c->role);
     CHECK(blocked_ns == 0 || now_ns < blocked_ns + c->limits.send_deadline_ns + CLOSING_SLACK_NS,
           "client %u has taken nothing for long and is still there", c->id);
     machine_at(now_ns + 500 * NS_PER_MS, check_deadlines, c, link);
@@ -447,12 +544,27 @@ static void control(void *user, uint64_t value)
     machine_at(machine_now() + chance_in(chance(), 1, 400) * NS_PER_MS, control, c, 0);
 }
 
+static void take_key(struct client *c, unsigned choice)
+{
+    static const struct {
+        const char *key;
+        unsigned role;
+    } keys[] = {{CLIENT_CONTROL_KEY, WIRE_ROLE_CONTROL},
+                {CLIENT_VIEW_KEY, WIRE_ROLE_VIEW},
+                {"a key of no node", WIRE_ROLE_NONE}};
+    if (choice >= ARRAY_SIZE(keys))
+        return;
+    c->key = keys[choice].key;
+    c->key_role = keys[choice].role;
+}
+
 static struct client *add_client(enum client_kind kind, unsigned host,
                                  const struct client_limits *limits)
 {
     CHECK(all.count < CLIENTS_MAX, "too many clients");
     struct client *c = &all.client[all.count++];
     *c = (struct client){.id = all.count, .host = host, .kind = kind, .limits = *limits};
+    take_key(c, (unsigned)chance_in(machine_second_chance(), 0, 5));
     c->message = malloc(MESSAGE_MAX);
     CHECK(c->message != NULL, "out of memory");
     bool is_slow = chance_one_in(chance(), 3);
@@ -491,7 +603,7 @@ static void set_back(void *user, uint64_t value)
     (void)user;
     (void)value;
     // Places are kept for this host; still the steward may have to come again.
-    if (all.steward->is_greeted)
+    if (all.steward->is_greeted && !all.steward->is_proving)
         send_lines(all.steward, WIRE_TYPE_SET,
                    "TriggerMode=Off\nAcquisitionFrameRate=30\nImageCompressionBitrate=0\n");
     else
@@ -511,13 +623,17 @@ static void retire(struct client *c)
 
 void client_calm_down(void)
 {
-    const struct client_limits limits = {.frame_bytes_max = UINT32_MAX,
-                                         .send_deadline_ns = NS_PER_S * 1000};
+    struct client_limits limits = {.frame_bytes_max = UINT32_MAX,
+                                   .send_deadline_ns = NS_PER_S * 1000};
+    // The first client has come before: there is always one.
+    limits.local_role = all.client[0].limits.local_role;
+    limits.anonymous_role = all.client[0].limits.anonymous_role;
     all.is_calm = true;
     for (unsigned i = 0; i < all.count; i++)
         retire(&all.client[i]);
     all.steward = add_client(CLIENT_CONTROLLER, 0, &limits);
     all.steward->is_steward = true;
+    take_key(all.steward, 0);
     all.steward->manners = (struct link_manners){.window_bytes = 100000,
                                                  .read_bytes = 50000,
                                                  .read_pause_ns = NS_PER_MS,

@@ -21,7 +21,12 @@ enum client_kind {
 struct client_limits {
     uint64_t frame_bytes_max;
     uint64_t send_deadline_ns;
+    unsigned local_role, anonymous_role;
 };
+
+/** What the node's key files have. */
+#define CLIENT_VIEW_KEY    "simulated key to see"
+#define CLIENT_CONTROL_KEY "simulated key to set"
 
 /** Starts a client; it lives to the end of the run. */
 void client_start(enum client_kind kind, const struct client_limits *limits);

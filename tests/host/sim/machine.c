@@ -69,7 +69,7 @@ static struct {
     uint64_t seed, now_ns, order, hash;
     uint64_t turn_max_ns;
     int64_t realtime_offset_ns;
-    struct chance chance;
+    struct chance chance, second_chance;
     bool is_verbose, is_stderr_blocked, is_starved;
     struct event heap[EVENTS_MAX];
     unsigned events;
@@ -93,6 +93,7 @@ void machine_init(uint64_t seed, bool is_verbose)
     m.is_verbose = is_verbose;
     m.hash = UINT64_C(14695981039346656037);
     m.chance.state = seed * UINT64_C(0x2545F4914F6CDD1D) + 1;
+    m.second_chance.state = ~m.chance.state;
     m.now_ns = chance_in(&m.chance, 1, 1000000) * NS_PER_MS;
     m.realtime_offset_ns = (int64_t)(UINT64_C(1800000000) * NS_PER_S);
     // One machine in four is so slow that pictures wait for the encoder.
@@ -107,6 +108,11 @@ uint64_t machine_now(void)
 struct chance *machine_chance(void)
 {
     return &m.chance;
+}
+
+struct chance *machine_second_chance(void)
+{
+    return &m.second_chance;
 }
 
 void machine_step_realtime(int64_t step_ns)
@@ -398,8 +404,13 @@ int __wrap_adjtimex(struct timex *query)
 ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned flags)
 {
     (void)flags;
-    uint64_t value = chance_next(&m.chance);
-    memcpy(buffer, &value, bytes < sizeof value ? bytes : sizeof value);
+    if (bytes <= sizeof(uint64_t)) {
+        uint64_t value = chance_next(&m.chance);
+        memcpy(buffer, &value, bytes);
+        return (ssize_t)bytes;
+    }
+    for (size_t i = 0; i < bytes; i++)
+        ((uint8_t *)buffer)[i] = (uint8_t)chance_next(&m.second_chance);
     return (ssize_t)bytes;
 }
 

@@ -19,6 +19,8 @@ void machine_init(uint64_t seed, bool is_verbose);
 uint64_t machine_now(void);
 /** For everything that happens in this run. */
 struct chance *machine_chance(void);
+/** For roles and keys alone: draws from it leave everything else of a seed as it was. */
+struct chance *machine_second_chance(void);
 
 /** Calls fn(arg, value) at that time. Events of one time come in the order of these calls. */
 void machine_at(uint64_t when_ns, void (*fn)(void *arg, uint64_t value), void *arg, uint64_t value);

@@ -83,6 +83,19 @@ FAULTS = [
      "if (queue->waiting[i].decision.verdict == TRIGGER_ANSWER)", "if (0)"),
     ("the queue loses what it displaces", "app/frame_queue.c",
      "    return has_lost;", "    return false;"),
+    ("no role is too low for a request", "net/server/role.c",
+     "    if (conn->role >= needed)\n", "    if (conn->role >= WIRE_ROLE_NONE)\n"),
+    ("to see is enough to trigger", "net/server/role.c",
+     "    case WIRE_TYPE_TRIGGER: needed = WIRE_ROLE_CONTROL; break;",
+     "    case WIRE_TYPE_TRIGGER: needed = WIRE_ROLE_VIEW; break;"),
+    ("a wrong proof passes", "net/server/role.c",
+     "    if (!is_view && !is_control) {", "    if (!is_view && !is_control && 0) {"),
+    ("the key to see gives control", "net/server/role.c",
+     "is_control ? WIRE_ROLE_CONTROL : WIRE_ROLE_VIEW;", "WIRE_ROLE_CONTROL;"),
+    ("PING keeps a stranger's place", "net/server/receive.c",
+     "if (conn->role > WIRE_ROLE_NONE)", "if (conn->role >= WIRE_ROLE_NONE)"),
+    ("other hosts count as this one", "net/server/serve.c",
+     "origin.is_local ? server->config.local : server->config.anonymous", "server->config.local"),
 ]
 
 

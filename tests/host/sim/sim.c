@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +54,25 @@ static void choose(const char *name, const char *const *values, unsigned count)
         choose(name, values, ARRAY_SIZE(values));                                                  \
     } while (0)
 
+/** A file in memory that only this process can open. */
+static void make_key(const char *text, char *path, size_t bytes)
+{
+    const int fd = memfd_create("key", MFD_CLOEXEC);
+    CHECK(fd >= 0 && fchmod(fd, 0600) == 0 &&
+              pwrite(fd, text, strlen(text), 0) == (ssize_t)strlen(text),
+          "no file for a key");
+    snprintf(path, bytes, "/proc/self/fd/%d", fd);
+}
+
+static void make_roles(void)
+{
+    struct chance *roles = machine_second_chance();
+    config.local_role = (unsigned)chance_in(roles, 0, 2);
+    config.anonymous_role = (unsigned)chance_in(roles, 0, 2);
+    make_key(CLIENT_VIEW_KEY, config.view_key_file, sizeof config.view_key_file);
+    make_key(CLIENT_CONTROL_KEY, config.control_key_file, sizeof config.control_key_file);
+}
+
 static void make_config(void)
 {
     struct config_error error;
@@ -84,8 +105,11 @@ static void make_config(void)
     set("trigger.divider", chance_in(chance(), 1, 3));
     set("trigger.hold_off_us", chance_one_in(chance(), 3) ? chance_in(chance(), 0, 50000) : 0);
     set("trigger.timer_period_ms", chance_in(chance(), 20, 400));
+    make_roles();
     CHECK(config_check(&config, &error) == 0, "%s", error.text);
     limits.frame_bytes_max = config.frame_bytes_max;
+    limits.local_role = WIRE_ROLE_NONE + config.local_role;
+    limits.anonymous_role = WIRE_ROLE_NONE + config.anonymous_role;
     limits.send_deadline_ns = config.send_deadline_ms * NS_PER_MS;
 }
 

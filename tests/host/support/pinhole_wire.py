@@ -5,7 +5,8 @@ import socket
 import struct
 import time
 
-HELLO, SUBSCRIBE, FRAME, EVENT, FEATURES, GET, SET, TRIGGER, STATS, PING, ERROR = range(1, 12)
+HELLO, SUBSCRIBE, FRAME, EVENT, FEATURES, GET, SET, TRIGGER, STATS, PING, ERROR, PROVE, \
+    AUTH = range(1, 14)
 LATEST, EVERY = 1, 2
 FROM_NEWEST, FROM_NEXT = 0, 2**64 - 1
 TRIGGERED_ONLY, NO_EVENTS = 1, 2
@@ -13,14 +14,14 @@ GAP, TRIGGER_EVENT, CAMERA, FEATURES_EVENT, FRAME_LOST, BOOT = range(1, 7)
 ABSENT, STREAMING, STALLED, RECONFIGURED = range(4)
 MATCHED, MISSED, OVERRUN, FAILED = range(1, 5)
 (MALFORMED, VERSION, TOO_LARGE, FULL, TIMEOUT, UNKNOWN_TYPE, UNKNOWN_FEATURE, READ_ONLY, BAD_VALUE,
- UNAVAILABLE, SLOW) = range(1, 12)
+ UNAVAILABLE, SLOW, DENIED) = range(1, 13)
 TORN, RESTARTED = 2, 8
 SILENCE_S = 30  # no test waits for one message longer than this
 
 FIELDS = {
-    HELLO: ("<HBBIQIHHQQQQII", "fixed_bytes version_min version_max message_bytes_max boot_id "
+    HELLO: ("<HBBIQIHHQQQQIIB7s32s", "fixed_bytes version_min version_max message_bytes_max boot_id "
             "frame_bytes_max clients_max command_rate_max sequence_oldest sequence_next "
-            "monotonic_ns realtime_ns flags send_deadline_ms"),
+            "monotonic_ns realtime_ns flags send_deadline_ms role reserved challenge"),
     FRAME: ("<HBBIQQQIHHQQIIIIIIIIIIIIQQqBBhI", "fixed_bytes format quality flags boot_id sequence "
             "frame_id sensor_sequence width height timestamp_ns realtime_ns exposure_us gain_milli "
             "digital_gain_milli frame_duration_us colour_temperature_k lux_milli "

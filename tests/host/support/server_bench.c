@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "tests/host/support/server_bench.h"
 
+#include "hal/os/clock.h"
+#include "net/server/private.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -85,6 +88,8 @@ void bench_open(struct bench *bench, uint32_t blocks, const struct server_config
     REQUIRE(store_init(&bench->store, bench->memory, bench->bytes) == 0);
     REQUIRE(loop_init(&bench->loop) == 0);
     struct server_config config = *wish;
+    config.local = wish->local != 0 ? wish->local : WIRE_ROLE_CONTROL;
+    config.anonymous = wish->anonymous != 0 ? wish->anonymous : WIRE_ROLE_CONTROL;
     config.clients_max = wish->clients_max != 0 ? wish->clients_max : 8;
     config.frame_bytes_max = wish->frame_bytes_max != 0 ? wish->frame_bytes_max : 1 << 20;
     config.send_deadline_ns = wish->send_deadline_ns != 0 ? wish->send_deadline_ns : 5 * NS_PER_S;
@@ -190,6 +195,27 @@ void bench_connect_unix(struct bench *bench, struct bench_client *client)
     snprintf(address.sun_path, sizeof address.sun_path, "%s", bench->path);
     use_socket(bench, client, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     REQUIRE(connect(client->fd, (struct sockaddr *)&address, sizeof address) == 0);
+}
+
+struct sockaddr_storage bench_address(const char *text)
+{
+    struct sockaddr_storage out = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out;
+    const bool is_v6 = strchr(text, ':') != NULL;
+    out.ss_family = is_v6 ? AF_INET6 : AF_INET;
+    REQUIRE(inet_pton(out.ss_family, text, is_v6 ? (void *)&v6->sin6_addr : &v4->sin_addr) == 1);
+    return out;
+}
+
+void bench_connect_from(struct bench *bench, struct bench_client *client, const char *address)
+{
+    const struct sockaddr_storage from = bench_address(address != NULL ? address : "0.0.0.0");
+    int fds[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
+    *client = (struct bench_client){.bench = bench, .fd = fds[0]};
+    server_conn_open(&bench->server, fds[1], address != NULL ? address : "uplink",
+                     address != NULL ? &from : NULL, clock_now_ns());
 }
 
 void bench_greet(struct bench *bench, struct bench_client *client, int receive_buffer)

@@ -58,6 +58,11 @@ struct bench_message {
 /** Connects; `receive_buffer` 0 leaves the kernel's. HELLO is read by bench_greet(). */
 void bench_connect(struct bench *bench, struct bench_client *client, int receive_buffer);
 void bench_connect_unix(struct bench *bench, struct bench_client *client);
+/** The socket address of a numeric IP address. */
+struct sockaddr_storage bench_address(const char *text);
+/** A connection that says it comes from this IP address, or from an uplink if that is NULL. The
+ * address is made up, the socket is real. */
+void bench_connect_from(struct bench *bench, struct bench_client *client, const char *address);
 /** Connects and takes HELLO. */
 void bench_greet(struct bench *bench, struct bench_client *client, int receive_buffer);
 void bench_hang_up(struct bench_client *client);
