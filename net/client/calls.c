@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Requests that are no features: software trigger, counters, ping, proof of a secret.
 #include "net/client/client.h"
-#include "net/secret.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -88,11 +87,7 @@ static int check_secret(struct pinhole *p, const struct net_secret *secret)
                            p->address);
     if (error < 0)
         return error;
-    const struct net_claim claim = {.text = NET_CLAIM_PROVE,
-                                    .challenge = challenge,
-                                    .boot_id = p->info.boot_id,
-                                    .name = p->name,
-                                    .name_bytes = strlen(p->name)};
+    const struct net_claim claim = client_claim(p, NET_CLAIM_PROVE, challenge, NULL);
     if (p->message_length != NET_PROOF_BYTES || !net_secret_fits(secret, &claim, p->message))
         return client_fail(p, EACCES, "%.160s: the node does not know the secret", p->address);
     return 0;

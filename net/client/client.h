@@ -13,6 +13,7 @@
 
 #include "hal/os/clock.h"
 #include "net/client/pinhole.h"
+#include "net/secret.h"
 #include "net/wire.h"
 
 #include <pthread.h>
@@ -42,6 +43,7 @@ enum client_state {
     CLIENT_LOOKING_UP, /**< `lookup` is under way; it is waited for until `state_until_ns` */
     CLIENT_CONNECTING, /**< connect() is under way, at most until `state_until_ns` */
     CLIENT_GREETING,   /**< connected; HELLO must come until `state_until_ns` */
+    CLIENT_PROVING,    /**< AUTH was sent; its answer must come until `state_until_ns` */
     CLIENT_UP,
 };
 
@@ -150,7 +152,10 @@ struct pinhole {
     struct client_lookup *lookup; /**< NULL: none is under way */
     struct wire_hello hello;      /**< the last HELLO */
     bool is_greeted;              /**< it came just now; the link is not up yet */
-    uint64_t try_until_ns;        /**< the time for looking up, all addresses and the greeting */
+    struct net_secret key;        /**< for AUTH; length 0: none */
+    uint8_t nonce[NET_CHALLENGE_BYTES];
+    bool is_proved;        /**< the answer to AUTH came just now, and is good */
+    uint64_t try_until_ns; /**< the time for looking up, all addresses and the greeting */
 
     struct client_receiver receiver;
     uint8_t *message; /**< HELLO, ERROR and replies; 0-terminated */
@@ -235,6 +240,19 @@ int client_link_down(struct pinhole *p, int error, const char *format, ...) BASE
 void client_link_adopt(struct pinhole *p, int fd);
 /** Frees fd and whatever was half received. */
 void client_link_close(struct pinhole *p);
+
+/** Reads options.key_file. 0 or -errno. */
+int client_auth_read_key(struct pinhole *p);
+/** Makes AUTH for a link that has just been greeted. 0, or -errno with the sentence. */
+int client_auth_make(struct pinhole *p, uint8_t payload[WIRE_AUTH_BYTES]);
+/** The answer to AUTH is in p->message: 1 when the node has proved that it knows the key, or -errno
+ * with the sentence. */
+int client_auth_end(struct pinhole *p);
+/** The node does not know AUTH: -ENOSYS with the sentence. */
+int client_auth_too_old(struct pinhole *p);
+/** A claim of or to this node. */
+struct net_claim client_claim(const struct pinhole *p, const char *text, const uint8_t *challenge,
+                              const uint8_t *another);
 
 /** Notes that the node makes progress. */
 void client_heard(struct pinhole *p);

@@ -37,7 +37,7 @@ static int take_options(struct pinhole *p, const struct pinhole_options *options
         mine->silence_timeout_ms = SILENCE_TIMEOUT_MS;
     if (mine->records_max == 0)
         mine->records_max = RECORDS_MAX;
-    return 0;
+    return client_auth_read_key(p);
 }
 
 static int open_link(struct pinhole *p, const char *address)

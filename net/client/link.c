@@ -152,14 +152,15 @@ static int speak_first(struct pinhole *p)
     return client_link_down(p, error, "cannot send the first message: %s", strerror(error));
 }
 
-/** The node has said HELLO: the link is up. */
+/** The node has said HELLO, and has proved itself if it must: the link is up. */
 static int begin_up(struct pinhole *p)
 {
-    p->is_greeted = false;
+    p->is_greeted = p->is_proved = false;
     p->info.boot_id = p->hello.boot_id;
     p->info.sequence_oldest = p->hello.sequence_oldest;
     p->info.sequence_next = p->hello.sequence_next;
     p->info.frame_bytes_max = p->hello.frame_bytes_max;
+    p->info.role = p->hello.role;
     p->up_since_ns = clock_now_ns();
     p->are_features_fresh = false;
     enter(p, CLIENT_UP, NS_NEVER);
@@ -288,14 +289,42 @@ static int step_up(struct pinhole *p, bool may_read)
     return silence != 0 ? silence : result;
 }
 
+static int begin_proving(struct pinhole *p)
+{
+    uint8_t payload[WIRE_AUTH_BYTES], message[WIRE_HEADER_BYTES + WIRE_AUTH_BYTES];
+    p->is_greeted = false;
+    enter(p, CLIENT_PROVING, p->state_until_ns);
+    const int error = client_auth_make(p, payload);
+    if (error < 0)
+        return client_link_down(p, -error, "%s", p->error);
+    const size_t bytes =
+        client_message_put(message, WIRE_TYPE_AUTH, client_next_tag(p), payload, sizeof payload);
+    const ssize_t sent = client_stream_send(p, message, bytes);
+    if (sent == (ssize_t)bytes) // a new socket has room for it
+        return 1;
+    return client_link_down(p, sent < 0 ? (int)-sent : ETIMEDOUT, "cannot send AUTH");
+}
+
 static int await_greeting(struct pinhole *p, bool may_read)
 {
     const int result = receive(p, may_read);
+    if (p->is_greeted && p->key.length > 0)
+        return begin_proving(p);
     if (p->is_greeted)
         return begin_up(p);
     if (result != 0 || p->state != CLIENT_GREETING || clock_now_ns() < p->state_until_ns)
         return result;
     return client_link_down(p, ETIMEDOUT, "connected, but no greeting came: is it a Pinhole node?");
+}
+
+static int await_proof(struct pinhole *p, bool may_read)
+{
+    const int result = receive(p, may_read);
+    if (p->is_proved)
+        return begin_up(p);
+    if (result != 0 || p->state != CLIENT_PROVING || clock_now_ns() < p->state_until_ns)
+        return result;
+    return client_link_down(p, ETIMEDOUT, "the node does not answer AUTH");
 }
 
 int client_advance(struct pinhole *p, bool may_read)
@@ -311,6 +340,7 @@ int client_advance(struct pinhole *p, bool may_read)
     case CLIENT_LOOKING_UP: result = finish_lookup(p); break;
     case CLIENT_CONNECTING: result = finish_connect(p); break;
     case CLIENT_GREETING: result = await_greeting(p, may_read); break;
+    case CLIENT_PROVING: result = await_proof(p, may_read); break;
     case CLIENT_UP: result = step_up(p, may_read); break;
     }
     // A break that will be mended is progress.

@@ -53,12 +53,14 @@ int client_message_begin(struct pinhole *p)
     const bool is_reply = (header->flags & WIRE_FLAG_REPLY) != 0 && header->tag != 0 &&
                           header->tag == p->awaited_tag && !p->is_answered;
     const bool is_greeting = p->state == CLIENT_GREETING;
+    const bool is_proving = p->state == CLIENT_PROVING;
     r->record = NULL;
     r->body = NULL;
     if (is_greeting && header->type != WIRE_TYPE_HELLO && header->type != WIRE_TYPE_ERROR)
         return client_fail(p, EPROTO, "the node's first message is of type %u, not HELLO",
                            header->type);
-    const bool is_kept = is_record || is_reply || header->type == WIRE_TYPE_ERROR || is_greeting;
+    const bool is_kept = is_reply || header->type == WIRE_TYPE_ERROR || is_greeting ||
+                         (is_proving ? header->type == WIRE_TYPE_AUTH : is_record);
     if (!is_kept)
         return 0;
     if (header->length > length_max(p, header->type))
@@ -116,6 +118,7 @@ int client_errno_of(unsigned code)
     case WIRE_ERROR_BAD_VALUE: return ERANGE;
     case WIRE_ERROR_UNAVAILABLE: return EAGAIN;
     case WIRE_ERROR_SLOW: return ECONNABORTED;
+    case WIRE_ERROR_DENIED: return EPERM;
     default: return EIO;
     }
 }
@@ -139,8 +142,10 @@ static int end_error(struct pinhole *p)
     } else if (tag != 0 && tag == p->resume_tag) {
         return client_fail(p, client_errno_of(error.code),
                            "the node refused to resume the subscription: %s %s", name, text);
-    } else if (error.flags & WIRE_ERROR_CLOSING) {
-        return client_fail(p, client_errno_of(error.code), "closed");
+    } else if (p->state == CLIENT_PROVING && error.code == WIRE_ERROR_UNKNOWN_TYPE) {
+        return client_auth_too_old(p);
+    } else if (p->state == CLIENT_PROVING || (error.flags & WIRE_ERROR_CLOSING)) {
+        return client_fail(p, client_errno_of(error.code), "%s", *text != '\0' ? text : name);
     }
     return 1;
 }
@@ -171,6 +176,8 @@ int client_message_end(struct pinhole *p)
         return end_error(p);
     if (p->state == CLIENT_GREETING)
         return end_hello(p);
+    if (p->state == CLIENT_PROVING)
+        return client_auth_end(p);
     p->is_answered = true;
     p->answer_error = 0;
     return 1;

@@ -50,6 +50,10 @@ struct pinhole_options {
      * time counts as silence. Only a thread that waits in a call notices it. Default 10000; -1
      * never asks. */
     int silence_timeout_ms;
+    /** File with the node's key (`pinholectl keygen`), read once, by pinhole_open(). Library and
+     * node prove to each other that they know it: a node that does not is refused (-EPERM), and so
+     * is one whose software is too old (-ENOSYS). Default NULL: what the node gives without. */
+    const char *key_file;
 };
 
 /** What the node said of itself when the connection was made. Strings live until pinhole_close().
@@ -62,6 +66,15 @@ struct pinhole_info {
     const char *model;                       /**< DeviceModelName: the camera */
     const char *version;                     /**< DeviceFirmwareVersion: the node's software */
     const char *address;                     /**< as given to pinhole_open() */
+    int role;                                /**< PINHOLE_ROLE_*: what this link may do */
+};
+
+/** pinhole_info.role. A request above it fails with -EPERM. */
+enum pinhole_role {
+    PINHOLE_ROLE_UNKNOWN = 0, /**< the node is older than roles: everything */
+    PINHOLE_ROLE_NONE = 1,
+    PINHOLE_ROLE_VIEW = 2,
+    PINHOLE_ROLE_CONTROL = 3, /**< may also set and trigger */
 };
 
 enum pinhole_policy {

@@ -10,11 +10,11 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from keyed_node import CONTROL_KEY, VIEW_KEY, WRONG_KEY, KeyedNode, write_key  # noqa: E402
 from pinhole_node import Node, run, run_cases  # noqa: E402
 from pinhole_wire import (AUTH, DENIED, FEATURES, FRAME, GET, SET, STATS, TRIGGER, Client,  # noqa: E402
                           Refused)
 
-VIEW_KEY, CONTROL_KEY = b"key to see pictures", b"key to control all"
 NONE, VIEW, CONTROL = 1, 2, 3
 
 
@@ -33,17 +33,6 @@ def authenticate(client, key):
     return reply[0]
 
 
-def closed_node(folder_of, *arguments):
-    """A node that gives programs of this machine nothing without a key."""
-    paths = []
-    for name, key in (("view", VIEW_KEY), ("control", CONTROL_KEY)):
-        path = os.path.join(folder_of, name)
-        with open(path, "wb", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
-            file.write(key + b"\n")
-        paths += ["--set", f"server.{name}_key_file={path}"]
-    return Node("--set", "server.local=none", *paths, *arguments)
-
-
 def refusal(request, *arguments):
     try:
         request(*arguments)
@@ -53,7 +42,7 @@ def refusal(request, *arguments):
 
 
 def test_roles_of_a_node():
-    with tempfile.TemporaryDirectory() as place, closed_node(place) as node:
+    with KeyedNode() as node:
         with Client(node.address) as stranger:
             assert stranger.hello.role == NONE
             for kind in (GET, SET, FEATURES, STATS, TRIGGER):
@@ -68,7 +57,7 @@ def test_roles_of_a_node():
             assert why.text == "SET needs the role control, this connection has view; give a key"
             assert refusal(viewer.trigger).code == DENIED
         with Client(node.address) as wrong:
-            assert refusal(authenticate, wrong, b"a key of no node").code == DENIED
+            assert refusal(authenticate, wrong, WRONG_KEY).code == DENIED
         with Client(node.address) as controller:
             assert authenticate(controller, CONTROL_KEY) == CONTROL
             assert controller.get("Width") == {"Width": "320"}
@@ -97,7 +86,7 @@ def test_the_log_says_to_whom_a_listener_is_open():
                        ("control", "may see, set and trigger without a key")):
         with Node("--set", f"server.anonymous={role}", **opened) as node:
             node.wait_log(rf"other hosts {said} \(server\.anonymous\); nothing is encrypted")
-    with tempfile.TemporaryDirectory() as place, closed_node(place, "--listen", "0.0.0.0:0") as node:
+    with KeyedNode(**opened) as node:
         node.wait_log(r"other hosts need a key \(server\.control_key_file, server\.view_key_file\)")
 
 
@@ -110,9 +99,7 @@ def test_a_bad_key_file_stops_the_start():
                 ("absent", None, 0o600, "No such file")):
             path = os.path.join(place, name)
             if text is not None:
-                with open(path, "wb") as file:
-                    file.write(text)
-                os.chmod(path, mode)
+                write_key(place, name, text, mode)
             for key in ("view_key_file", "control_key_file"):
                 for more in (("--check-config",), ()):
                     status, _, log = run("--camera", "fake", "--listen", "127.0.0.1:0", "--set",

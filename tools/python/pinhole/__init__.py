@@ -17,10 +17,11 @@ comes as an event with its range. Units and meaning of every field: net/SPEC.md.
 from ._find import Node, enumerate_nodes
 from ._records import Event, EventKind, Frame, FrameFlags
 from .camera import Camera
-from .errors import (BadValue, PinholeError, ReadOnly, Refused, Unavailable, UnknownFeature)
+from .errors import (BadValue, Denied, PinholeError, ReadOnly, Refused, Unavailable,
+                     UnknownFeature)
 from .features import Feature, Features
 
 __version__ = "0.2.0"
-__all__ = ["BadValue", "Camera", "Event", "EventKind", "Feature", "Features", "Frame", "FrameFlags",
-           "Node", "PinholeError", "ReadOnly", "Refused", "Unavailable", "UnknownFeature",
+__all__ = ["BadValue", "Camera", "Denied", "Event", "EventKind", "Feature", "Features", "Frame",
+           "FrameFlags", "Node", "PinholeError", "ReadOnly", "Refused", "Unavailable", "UnknownFeature",
            "enumerate_nodes"]

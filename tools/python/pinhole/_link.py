@@ -5,20 +5,25 @@ a message goes on with it the next time."""
 from __future__ import annotations
 
 import collections
+import hmac
+import os
 import random
 import socket
 import struct
 import time
-from typing import Callable, Deque, Optional, Tuple
+from typing import Callable, Deque, Optional, Tuple, Union
 
-from . import _address
+from . import _address, _key
 from ._position import LATEST, NONE, Position, Record, Wish, own_event, pack
 from ._records import EventKind, read_event, read_frame
-from .errors import clean, refusal
+from .errors import Denied, clean, refusal
 
-HELLO, SUBSCRIBE, FRAME, EVENT, FEATURES, GET, SET, TRIGGER, STATS, PING, ERROR = range(1, 12)
+HELLO, SUBSCRIBE, FRAME, EVENT, FEATURES, GET, SET, TRIGGER, STATS, PING, ERROR, PROVE, \
+    AUTH = range(1, 14)
 _HEADER = struct.Struct("<4sBBHII")
 _HELLO = struct.Struct("<HBBIQIHHQQ")
+_CHALLENGE_AT, _CHALLENGE_END = 72, 104
+_UNKNOWN_TYPE = 6
 _LENGTH_MAX = 64 << 20
 _BACKOFF_S, _BACKOFF_MAX_S, _GOOD_AFTER_S = 0.1, 5.0, 5.0
 _PROGRESS_BYTES = 1024  # fewer of a message in the time of silence are silence
@@ -29,7 +34,9 @@ class Link:
     """Sends requests and queues records. `find` turns the user's address into one to connect to."""
 
     def __init__(self, address: str, find: Callable[[str], str], timeout: float,
-                 reconnect: bool, silence: Optional[float]) -> None:
+                 reconnect: bool, silence: Optional[float],
+                 key: Optional[Union[str, "os.PathLike[str]"]] = None) -> None:
+        self._key = None if key is None else _key.read_key(key)
         self.address, self._find, self.timeout, self._reconnect = address, find, timeout, reconnect
         self._silence = silence
         self._heard, self._heard_bytes, self._asked = 0.0, 0, 0.0
@@ -86,6 +93,8 @@ class Link:
             raise ConnectionError(f"{self.address} speaks protocol versions {low} to {high}")
         self.hello = dict(line.split("=", 1) for line in self._text(payload).splitlines()
                           if "=" in line)
+        if self._key is not None:
+            self._prove(self._key, payload, deadline)
         self.features_changed = True
         self._up_since = time.monotonic()
         self._note_progress()
@@ -97,6 +106,28 @@ class Link:
         else:
             self._resume_tag = self._send(SUBSCRIBE, self.position.subscribe())
             self.position.resume()
+
+    def _prove(self, key: bytes, hello: bytes, deadline: float) -> None:
+        """Proves the key to the node, and demands the same of it."""
+        old = f"{self.address}: the node's software is older than keys"
+        if int.from_bytes(hello[:2], "little") < _CHALLENGE_END:
+            raise ConnectionError(old)
+        challenge, nonce = hello[_CHALLENGE_AT:_CHALLENGE_END], os.urandom(_key.NONCE_BYTES)
+        about = (self.boot_id, self.hello.get("DeviceUserID", ""))
+        self._send(AUTH, nonce + _key.prove(key, b"PINHOLE AUTH 1", challenge, nonce, *about))
+        message = self._receive(deadline)
+        while message is not None and message[0] not in (AUTH, ERROR):
+            message = self._receive(deadline)
+        if message is None:
+            raise TimeoutError(f"{self.address}: the node does not answer AUTH")
+        kind, _, payload = message
+        if kind == ERROR:
+            code = int.from_bytes(payload[2:4], "little")
+            raise ConnectionError(old) if code == _UNKNOWN_TYPE else \
+                Denied(code, f"{self.address}: {clean(self._text(payload))}")
+        if not hmac.compare_digest(payload[8:], _key.prove(key, b"PINHOLE NODE 1", nonce, challenge,
+                                                           *about)):
+            raise Denied(0, f"{self.address}: the node does not know the key")
 
     def _break(self, why: Exception) -> None:
         """The link is broken: to be made again, or the end."""
@@ -132,7 +163,7 @@ class Link:
             return False
         try:
             self._connect()
-        except (OSError, ValueError):
+        except (OSError, ValueError, Denied):
             self._plan_retry()
             return False
         self.records.append(own_event(EventKind.RECONNECTED, self.boot_id, 0, 0, self._note))

@@ -30,6 +30,9 @@ class Camera:
     long again, the link is broken. A message at less than 1 KiB in that time counts as silence.
     None never asks. Only a call that waits notices it.
 
+    `key` is the file with the node's key (`pinholectl keygen`). Both sides prove that they know it:
+    Denied is raised if one does not.
+
     Features are attributes: `camera.ExposureTime = 8000`; `camera.features` is a mapping of them.
     """
 
@@ -37,7 +40,8 @@ class Camera:
                  triggered_only: bool = False, no_events: bool = False, interval_us: int = 0,
                  from_sequence: Union[int, str] = "newest", boot_id: int = 0, timeout: float = 3.0,
                  reconnect: bool = True, silence: Optional[float] = 10.0,
-                 on_event: Optional[Callable[[Event], None]] = None) -> None:
+                 on_event: Optional[Callable[[Event], None]] = None,
+                 key: Optional[Union[str, "os.PathLike[str]"]] = None) -> None:
         starts = {"newest": FROM_NEWEST, "next": FROM_NEXT}
         if policy not in ("latest", "every"):
             raise ValueError(f"policy must be 'latest' or 'every', not {policy!r}")
@@ -50,7 +54,7 @@ class Camera:
         self.events: Deque[Event] = collections.deque(maxlen=_EVENTS_KEPT)
         self.on_event = on_event
         self._link = _link.Link(address or os.environ.get("PINHOLE_NODE") or "127.0.0.1",
-                                _find.resolve, timeout, reconnect, silence)
+                                _find.resolve, timeout, reconnect, silence, key)
         self.features = Features(self._features, self._get, self._set_lines)
 
     # --- what the node is ----------------------------------------------------------------------

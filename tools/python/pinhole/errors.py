@@ -35,6 +35,10 @@ class Unavailable(Refused):
     """Understood, but not now: no camera, or TriggerMode is Off."""
 
 
+class Denied(Refused):
+    """Above what this connection may do, or one side does not know the key."""
+
+
 _CONTROLS = {code: " " for code in (*range(0x20), *range(0x7f, 0xa0))}
 _CONTROLS_BUT_LINES = {code: " " for code in _CONTROLS if code != ord("\n")}
 
@@ -47,5 +51,5 @@ def clean(text: str, keeps_lines: bool = False) -> str:
 
 def refusal(code: int, text: str) -> Refused:
     """The exception for an ERROR message."""
-    kinds = {7: UnknownFeature, 8: ReadOnly, 9: BadValue, 10: Unavailable}
+    kinds = {7: UnknownFeature, 8: ReadOnly, 9: BadValue, 10: Unavailable, 12: Denied}
     return kinds.get(code, Refused)(code, text)
