@@ -3,6 +3,7 @@
 #include "tools/ctl/ctl.h"
 
 #include "tools/common/text.h"
+#include "tools/ctl/file.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { WRONG = -2 };
 
@@ -58,7 +60,7 @@ static void print_command_help(const struct ctl_command *command)
     printf("Usage: pinholectl %s %s\n%s.\n\n%s", command->name, command->usage, command->summary,
            command->help);
     printf("\nEvery command also takes: -n, --node ADDRESS; -j, --json; --timeout SECONDS\n"
-           "(for connecting and replies); -h, --help.\n"
+           "(for connecting and replies); --key-file FILE; -h, --help.\n"
            "Exit codes: 0 done, 1 refused, 2 usage, 3 no link, 4 time-out.\n");
 }
 
@@ -75,6 +77,7 @@ int ctl_option(struct ctl *ctl, int argc, char **argv, const char *letters,
             if (!ctl_seconds("--timeout", optarg, &ctl->patience_ms))
                 return WRONG;
             break;
+        case 'K': ctl->key_file = optarg; break;
         case 'h':
             if (ctl->command != NULL)
                 print_command_help(ctl->command);
@@ -129,6 +132,7 @@ static int exit_for(int error)
     switch (-error) {
     case ENOENT:
     case EACCES:
+    case EPERM:
     case ERANGE:
     case EAGAIN:
     case ENOSYS:
@@ -150,17 +154,43 @@ int ctl_failed(struct pinhole *p, int error)
     return exit_for(error);
 }
 
+bool ctl_key_path(char *out, size_t size)
+{
+    const char *folder = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    int length = (int)size;
+    if (folder != NULL && *folder == '/')
+        length = snprintf(out, size, "%s/pinhole/key", folder);
+    else if (home != NULL && *home == '/')
+        length = snprintf(out, size, "%s/.config/pinhole/key", home);
+    return length < (int)size;
+}
+
+/** The key for this node. A node on this machine needs none as a rule, and has another one. */
+static const char *find_key(const struct ctl *ctl, char *path, size_t size)
+{
+    const char *node = ctl->node != NULL ? ctl->node : getenv("PINHOLE_NODE");
+    if (ctl->key_file != NULL)
+        return ctl->key_file;
+    if (node == NULL || *node == '\0' || ctl_is_local(node))
+        return NULL;
+    return ctl_key_path(path, size) && access(path, F_OK) == 0 ? path : NULL;
+}
+
 int ctl_open(struct ctl *ctl, struct pinhole **out, int reconnect)
 {
+    char path[CTL_PATH_MAX];
     const struct pinhole_options options = {.size = sizeof options,
                                             .connect_timeout_ms = ctl->patience_ms,
                                             .request_timeout_ms = ctl->patience_ms,
                                             .silence_timeout_ms = ctl->patience_ms,
-                                            .reconnect = reconnect};
+                                            .reconnect = reconnect,
+                                            .key_file = find_key(ctl, path, sizeof path)};
     int error = pinhole_open(out, ctl->node, &options);
     if (error == 0)
         return CTL_OK;
     ctl_failed(*out, error);
+    if (error == -EPERM)
+        return CTL_REFUSED;
     return error == -EINVAL ? CTL_USAGE : CTL_NO_LINK; // whatever kept us from connecting
 }
 

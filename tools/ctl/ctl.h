@@ -25,7 +25,8 @@ enum ctl_exit {
 struct ctl {
     const char *node; /**< NULL = the library's default */
     bool wants_json;
-    int patience_ms; /**< --timeout; 0 = the library's default */
+    int patience_ms;      /**< --timeout; 0 = the library's default */
+    const char *key_file; /**< --key-file; NULL = the user's own, see ctl_key_path() */
     const struct ctl_command *command;
 };
 
@@ -38,7 +39,7 @@ struct ctl_command {
 };
 
 extern const struct ctl_command ctl_list, ctl_watch, ctl_grab, ctl_get, ctl_set, ctl_features,
-    ctl_trigger, ctl_stats, ctl_ping, ctl_doctor;
+    ctl_trigger, ctl_stats, ctl_ping, ctl_doctor, ctl_keygen;
 
 /** Output was lost because memory ran out: the program ends with CTL_REFUSED. */
 extern bool ctl_has_lost_output;
@@ -51,8 +52,8 @@ void ctl_catch_signals(void);
 #define CTL_SHORT "n:jh"
 #define CTL_LONG                                                                                   \
     {"node", required_argument, NULL, 'n'}, {"json", no_argument, NULL, 'j'},                      \
-        {"timeout", required_argument, NULL, 'T'}, {"help", no_argument, NULL, 'h'},               \
-        {NULL, 0, NULL, 0}
+        {"timeout", required_argument, NULL, 'T'}, {"key-file", required_argument, NULL, 'K'},     \
+        {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}
 
 /** getopt_long() that deals with the shared options itself. Returns a command's own option letter,
  * or 0 when there are no more; < 0: ctl_option_exit() of it is the exit code. */
@@ -76,7 +77,11 @@ int ctl_resume_open(const char *path, struct pinhole_subscription *wish);
 /** Remembers a record as done. False after saying why. */
 bool ctl_resume_write(int fd, uint64_t boot_id, uint64_t sequence);
 
-/** Connects. 0, or an exit code after saying why. */
+/** Where the user's key is without --key-file: $XDG_CONFIG_HOME/pinhole/key, or
+ * ~/.config/pinhole/key. False: neither variable is set, or the path is too long. */
+bool ctl_key_path(char *out, size_t size);
+/** Connects, with --key-file, or with the user's own key to a node on another machine. 0, or an
+ * exit code after saying why. */
 int ctl_open(struct ctl *ctl, struct pinhole **out, int reconnect);
 /** Prints the handle's error and returns the exit code for it; closes the handle. */
 int ctl_failed(struct pinhole *p, int error);

@@ -57,8 +57,7 @@ int doctor_read(const struct doctor *doctor, const char *path, char *text, size_
     return (int)length;
 }
 
-/** A sample of STATS by its name with labels; 0 when the node does not export it. */
-static double sample(const struct doctor *doctor, const char *name)
+double doctor_sample(const struct doctor *doctor, const char *name)
 {
     size_t length = strlen(name);
     for (const char *line = doctor->stats; line != NULL; line = strchr(line, '\n')) {
@@ -73,7 +72,7 @@ static void check_camera(struct doctor *doctor, struct pinhole *p)
 {
     char width[16] = "?", height[16] = "?";
     const char *model = pinhole_info(p)->model;
-    if (sample(doctor, "pinhole_camera_streaming") == 0) {
+    if (doctor_sample(doctor, "pinhole_camera_streaming") == 0) {
         doctor_say(doctor, DOCTOR_FAULT, "camera",
                    "see the lines on devices; `pinhole --list-cameras`", "%s delivers no frames",
                    *model != '\0' ? model : "the camera");
@@ -128,11 +127,11 @@ static const struct loss {
 
 static void check_losses(struct doctor *doctor)
 {
-    double hours = sample(doctor, "pinhole_uptime_seconds") / 3600;
-    double few = sample(doctor, "pinhole_frames_acquired_total") * FRAMES_LOST_SHARE;
+    double hours = doctor_sample(doctor, "pinhole_uptime_seconds") / 3600;
+    double few = doctor_sample(doctor, "pinhole_frames_acquired_total") * FRAMES_LOST_SHARE;
     bool is_clean = true;
     for (size_t i = 0; i < sizeof losses / sizeof losses[0]; i++) {
-        double count = sample(doctor, losses[i].name);
+        double count = doctor_sample(doctor, losses[i].name);
         if (count == 0)
             continue;
         is_clean = false;
@@ -143,7 +142,7 @@ static void check_losses(struct doctor *doctor)
     }
     if (is_clean)
         doctor_say(doctor, DOCTOR_OK, "frames", NULL, "nothing was lost in %.1f hours, %.0f frames",
-                   hours, sample(doctor, "pinhole_frames_captured_total"));
+                   hours, doctor_sample(doctor, "pinhole_frames_captured_total"));
 }
 
 static int check_node(struct doctor *doctor, struct pinhole *p)
@@ -159,8 +158,8 @@ static int check_node(struct doctor *doctor, struct pinhole *p)
     check_camera(doctor, p);
     check_losses(doctor);
     if (ctl_is_local(info->address))
-        doctor_check_watchdog(doctor,
-                              sample(doctor, "pinhole_loop_turn_worst_seconds{clock=\"wall\"}"));
+        doctor_check_watchdog(
+            doctor, doctor_sample(doctor, "pinhole_loop_turn_worst_seconds{clock=\"wall\"}"));
     pinhole_close(p);
     return CTL_OK;
 }
@@ -190,7 +189,11 @@ static int run_doctor(struct ctl *ctl, int argc, char **argv)
     int code = ctl_open(ctl, &p, -1);
     if (code == CTL_OK)
         code = check_node(&doctor, p);
-    if (code != CTL_OK)
+    if (code == CTL_REFUSED)
+        doctor_say(&doctor, DOCTOR_FAULT, "node", "give the node's key: --key-file FILE",
+                   "the node at %s tells nothing without a key that it has",
+                   address != NULL ? address : "127.0.0.1");
+    else if (code != CTL_OK)
         doctor_say(&doctor, DOCTOR_FAULT, "node",
                    is_local ? "systemctl status pinhole; journalctl -u pinhole"
                             : "check its supply, cable and address; `listen` in its pinhole.ini",

@@ -27,6 +27,10 @@ void doctor_say(struct doctor *doctor, enum doctor_state state, const char *chec
  * length, or -1. */
 int doctor_read(const struct doctor *doctor, const char *path, char *text, size_t bytes);
 
+/** A sample of STATS by its name with labels; 0: the node does not export it, or was not reached.
+ */
+double doctor_sample(const struct doctor *doctor, const char *name);
+
 /** Cameras that the kernel knows and who holds them: says why there is no picture. */
 void doctor_check_devices(struct doctor *doctor);
 /** Clock, power, temperature, room on the card. */

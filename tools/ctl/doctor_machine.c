@@ -241,6 +241,17 @@ static bool owns_socket(void *user, const struct process *process, const char *t
     return true;
 }
 
+/** As the node that answered says in STATS. */
+static const char *what_strangers_may(const struct doctor *doctor)
+{
+    switch ((int)doctor_sample(doctor, "pinhole_role_without_key{peer=\"other\"}")) {
+    case PINHOLE_ROLE_NONE: return "; without a key they get nothing";
+    case PINHOLE_ROLE_VIEW: return "; without a key they may see";
+    case PINHOLE_ROLE_CONTROL: return "; without a key they may see, set and trigger";
+    default: return ""; // the node was not reached, or is older than roles
+    }
+}
+
 /** One line of /proc/net/tcp or tcp6. Its fields count from 0: 1 the local address and port, 3 the
  * state (0A is listening), 9 the inode. */
 static void check_socket(struct doctor *doctor, char *line)
@@ -264,11 +275,13 @@ static void check_socket(struct doctor *doctor, char *line)
     bool is_any = strspn(address, "0") == length;
     bool is_loopback = strcmp(address + length - 2, "7F") == 0 ||
                        strcmp(address, "00000000000000000000000001000000") == 0;
-    doctor_say(doctor, DOCTOR_OK, "listening", NULL, "%s listens on port %lu for %s",
+    const bool is_node = strcmp(owner.process.name, "pinhole") == 0;
+    doctor_say(doctor, DOCTOR_OK, "listening", NULL, "%s listens on port %lu for %s%s",
                owner.process.name, port,
                is_loopback ? "this machine only"
                : is_any    ? "every machine that can reach this one"
-                           : "one of this machine's addresses");
+                           : "one of this machine's addresses",
+               is_node && !is_loopback ? what_strangers_may(doctor) : "");
 }
 
 void doctor_check_listening(struct doctor *doctor)

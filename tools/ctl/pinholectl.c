@@ -5,8 +5,8 @@
 #include <string.h>
 
 static const struct ctl_command *const commands[] = {
-    &ctl_list,     &ctl_watch,   &ctl_grab,  &ctl_get,  &ctl_set,
-    &ctl_features, &ctl_trigger, &ctl_stats, &ctl_ping, &ctl_doctor,
+    &ctl_list,    &ctl_watch, &ctl_grab, &ctl_get,    &ctl_set,    &ctl_features,
+    &ctl_trigger, &ctl_stats, &ctl_ping, &ctl_doctor, &ctl_keygen,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -24,6 +24,10 @@ static void print_help(void)
         "      --timeout SECONDS  how long connecting and each reply may take (default 3), and "
         "after\n"
         "                         how long without a message the node is asked (default 10)\n"
+        "      --key-file FILE    the node's key (default: ~/.config/pinhole/key, if it is there "
+        "and "
+        "the\n"
+        "                         node is on another machine)\n"
         "  -h, --help             this text; after a command: that command's options\n"
         "  -V, --version          version of the tool and its library\n"
         "\nExit codes: 0 done; 1 the node refused, or a file could not be written; 2 wrong usage;\n"

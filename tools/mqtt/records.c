@@ -55,8 +55,10 @@ static void set_node_up(struct mqtt_camera *camera, bool is_node_up, const char 
 static void open_node(struct mqtt_camera *camera)
 {
     struct mqtt_link *link = &camera->link;
+    const char *key = camera->settings->camera.node_key_file;
     const struct pinhole_options options = {.size = sizeof options,
-                                            .connect_timeout_ms = OPEN_TIMEOUT_MS};
+                                            .connect_timeout_ms = OPEN_TIMEOUT_MS,
+                                            .key_file = *key != '\0' ? key : NULL};
     const int result = pinhole_open(&link->node, camera->settings->address, &options);
     if (result < 0) {
         set_node_up(camera, false, pinhole_error(link->node));

@@ -4,6 +4,7 @@
 
 #include "hal/base.h"
 #include "net/client/pinhole.h"
+#include "net/secret.h"
 #include "tools/common/keys.h"
 #include "tools/mqtt/settings_file.h"
 
@@ -225,6 +226,13 @@ static int check(const struct mqtt_settings *s, struct mqtt_settings_error *erro
         return mqtt_settings_fail(error, "ca_file and psk_identity exclude each other");
     if (s->broker.cert_file[0] != '\0' && s->broker.ca_file[0] == '\0')
         return mqtt_settings_fail(error, "cert_file needs ca_file");
+    for (unsigned i = 0; i < s->nodes_count; i++) {
+        struct net_secret key;
+        const char *path = s->nodes[i].camera.node_key_file;
+        const char *why = *path != '\0' ? net_secret_read(path, &key) : NULL;
+        if (why != NULL)
+            return mqtt_settings_fail(error, "node_key_file %s: %s", path, why);
+    }
     return check_files(&s->broker, error);
 }
 

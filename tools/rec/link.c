@@ -138,10 +138,12 @@ static int dial(struct rec_camera *camera, struct pinhole *p, bool *was_said)
 void *rec_link_thread(void *user)
 {
     struct rec_camera *camera = user;
+    const struct pinhole_options options = {.size = sizeof options,
+                                            .key_file = camera->options->key_file};
     bool was_said = false;
     while (!atomic_load(&rec_is_stopping)) {
         struct pinhole *p = NULL;
-        int error = pinhole_open(&p, camera->source.address, NULL);
+        int error = pinhole_open(&p, camera->source.address, &options);
         if (error == 0)
             error = dial(camera, p, &was_said);
         // A node may be switched on later than its recorder: said once, tried for ever.

@@ -33,6 +33,7 @@ static const char help[] =
     "                           it under that name; may be given several times\n"
     "      --uplink-secret FILE  who dials in must know this secret (`uplink_secret_file` in the\n"
     "                           node's configuration)\n"
+    "      --key-file FILE      key of the nodes at ADDRESS (pinholectl keygen)\n"
     "      --max-cameras-of-one N  cameras that dial in from one address at a time (default 32)\n"
     "  -o, --output DIR         folder of the folders (default: recordings)\n"
     "      --require-mount      write only while DIR is a mount point\n"
@@ -211,11 +212,12 @@ static bool read_interval(const char *text, uint32_t *out_us)
     return true;
 }
 
-enum { DISCARD = 256, SYNC, SECONDS, QUIET, ALLOW, SECRET, OF_ONE, MOUNT, INTERVAL };
+enum { DISCARD = 256, SYNC, SECONDS, QUIET, ALLOW, SECRET, OF_ONE, MOUNT, INTERVAL, KEY };
 static const struct option long_options[] = {
     {"listen", required_argument, NULL, 'l'},
     {"allow", required_argument, NULL, ALLOW},
     {"uplink-secret", required_argument, NULL, SECRET},
+    {"key-file", required_argument, NULL, KEY},
     {"max-cameras-of-one", required_argument, NULL, OF_ONE},
     {"output", required_argument, NULL, 'o'},
     {"require-mount", no_argument, NULL, MOUNT},
@@ -249,6 +251,7 @@ static bool take_option(struct rec_options *out, int letter)
     case 'f': return read_bytes(optarg, &out->free_bytes);
     case ALLOW: return add_allowed(out, optarg);
     case SECRET: out->secret_file = optarg; return true;
+    case KEY: out->key_file = optarg; return true;
     case OF_ONE: return read_of_one(optarg, &out->of_one_max);
     case INTERVAL: return read_interval(optarg, &out->interval_us);
     case MOUNT: out->needs_mount = true; return true;
@@ -261,6 +264,7 @@ static bool take_option(struct rec_options *out, int letter)
 
 static int check(struct rec_options *options)
 {
+    struct net_secret key;
     const char *why = NULL;
     if (options->listen == NULL && options->cameras_count == 0)
         return usage("which camera? Name addresses, or --listen");
@@ -272,6 +276,10 @@ static int check(struct rec_options *options)
         why = net_secret_read(options->secret_file, &options->secret);
     if (why != NULL)
         return usage("--uplink-secret %s: %s", options->secret_file, why);
+    if (options->key_file != NULL)
+        why = net_secret_read(options->key_file, &key);
+    if (why != NULL)
+        return usage("--key-file %s: %s", options->key_file, why);
     if (rec_media_of(options->container) == NULL)
         return usage("there is no libavformat: only --container jpeg");
     if (strlen(options->directory) > REC_PATH_SIZE - 2 * REC_NAME_SIZE)

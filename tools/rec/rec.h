@@ -52,6 +52,7 @@ struct rec_options {
     unsigned allowed_count; /**< 0: everybody may dial in */
     struct rec_allowed allowed[REC_ALLOWED_MAX];
     const char *secret_file;  /**< NULL: there is none */
+    const char *key_file;     /**< of the nodes that are dialled; NULL: there is none */
     struct net_secret secret; /**< that who dials in must know, if there is one */
     unsigned of_one_max;      /**< cameras that dial in from one address at a time */
     unsigned cameras_count;

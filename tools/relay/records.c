@@ -39,6 +39,7 @@ static bool open_node(struct relay *relay)
         .size = sizeof options,
         .connect_timeout_ms = OPEN_TIMEOUT_MS,
         .records_max = relay->settings->window + RECORDS_SPARE,
+        .key_file = *relay->settings->node_key_file != '\0' ? relay->settings->node_key_file : NULL,
     };
     if (node->handle != NULL)
         return true;

@@ -3,6 +3,7 @@
 
 #include "hal/base.h"
 #include "net/client/pinhole.h"
+#include "net/secret.h"
 #include "tools/common/keys.h"
 #include "tools/common/secret.h"
 
@@ -192,6 +193,10 @@ static int check(struct relay_settings *s, char why[RELAY_WHY_BYTES])
     if ((s->cert_file[0] == '\0') != (s->key_file[0] == '\0') ||
         (s->cert_file[0] != '\0' && s->ca_file[0] == '\0'))
         return fail(why, "cert_file, key_file and ca_file go together");
+    struct net_secret key;
+    const char *bad = s->node_key_file[0] != '\0' ? net_secret_read(s->node_key_file, &key) : NULL;
+    if (bad != NULL)
+        return fail(why, "node_key_file %.300s: %s", s->node_key_file, bad);
     const int result = check_files(s, why);
     return result == 0 ? read_secrets(s, why) : result;
 }

@@ -101,6 +101,7 @@ static int connect_node(struct caller *caller, struct web_call *call)
     }
     const struct pinhole_options options = {.size = sizeof options,
                                             .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+                                            .key_file = caller->web->options.key_file,
                                             .request_timeout_ms = REQUEST_TIMEOUT_MS};
     int error = pinhole_open(&caller->node, caller->web->options.node, &options);
     if (error < 0) {

@@ -2,6 +2,7 @@
 #include "tools/web/options.h"
 
 #include "net/client/pinhole.h"
+#include "net/secret.h"
 
 #include <microhttpd.h>
 
@@ -16,6 +17,7 @@ static const char help_text[] =
     "\n"
     "  -n, --node ADDRESS      the node: HOST, HOST:PORT, [V6]:PORT or unix:PATH\n"
     "                          (default: $PINHOLE_NODE, else 127.0.0.1)\n"
+    "      --key-file FILE     the node's key (pinholectl keygen)\n"
     "  -l, --listen ADDR:PORT  where to serve (default 127.0.0.1:8080; port 0 picks a free one;\n"
     "                          0.0.0.0:8080 opens it to the network)\n"
     "      --max-clients N     HTTP connections served at a time, 1 to 1000 (default 64)\n"
@@ -34,11 +36,13 @@ enum {
     OPT_READ_ONLY,
     OPT_ALLOW_ORIGIN,
     OPT_ALLOW_HOST,
+    OPT_KEY_FILE,
     OPT_VERSION
 };
 
 static const struct option long_options[] = {
     {"node", required_argument, NULL, 'n'},
+    {"key-file", required_argument, NULL, OPT_KEY_FILE},
     {"listen", required_argument, NULL, 'l'},
     {"max-clients", required_argument, NULL, OPT_MAX_CLIENTS},
     {"max-clients-of-one", required_argument, NULL, OPT_MAX_CLIENTS_OF_ONE},
@@ -65,6 +69,18 @@ static int read_count(int *out, const char *option, const char *text)
     return -1;
 }
 
+static int read_key_file(const char **out, const char *path)
+{
+    struct net_secret key;
+    const char *why = net_secret_read(path, &key);
+    if (why != NULL) {
+        fprintf(stderr, "pinhole-web: --key-file %s: %s\n", path, why);
+        return 2;
+    }
+    *out = path;
+    return -1;
+}
+
 static int take_option(struct web_options *options, int option)
 {
     switch (option) {
@@ -74,6 +90,7 @@ static int take_option(struct web_options *options, int option)
     case OPT_MAX_CLIENTS: return read_count(&options->max_clients, "max-clients", optarg);
     case OPT_MAX_CLIENTS_OF_ONE:
         return read_count(&options->max_clients_of_one, "max-clients-of-one", optarg);
+    case OPT_KEY_FILE: return read_key_file(&options->key_file, optarg);
     case OPT_READ_ONLY: options->is_read_only = true; return -1;
     case OPT_ALLOW_ORIGIN: options->allow_origin = optarg; return -1;
     case OPT_ALLOW_HOST:

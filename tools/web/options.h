@@ -8,7 +8,8 @@
 #define WEB_ALLOWED_HOSTS_MAX 8
 
 struct web_options {
-    const char *node; /**< NULL: libpinhole's default */
+    const char *node;     /**< NULL: libpinhole's default */
+    const char *key_file; /**< NULL: none */
     const char *listen;
     int max_clients;
     int max_clients_of_one; /**< from one address */

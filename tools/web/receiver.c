@@ -144,6 +144,7 @@ static void *run(void *argument)
     struct web *web = argument;
     const struct pinhole_options options = {.size = sizeof options,
                                             .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+                                            .key_file = web->options.key_file,
                                             .records_max = web_http_connections_max(&web->options) +
                                                            WEB_FRAMES_OWN,
                                             .silence_timeout_ms = SILENCE_TIMEOUT_MS};

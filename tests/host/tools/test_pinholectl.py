@@ -23,7 +23,7 @@ from fake_node import FakeNode  # noqa: E402
 
 BUILD = Path(os.environ.get("BUILD", "build/release")).resolve()
 EXAMPLE = Path("tools/python/read_frames.py").resolve()
-COMMANDS = "list watch grab get set features trigger stats ping doctor".split()
+COMMANDS = "list watch grab get set features trigger stats ping doctor keygen".split()
 PATIENCE_S = 60
 
 
