@@ -64,7 +64,16 @@ wait_for() {
 node_is_up() { [ -S "$scratch/pinhole.sock" ] && grep -q 'listening on' "$scratch/node.log"; }
 wait_for "$node" node_is_up || fail "the node did not start, see its log above"
 
-"$build/pinhole-web" --node "unix:$scratch/pinhole.sock" --listen "$address:$port" \
+# A page that others can open asks for a password, which is this run's own.
+access=() password="" basic=""
+if [[ $address != 127.* && $address != localhost ]]; then
+    password=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
+    access=(--users "$scratch/users")
+    basic="Authorization: Basic $(printf 'pinhole:%s' "$password" | base64)"$'\r\n'
+    "$build/pinhole-web" --add-user pinhole --role control "${access[@]}" <<<"$password" ||
+        fail "no password could be made for the page"
+fi
+"$build/pinhole-web" --node "unix:$scratch/pinhole.sock" --listen "$address:$port" "${access[@]}" \
     >"$scratch/web.out" 2>"$scratch/log" </dev/null &
 web=$!
 page() { url=$(grep -o 'http://[^ ]*' "$scratch/web.out" | head -n 1) && [ -n "$url" ]; }
@@ -77,7 +86,7 @@ web_port=${place##*:}
 picture() {
     local answer
     answer=$({ exec 3<>"/dev/tcp/127.0.0.1/$web_port" &&
-        printf 'GET /snapshot HTTP/1.0\r\n\r\n' >&3 && timeout 5 head -c 400 <&3; } 2>/dev/null |
+        printf 'GET /snapshot HTTP/1.0\r\n%s\r\n' "$basic" >&3 && timeout 5 head -c 400 <&3; } 2>/dev/null |
         tr -d '\0')
     [[ $answer == HTTP/1.?" 200 "* && $answer == *image/jpeg* ]]
 }
@@ -100,6 +109,7 @@ say ""
 read -r _ _ ssh_address _ <<<"${SSH_CONNECTION:-}"
 [[ ${ssh_address:-} == *:* ]] && ssh_address="" # 0.0.0.0 does not listen on IPv6
 say "  Live picture:  http://${place/0.0.0.0/${ssh_address:-$(hostname)}}/"
+[ -z "$password" ] || say "  Log in with:   name pinhole, password $password"
 if [ -n "${SSH_CONNECTION:-}" ] && [[ $address == 127.* ]]; then
     say "                 only on this machine; you are logged in over SSH, so use instead:"
     say "                 make run LISTEN=0.0.0.0"

@@ -5,7 +5,7 @@
 set -euo pipefail
 
 # --- the lists: what each purpose needs, and what it merely wants (a backend or a test more) -----
-build="gcc g++ libc6-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev libmicrohttpd-dev nettle-dev"
+build="gcc g++ libc6-dev libcrypt-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev libmicrohttpd-dev nettle-dev"
 build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi-client-dev libmosquitto-dev
   libnats-dev"
 test="binutils curl libcmocka-dev libjpeg-turbo-progs procps python3"

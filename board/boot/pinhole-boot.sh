@@ -16,6 +16,7 @@ if [ -z "$boot" ]; then
     [ -d "$boot" ] || boot=/boot
 fi
 pinhole=${PINHOLE:-pinhole}
+web=${PINHOLE_WEB:-pinhole-web}
 kept=$root/var/lib/pinhole/boot
 verdict=$(mktemp)
 trap 'rm -f "$verdict" "$verdict".*' EXIT
@@ -71,6 +72,8 @@ parse_network() { # file
             if (name == "wifi.country" && value !~ /^[A-Z][A-Z]$/) return "two capital letters such as DE"
             if (name == "web.listen" && value !~ /^([0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]+$/)
                 return "ADDRESS:PORT such as 0.0.0.0:8080"
+            if (name == "web.password" && (length(value) < 8 || length(value) > 128)) return "8 to 128 bytes"
+            if (name == "web.anonymous" && value != "view" && value != "control") return "view or control"
             if (name == "ssh.key" && value !~ /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+\/=]+( .*)?$/)
                 return "a public key such as ssh-ed25519 AAAA... name"
             if (name == "broker.host" && (value ~ / / || !are_names(value))) return "a host name or an address"
@@ -83,7 +86,7 @@ parse_network() { # file
             split("network.hostname network.address network.gateway network.dns network.ntp " \
                   "wifi.ssid wifi.password wifi.country wifi.address wifi.gateway wifi.dns " \
                   "broker.host broker.port broker.username broker.password " \
-                  "web.listen ssh.key console.password", list, " ")
+                  "web.listen web.password web.anonymous ssh.key console.password", list, " ")
             for (i in list) { known[list[i]] = 1; split(list[i], pair, "."); sections[pair[1]] = 1 }
         }
         {
@@ -218,6 +221,17 @@ wifi() {
     fi
 }
 
+# Options of the page. Its unit takes the users from /etc/credstore.
+page() {
+    users="" name=web-users anonymous=$(get web.anonymous)
+    if [ -n "$(get web.password)" ]; then
+        get web.password | "$web" --add-user pinhole --role control --users "$root/etc/credstore/$name" >&2 &&
+            users=$name
+    fi
+    printf 'PINHOLE_WEB_OPTIONS="--listen %s%s%s"\n' "$(get web.listen)" "${users:+ --users $users}" \
+        "${anonymous:+ --anonymous $anonymous}"
+}
+
 # The bridge's unit starts when there are settings for it.
 bridge() {
     hostname=$(get network.hostname) listen=$(node_listen)
@@ -247,8 +261,11 @@ use_network() {
     fi
     [ -z "$(get network.ntp)" ] || printf '[Time]\nNTP=%s\n' "$(get network.ntp)" |
         put 644 "$root/run/systemd/timesyncd.conf.d/pinhole.conf"
-    [ -z "$(get web.listen)" ] || printf 'PINHOLE_WEB_OPTIONS="--listen %s"\n' "$(get web.listen)" |
-        put 644 "$root/etc/default/pinhole-web"
+    case $(get web.listen)/$(get web.password)$(get web.anonymous) in
+    /*) ;;
+    127.*/* | '[::1]'*/* | */?*) page | put 644 "$root/etc/default/pinhole-web" ;;
+    *) say "pinhole-network.ini: web.listen is NOT used: it needs web.password or web.anonymous." ;;
+    esac
     if [ -n "$(get ssh.key)" ]; then
         get ssh.key | put 600 "$root/root/.ssh/authorized_keys"
         chmod 700 "$root/root/.ssh"

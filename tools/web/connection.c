@@ -11,7 +11,7 @@
  * new frame. */
 enum { SEND_BUFFER_BYTES = 262144, NOT_SENT_BYTES = 32768 };
 
-static struct in6_addr address_of(const struct sockaddr *peer)
+struct in6_addr web_connection_address(const struct sockaddr *peer)
 {
     struct in6_addr out = {0};
     if (peer != NULL && peer->sa_family == AF_INET6) {
@@ -23,7 +23,7 @@ static struct in6_addr address_of(const struct sockaddr *peer)
     return out;
 }
 
-static bool is_local_address(const struct in6_addr *address)
+bool web_connection_is_local(const struct in6_addr *address)
 {
     return IN6_IS_ADDR_LOOPBACK(address) ||
            (IN6_IS_ADDR_V4MAPPED(address) && address->s6_addr[12] == 127);
@@ -63,8 +63,8 @@ enum MHD_Result web_connection_accepts(void *context, const struct sockaddr *pee
 {
     (void)bytes;
     struct web *web = context;
-    const struct in6_addr address = address_of(peer);
-    if (is_local_address(&address))
+    const struct in6_addr address = web_connection_address(peer);
+    if (web_connection_is_local(&address))
         return MHD_YES;
     pthread_mutex_lock(&web->lock);
     const struct web_options *options = &web->options;
@@ -94,8 +94,8 @@ static void add(struct web *web, struct MHD_Connection *connection, void **state
     if (link == NULL)
         return;
     link->fd = fd->connect_fd;
-    link->address = address_of(peer == NULL ? NULL : peer->client_addr);
-    link->is_local = is_local_address(&link->address);
+    link->address = web_connection_address(peer == NULL ? NULL : peer->client_addr);
+    link->is_local = web_connection_is_local(&link->address);
     link->since_ns = clock_now_ns();
     tune(link->fd);
     struct web_http *http = &web->http;

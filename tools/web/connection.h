@@ -39,6 +39,10 @@ void web_connection_notify(void *context, struct MHD_Connection *connection, voi
                            enum MHD_ConnectionNotificationCode code);
 /** The entry of a connection, or NULL: memory ran out when it came. */
 struct web_connection *web_connection_of(struct MHD_Connection *connection);
+/** An address as IPv6; IPv4 is mapped. NULL is allowed. */
+struct in6_addr web_connection_address(const struct sockaddr *peer);
+/** Is it this host's own, by loopback? */
+bool web_connection_is_local(const struct in6_addr *address);
 /** How many places a peer can choose from, on this host or elsewhere. */
 unsigned web_connection_places(const struct web_options *options, bool is_local);
 /** A place for a connection that had none, if there is one now. False: none. The lock is held. */

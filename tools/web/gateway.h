@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The gateway as a whole, and its three threads:
+// The gateway as a whole, and its threads:
 //
 //   receiver  owns a connection to the node, takes frames and events, sends to the streams
 //   caller    owns a second one, for what the node is asked (features, trigger, counters), so that
 //             no question ever delays a frame
-//   HTTP      libmicrohttpd's own, serves all connections; it never waits for the other two: a
+//   login     checks passwords, when there are users
+//   HTTP      libmicrohttpd's own, serves all connections; it never waits for the others: a
 //             request that has to wait sleeps (its connection is suspended) until it is woken;
 //             what the receiver sends to a sleeping stream never blocks
 //
@@ -16,6 +17,7 @@
 #include "tools/web/call.h"
 #include "tools/web/frame.h"
 #include "tools/web/http.h"
+#include "tools/web/login.h"
 #include "tools/web/options.h"
 #include "tools/web/view.h"
 
@@ -30,6 +32,7 @@ struct web {
     int fatal; /**< set by the receiver: ends the program with this exit status */
     struct web_view view;
     struct web_calls calls;
+    struct web_login login;
     struct web_http http;
 };
 

@@ -13,20 +13,20 @@
 enum { POOL_BYTES = 32768 };
 
 static const struct web_route routes[] = {
-    {"/", WEB_GET, web_asset_answer},
-    {"/style.css", WEB_GET, web_asset_answer},
-    {"/app.js", WEB_GET, web_asset_answer},
-    {"/triggers.js", WEB_GET, web_asset_answer},
-    {"/favicon.svg", WEB_GET, web_asset_answer},
-    {"/favicon.ico", WEB_GET, web_asset_answer},
-    {"/stream", WEB_GET, web_stream_answer},
-    {"/snapshot", WEB_GET, web_snapshot_answer},
-    {"/snapshot.jpg", WEB_GET, web_snapshot_answer},
-    {"/state", WEB_GET, web_state_answer},
-    {"/metrics", WEB_GET | WEB_VITAL, web_metrics_answer},
-    {"/healthz", WEB_GET | WEB_VITAL, web_health_answer},
-    {"/features", WEB_POST, web_features_answer},
-    {"/trigger", WEB_POST, web_trigger_answer},
+    {"/", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
+    {"/style.css", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
+    {"/app.js", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
+    {"/triggers.js", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
+    {"/favicon.svg", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
+    {"/favicon.ico", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
+    {"/stream", WEB_GET, WEB_ROLE_VIEW, web_stream_answer},
+    {"/snapshot", WEB_GET, WEB_ROLE_VIEW, web_snapshot_answer},
+    {"/snapshot.jpg", WEB_GET, WEB_ROLE_VIEW, web_snapshot_answer},
+    {"/state", WEB_GET, WEB_ROLE_VIEW, web_state_answer},
+    {"/metrics", WEB_GET | WEB_VITAL, WEB_ROLE_VIEW, web_metrics_answer},
+    {"/healthz", WEB_GET | WEB_VITAL, WEB_ROLE_VIEW, web_health_answer},
+    {"/features", WEB_POST, WEB_ROLE_CONTROL, web_features_answer},
+    {"/trigger", WEB_POST, WEB_ROLE_CONTROL, web_trigger_answer},
 };
 
 static const struct web_route *find_route(const char *path)
@@ -152,7 +152,8 @@ static enum MHD_Result dispatch(struct web_request *request, const char *path)
     if (request->body_is_too_large)
         return web_reply_error(request, MHD_HTTP_CONTENT_TOO_LARGE,
                                "the request's body is over %u bytes", WEB_BODY_BYTES_MAX);
-    return request->route->answer(request);
+    enum MHD_Result result;
+    return web_admit(request, &result) ? request->route->answer(request) : result;
 }
 
 /** The path of a request line as proxies write it, "http://HOST/PATH". */
@@ -204,8 +205,10 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     }
     if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED)
         web->http.closed_slow++;
-    if (request != NULL)
+    if (request != NULL) {
         web_call_end(request->call);
+        web_check_end(request->check);
+    }
     pthread_mutex_unlock(&web->lock);
     if (request != NULL)
         free(request->body);

@@ -3,6 +3,7 @@
 #include "tools/web/http.h"
 
 #include "net/address.h"
+#include "tools/web/connection.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -41,6 +42,16 @@ static int open_socket(const struct addrinfo *at)
         return -1;
     }
     return fd;
+}
+
+bool web_listen_is_loopback(int socket)
+{
+    struct sockaddr_storage own;
+    socklen_t length = sizeof own;
+    if (getsockname(socket, (struct sockaddr *)&own, &length) < 0)
+        return false;
+    const struct in6_addr address = web_connection_address((const struct sockaddr *)&own);
+    return web_connection_is_local(&address);
 }
 
 int web_listen(const char *address, char *url, size_t url_size, char *why, size_t why_size)

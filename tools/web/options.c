@@ -27,6 +27,11 @@ static const char help_text[] =
     "                          pages of any site show the pictures\n"
     "      --allow-host NAME   answer under this name, too, besides addresses, localhost and this\n"
     "                          machine's host name (may be repeated; a reverse proxy's name)\n"
+    "      --users FILE        who may log in: lines NAME:ROLE:HASH; without it nobody needs to\n"
+    "      --anonymous ROLE    what everybody may without a login: view or control\n"
+    "      --add-user NAME     write a user into the file of --users, ask for the password, and "
+    "end\n"
+    "      --role ROLE         of that user: view or control\n"
     "  -v, --verbose           log each request\n"
     "      --version, --help\n";
 
@@ -37,6 +42,10 @@ enum {
     OPT_ALLOW_ORIGIN,
     OPT_ALLOW_HOST,
     OPT_KEY_FILE,
+    OPT_USERS,
+    OPT_ANONYMOUS,
+    OPT_ADD_USER,
+    OPT_ROLE,
     OPT_VERSION
 };
 
@@ -49,6 +58,10 @@ static const struct option long_options[] = {
     {"read-only", no_argument, NULL, OPT_READ_ONLY},
     {"allow-origin", required_argument, NULL, OPT_ALLOW_ORIGIN},
     {"allow-host", required_argument, NULL, OPT_ALLOW_HOST},
+    {"users", required_argument, NULL, OPT_USERS},
+    {"anonymous", required_argument, NULL, OPT_ANONYMOUS},
+    {"add-user", required_argument, NULL, OPT_ADD_USER},
+    {"role", required_argument, NULL, OPT_ROLE},
     {"verbose", no_argument, NULL, 'v'},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, 'h'},
@@ -81,6 +94,14 @@ static int read_key_file(const char **out, const char *path)
     return -1;
 }
 
+static int read_role(enum web_role *out, const char *option)
+{
+    if (web_role_read(out, optarg))
+        return -1;
+    fprintf(stderr, "pinhole-web: --%s takes view or control, not '%s'\n", option, optarg);
+    return 2;
+}
+
 static int take_option(struct web_options *options, int option)
 {
     switch (option) {
@@ -100,6 +121,10 @@ static int take_option(struct web_options *options, int option)
         }
         options->allow_hosts[options->allow_hosts_count++] = optarg;
         return -1;
+    case OPT_USERS: options->users = optarg; return -1;
+    case OPT_ANONYMOUS: return read_role(&options->anonymous, "anonymous");
+    case OPT_ADD_USER: options->add_user = optarg; return -1;
+    case OPT_ROLE: return read_role(&options->role, "role");
     case OPT_VERSION:
         printf("pinhole-web %s (libmicrohttpd %s)\n", pinhole_version(), MHD_get_version());
         return 0;
@@ -123,5 +148,11 @@ int web_options_read(struct web_options *options, int argc, char **argv)
                 argv[optind]);
         return 2;
     }
-    return -1;
+    if (options->add_user == NULL)
+        return -1;
+    if (options->users == NULL || options->role == WEB_ROLE_NONE) {
+        fputs("pinhole-web: --add-user needs --users FILE and --role view or control\n", stderr);
+        return 2;
+    }
+    return web_users_add_by_hand(options->users, options->add_user, options->role);
 }

@@ -3,6 +3,8 @@
 #ifndef PINHOLE_TOOLS_WEB_OPTIONS_H
 #define PINHOLE_TOOLS_WEB_OPTIONS_H
 
+#include "tools/web/users.h"
+
 #include <stdbool.h>
 
 #define WEB_ALLOWED_HOSTS_MAX 8
@@ -18,10 +20,14 @@ struct web_options {
     const char *allow_origin; /**< NULL: none */
     const char *allow_hosts[WEB_ALLOWED_HOSTS_MAX];
     int allow_hosts_count;
+    const char *users;       /**< NULL: none */
+    enum web_role anonymous; /**< NONE: not given */
+    const char *add_user;    /**< NULL: serve */
+    enum web_role role;      /**< of add_user; NONE: not given */
 };
 
 /** Reads the command line. -1: go on. Otherwise the program's exit status: 0 after --help and
- * --version, 2 after a wrong option, which has been named on stderr. */
+ * --version and --add-user, 2 after a wrong option, which has been named on stderr. */
 int web_options_read(struct web_options *options, int argc, char **argv);
 
 #endif

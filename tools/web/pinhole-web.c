@@ -24,6 +24,27 @@ static void set_up(struct web *web)
     web_frame_pool_init(&web->frames);
 }
 
+/** Settles who may do what. False, with a sentence in `why`: it is not settled for a socket that
+ * others can reach. */
+static bool settle_access(struct web *web, int socket, char *why, size_t size)
+{
+    const struct web_options *options = &web->options;
+    web->login.anonymous = options->anonymous;
+    if (options->users != NULL)
+        return web_users_read(&web->login.users, options->users, why, size) == 0;
+    if (options->anonymous == WEB_ROLE_NONE && web_listen_is_loopback(socket))
+        web->login.anonymous = WEB_ROLE_CONTROL;
+    if (web->login.anonymous != WEB_ROLE_NONE)
+        return true;
+    snprintf(
+        why, size,
+        "--listen %s opens the page to others, and nothing says who may do what. Give a file of "
+        "users with --users FILE (see --add-user), or let everybody in with --anonymous view or "
+        "--anonymous control, or listen on 127.0.0.1",
+        options->listen);
+    return false;
+}
+
 /** Wakes sleepers and closes what is over its deadline, until a signal comes. */
 static void run(struct web *web, const sigset_t *signals)
 {
@@ -42,9 +63,11 @@ static void stop(struct web *web, pthread_t receiver, pthread_t caller)
     pthread_mutex_lock(&web->lock);
     web->is_stopping = true;
     pthread_cond_signal(&web->calls.wanted);
+    pthread_cond_signal(&web->login.wanted);
     pthread_mutex_unlock(&web->lock);
     // The receiver comes first: it may be sending to a stream that sleeps.
     pthread_join(receiver, NULL);
+    web_login_stop(web);
     web_http_stop(web);
     pthread_join(caller, NULL);
     web_frame_unref(web->view.newest);
@@ -72,11 +95,15 @@ int main(int argc, char **argv)
     if (web.options.is_verbose)
         web_log_set_level(WEB_DEBUG);
 
-    char url[128], why[512];
+    char url[128], why[1024];
     int socket = web_listen(web.options.listen, url, sizeof url, why, sizeof why);
     if (socket < 0) {
         web_log(WEB_ERROR, "%s", why);
         return 1;
+    }
+    if (!settle_access(&web, socket, why, sizeof why)) {
+        web_log(WEB_ERROR, "%s", why);
+        return 2;
     }
     sigset_t signals;
     block_signals(&signals);
@@ -84,9 +111,11 @@ int main(int argc, char **argv)
     pthread_t receiver, caller;
     int error = web_calls_start(&web, &caller);
     if (error == 0)
+        error = web_login_start(&web);
+    if (error == 0)
         error = web_receiver_start(&web, &receiver);
     if (error != 0) {
-        web_log(WEB_ERROR, "cannot start a thread: %s", strerror(-error));
+        web_log(WEB_ERROR, "cannot start: %s", strerror(-error));
         return 1;
     }
     if (web_http_start(&web, socket) < 0) {

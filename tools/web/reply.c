@@ -101,6 +101,9 @@ enum MHD_Result web_reply_text(struct web_request *request, unsigned status, con
         web_route_methods(request->route, methods, sizeof methods);
         MHD_add_response_header(response, "Allow", methods);
     }
+    if (status == MHD_HTTP_UNAUTHORIZED)
+        MHD_add_response_header(response, "WWW-Authenticate",
+                                "Basic realm=\"Pinhole\", charset=\"UTF-8\"");
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
         MHD_add_response_header(response, "Retry-After", "1");
     return web_reply(request, status, response);

@@ -22,7 +22,8 @@ struct web_request;
 
 struct web_route {
     const char *path;
-    unsigned methods; /**< without HEAD and OPTIONS, which come by themselves */
+    unsigned methods;   /**< without HEAD and OPTIONS, which come by themselves */
+    enum web_role role; /**< what it takes */
     enum MHD_Result (*answer)(struct web_request *request);
 };
 
@@ -34,8 +35,11 @@ struct web_request {
     bool is_complete;
     bool has_place; /**< its connection has; known when it is complete */
     struct web_sleeper sleeper;
-    struct web_call *call; /**< under way, or done and not yet answered */
-    uint64_t started_ns;   /**< when the request was complete */
+    struct web_call *call;       /**< under way, or done and not yet answered */
+    struct web_check *check;     /**< of its password, under way or done */
+    const struct web_user *user; /**< who asks; NULL: nobody that is known */
+    bool is_admitted;
+    uint64_t started_ns; /**< when the request was complete */
     uint64_t deadline_ns;
     char *body; /**< POST; 0-terminated */
     size_t body_bytes;
@@ -80,6 +84,12 @@ enum MHD_Result web_metrics_answer(struct web_request *request);
 enum MHD_Result web_health_answer(struct web_request *request);
 enum MHD_Result web_features_answer(struct web_request *request);
 enum MHD_Result web_trigger_answer(struct web_request *request);
+
+/** May the request have what its route gives? False: it has been answered, or sleeps until its
+ * password is checked; `result` is for libmicrohttpd then. */
+bool web_admit(struct web_request *request, enum MHD_Result *result);
+/** What who asks may do. */
+enum web_role web_admit_role(const struct web_request *request);
 
 /** Why a request is not answered: it is for another host. NULL: it is answered. */
 const char *web_guard_refuses_host(const struct web_request *request, char *why, size_t size);

@@ -6,12 +6,14 @@
 
 #include <string.h>
 
-static json_t *describe_gateway(const struct web *web, uint64_t now_ns)
+static json_t *describe_gateway(const struct web_request *request, uint64_t now_ns)
 {
+    const struct web *web = request->web;
     json_t *object = json_object();
     json_put_text(&object, "version", PINHOLE_VERSION);
     json_put_real(&object, "uptime_s", (double)(now_ns - web->started_ns) / 1e9);
-    json_put_flag(&object, "read_only", web->options.is_read_only);
+    json_put_flag(&object, "read_only",
+                  web->options.is_read_only || web_admit_role(request) < WEB_ROLE_CONTROL);
     json_put_u64(&object, "connections", web->http.connection_count);
     json_put_u64(&object, "connections_max", (uint64_t)web->options.max_clients);
     json_put_u64(&object, "streams", web->http.stream_count);
@@ -210,7 +212,7 @@ enum MHD_Result web_state_answer(struct web_request *request)
     const char *key = web_request_query(request, "key");
     json_t *state = json_object();
     pthread_mutex_lock(&web->lock);
-    json_put(&state, "gateway", describe_gateway(web, now_ns));
+    json_put(&state, "gateway", describe_gateway(request, now_ns));
     json_put(&state, "node", describe_node(&web->view));
     json_put(&state, "frame", describe_frame(web->view.newest, now_ns));
     json_put(&state, "rate", describe_rate(&web->view, now_ns));

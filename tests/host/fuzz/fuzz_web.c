@@ -89,6 +89,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     require(listener >= 0 && getsockname(listener, (struct sockaddr *)&address, &length) == 0);
     web.started_ns = clock_now_ns();
     web.view.camera_state = -1;
+    web.login.anonymous = WEB_ROLE_CONTROL;
     snprintf(web.view.away, sizeof web.view.away, "not connected yet");
     pthread_mutex_init(&web.lock, NULL);
     pthread_cond_init(&web.calls.wanted, NULL);

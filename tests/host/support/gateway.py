@@ -89,8 +89,8 @@ class Gateway(Program):
         self.url = self.find(self.out, r"(http://\S+)/")
         self.port = int(self.url.rsplit(":", 1)[1])
 
-    def wait_ready(self) -> "Gateway":
-        wait_for("a first snapshot", lambda: self.get("/snapshot").status == 200)
+    def wait_ready(self, *options: str) -> "Gateway":
+        wait_for("a first snapshot", lambda: self.get("/snapshot", *options).status == 200)
         return self
 
     def curl(self, path: str, *options: str) -> "Answer":

@@ -6,6 +6,7 @@ set -uo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PINHOLE=$PWD/${BUILD:-build/release}/pinhole
+export PINHOLE_WEB=$PINHOLE-web
 boot=$work/boot root=$work/root
 mkdir -p "$boot" "$root/usr/share/pinhole/avahi" "$root/etc/pinhole"
 cp board/avahi/pinhole.service "$root/usr/share/pinhole/avahi/"
@@ -90,6 +91,8 @@ dns=192.168.1.2
 ntp = 192.168.1.1 time.example.org
 [web]
 listen = 0.0.0.0:8080
+password = page "word" $
+anonymous = view
 [ssh]
 key = $key
 [broker]
@@ -107,7 +110,9 @@ done
 lacks $links DHCP
 has etc/hostname line-1
 has run/systemd/timesyncd.conf.d/pinhole.conf "NTP=192.168.1.1 time.example.org"
-has etc/default/pinhole-web 'PINHOLE_WEB_OPTIONS="--listen 0.0.0.0:8080"'
+has etc/default/pinhole-web 'PINHOLE_WEB_OPTIONS="--listen 0.0.0.0:8080 --users web-users --anonymous view"'
+grep -q '^pinhole:control:\$y\$' "$root/etc/credstore/web-users" || fail "the page has no user"
+lacks etc/credstore/web-users word
 has root/.ssh/authorized_keys "$key"
 has etc/credstore/mqtt-password "se;cr et"
 for line in '[broker]' 'host = 127.0.0.1' 'port = 1' 'username = line 1' '[node line-1]' 'address = 127.0.0.1:7500'; do
@@ -117,7 +122,20 @@ bridge=${BUILD:-build/release}/pinhole-mqtt
 [ ! -x "$bridge" ] || "$bridge" --config "$root/etc/pinhole/mqtt.ini" --seconds 1 >"$work/out" 2>&1 ||
     fail "the bridge refuses its settings: $(cat "$work/out")"
 [ "$(stat -c %a "$root/root/.ssh/authorized_keys" "$root/root/.ssh" "$root/var/lib/pinhole/boot/pinhole-network.ini" \
-    "$root/etc/credstore/mqtt-password" | paste -sd' ')" = "600 700 600 600" ] || fail "others may read it"
+    "$root/etc/credstore/mqtt-password" "$root/etc/credstore/web-users" | paste -sd' ')" = "600 700 600 600 600" ] || fail "others may read it"
+
+# A page for others needs a decision who may do what; on loopback it needs none.
+cp "$boot/pinhole-network.ini" "$work/network.ini"
+rm "$root/etc/default/pinhole-web"
+printf '[web]\nlisten = 0.0.0.0:8080\n' >"$boot/pinhole-network.ini"
+run
+says "web.listen is NOT used: it needs web.password or web.anonymous."
+[ ! -e "$root/etc/default/pinhole-web" ] || fail "the page is open to everybody"
+printf '[web]\nlisten = 127.0.0.1:8081\n' >"$boot/pinhole-network.ini"
+run
+has etc/default/pinhole-web 'PINHOLE_WEB_OPTIONS="--listen 127.0.0.1:8081"'
+mv "$work/network.ini" "$boot/pinhole-network.ini"
+run
 
 # Wi-Fi: name and password reach wpa_supplicant as bytes, whatever is in them.
 mkdir "$work/bin"

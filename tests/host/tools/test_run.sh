@@ -44,6 +44,7 @@ for pid in $children; do
     kill -0 "$pid" 2>/dev/null && fail "process $pid is left behind"
 done
 
+grep -q 'password' "$work/run.out" && fail "it asks for a password on loopback"
 grep -q 'SSH' "$work/run.out" && fail "it speaks of SSH on the machine's own terminal"
 
 # Over SSH a browser cannot reach a page on loopback. With LISTEN=0.0.0.0 it can, at SSH's address;
@@ -57,6 +58,7 @@ own_network=(unshare --map-root-user --net bash -c 'ip link set lo up && exec "$
 if "${own_network[@]}" true 2>/dev/null; then
     ssh_run 0.0.0.0 "${own_network[@]}" >"$work/open.out" 2>&1 || fail "it does not run with LISTEN=0.0.0.0"
     grep -q 'Live picture: *http://192\.0\.2\.1:[0-9]*/$' "$work/open.out" || fail "not SSH's address"
+    grep -Eq 'Log in with: *name pinhole, password [0-9a-f]{16}$' "$work/open.out" || fail "open without a password"
     grep -q 'logged in over SSH' "$work/open.out" && fail "LISTEN is asked for although it is given"
 fi
 

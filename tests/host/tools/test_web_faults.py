@@ -4,10 +4,12 @@
 200 that is not right, and the next request is answered as ever.
 PINHOLE_WEB_FULL=1: every site, once failing and for ever; else a part of them."""
 
+import base64
 import functools
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,6 +30,8 @@ HANG_S = 60
 SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
 FEATURES = b"Gain\t1\tFloat\t\t0\t10\t0\trw\t\tgain\nTriggerMode\tOff\tEnum\t\t\t\t\trw\tOff|On\tmode\n"
 MARK = b"X-Pinhole: 1\r\n"
+BASIC = b"Authorization: Basic %s\r\n" % base64.b64encode(b"anna:a password")
+USERS = tempfile.NamedTemporaryFile()
 
 
 class Node(FakeNode):
@@ -96,6 +100,7 @@ def check_of(node):
         (b"GET", b"/", b"", b"", lambda body: body == asset("index.html")),
         (b"GET", b"/app.js", b"", b"", lambda body: body == asset("app.js")),
         (b"GET", b"/snapshot", b"", b"", lambda body: body == JPEG_GREY),
+        (b"GET", b"/snapshot", BASIC, b"", lambda body: body == JPEG_GREY),
         (b"GET", b"/snapshot?fresh=1", b"", b"", lambda body: body == JPEG_GREY),
         (b"GET", b"/state", b"", b"", lambda body: is_state(body, True)),
         (b"GET", b"/state?brief=1", b"", b"", lambda body: is_state(body, False)),
@@ -148,7 +153,8 @@ class Run:
         self.errors = tempfile.TemporaryFile()
         self.node = Node()
         self.process = subprocess.Popen(
-            [f"{BUILD}/{program}", "-v", "--node", self.node.address, "--listen", "127.0.0.1:0"],
+            [f"{BUILD}/{program}", "-v", "--node", self.node.address, "--listen", "127.0.0.1:0",
+             "--users", USERS.name, "--anonymous", "control"],
             stdout=subprocess.PIPE, stderr=self.errors, stdin=subprocess.DEVNULL, text=True,
             env=os.environ | environment)
         self.killer = threading.Timer(3 * HANG_S, self.process.kill)
@@ -206,6 +212,9 @@ def fail(place, site, is_lasting):
 
 def test_each_call_fails_once():
     with tempfile.TemporaryDirectory() as place:
+        subprocess.run([f"{BUILD}/pinhole-web", "--add-user", "anna", "--role", "view", "--users",
+                        f"{place}/users"], input=b"a password\n", check=True)
+        shutil.copyfile(f"{place}/users", USERS.name)
         play({"FAIL_SITES": f"{place}/all"})
         with open(f"{place}/all", encoding="ascii") as file:
             known = file.read().split()

@@ -36,7 +36,7 @@ class Places(unittest.TestCase):
     def setUp(self) -> None:
         self.node = Node("--framerate", "30")
         self.addCleanup(self.node.__exit__)
-        self.gateway = Gateway(self.node.address, "--listen", "0.0.0.0:0", "--max-clients",
+        self.gateway = Gateway(self.node.address, "--listen", "0.0.0.0:0", "--anonymous", "view", "--max-clients",
                                str(MAX_CLIENTS), "--max-clients-of-one", str(OF_ONE))
         self.addCleanup(self.gateway.__exit__)
         self.gateway.wait_ready()
