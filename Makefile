@@ -250,6 +250,8 @@ $(BUILD)/tests/unit/test_mqtt: $(BUILD)/libmqtt.a
 # The gateway's frames need no libmicrohttpd.
 $(BUILD)/tests/tools/test_web_frame: $(call obj,tools/web/frame.c tools/common/jpeg_shape.c)
 
+$(BUILD)/tests/tools/test_web_session: $(call obj,tools/web/session.c)
+
 $(BUILD)/tests/tools/test_rec_crc32c: $(call obj,tools/rec/crc32c.c)
 
 # The relay's window, which needs no server.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who asks: name and password of HTTP's Basic scheme (RFC 7617).
+// Who asks: by name and password of HTTP's Basic scheme (RFC 7617), or by a browser's cookie.
 #include "tools/web/request.h"
 
 #include <nettle/base64.h>
@@ -14,6 +14,15 @@ enum web_role web_admit_role(const struct web_request *request)
     const enum web_role anonymous = request->web->login.anonymous;
     return request->user != NULL && request->user->role > anonymous ? request->user->role
                                                                     : anonymous;
+}
+
+const char *web_cookie_of(const struct web_request *request)
+{
+    const char *site = web_request_header(request, "Sec-Fetch-Site");
+    if (site != NULL && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
+        return NULL;
+    return MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND,
+                                       request->web->login.cookie);
 }
 
 /** Takes the header apart; the password follows the name's 0. NULL: it is of another scheme, wrong,
@@ -39,62 +48,97 @@ static const char *read_basic(const char *header, char text[CREDENTIALS_BYTES + 
     return colon + 1;
 }
 
+/** A browser gets the login page instead of a picture's address that it may not see. */
+static enum MHD_Result send_to_login(struct web_request *request)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(0, (void *)(uintptr_t)"", MHD_RESPMEM_PERSISTENT);
+    if (response == NULL)
+        return MHD_NO;
+    MHD_add_response_header(response, "Location", "login");
+    return web_reply(request, MHD_HTTP_SEE_OTHER, response);
+}
+
 static enum MHD_Result refuse(struct web_request *request)
 {
     const char *wanted = request->route->role == WEB_ROLE_CONTROL ? "control" : "view";
+    const char *accept = web_request_header(request, "Accept");
     if (request->user != NULL)
         return web_reply_error(request, MHD_HTTP_FORBIDDEN,
                                "%s may only view: this takes a user with the role %s",
                                request->user->name, wanted);
+    if (request->method == WEB_GET && accept != NULL && strstr(accept, "text/html") != NULL)
+        return send_to_login(request);
     return web_reply_error(request, MHD_HTTP_UNAUTHORIZED,
                            "log in: this takes a user with the role %s", wanted);
 }
 
-/** Finds out who asks. False: it sleeps until its check is done, or there is none. */
-static bool identify(struct web_request *request)
+/** Knows the password, or has it checked and sleeps. */
+static void begin_check(struct web_request *request, const char *name, const char *password)
 {
     struct web *web = request->web;
-    struct web_login *login = &web->login;
-    char text[CREDENTIALS_BYTES + 1];
-    if (request->check != NULL)
-        return request->check->is_done;
-    const char *password = read_basic(web_request_header(request, "Authorization"), text);
-    if (password == NULL || login->users.count == 0)
-        return true;
     pthread_mutex_lock(&web->lock);
-    request->user = web_login_known(login, text, password);
-    const bool must_wait = request->user == NULL;
-    if (must_wait && !web->is_stopping)
-        request->check = web_check_start(login, text, password, &request->sleeper);
+    request->user = web_login_known(&web->login, name, password);
+    if (request->user == NULL && !web->is_stopping)
+        request->check = web_check_start(&web->login, name, password, &request->sleeper);
     if (request->check != NULL)
         web_sleep(&web->http.sleepers, &request->sleeper, false, UINT64_MAX);
     pthread_mutex_unlock(&web->lock);
-    explicit_bzero(text, sizeof text);
-    return !must_wait;
+}
+
+bool web_admit_password(struct web_request *request, const char *name, const char *password,
+                        enum MHD_Result *result)
+{
+    const struct web_check *check = request->check;
+    *result = MHD_YES;
+    if (check == NULL) {
+        begin_check(request, name, password);
+        if (request->user != NULL || request->check != NULL)
+            return request->user != NULL;
+        *result = web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+                                  "too many passwords wait to be checked");
+    } else if (check->is_done && check->result > 0) {
+        request->user = check->user;
+    } else if (check->is_done && check->result < 0) {
+        *result = web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+                                  "the password could not be checked");
+    } else if (check->is_done) {
+        *result = web_reply_error(request, MHD_HTTP_UNAUTHORIZED, "wrong name or password");
+    }
+    return request->user != NULL;
+}
+
+/** Finds out who asks, by name and password or by cookie. False: it has been answered, or sleeps.
+ */
+static bool identify(struct web_request *request, enum MHD_Result *result)
+{
+    struct web *web = request->web;
+    char text[CREDENTIALS_BYTES + 1];
+    if (web->login.users.count == 0)
+        return true;
+    const char *password = read_basic(web_request_header(request, "Authorization"), text);
+    if (password != NULL) {
+        const bool is_known = web_admit_password(request, text, password, result);
+        explicit_bzero(text, sizeof text);
+        return is_known;
+    }
+    const char *token = web_cookie_of(request);
+    if (token == NULL)
+        return true;
+    pthread_mutex_lock(&web->lock);
+    request->user = web_session_find(&web->login.sessions, token, clock_now_ns());
+    pthread_mutex_unlock(&web->lock);
+    return true;
 }
 
 bool web_admit(struct web_request *request, enum MHD_Result *result)
 {
-    if (request->is_admitted)
+    if (request->is_admitted || request->route->role == WEB_ROLE_NONE)
         return true;
-    const bool is_known = identify(request);
-    const struct web_check *check = request->check;
-    *result = MHD_YES;
-    if (!is_known && check != NULL)
+    if (!identify(request, result))
         return false;
-    if (check != NULL && check->result > 0)
-        request->user = check->user;
-    if (!is_known)
-        *result = web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
-                                  "too many passwords wait to be checked");
-    else if (check != NULL && check->result < 0)
-        *result = web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
-                                  "the password could not be checked");
-    else if (check != NULL && check->result == 0)
-        *result = web_reply_error(request, MHD_HTTP_UNAUTHORIZED, "wrong name or password");
-    else if (web_admit_role(request) < request->route->role)
+    request->is_admitted = web_admit_role(request) >= request->route->role;
+    if (!request->is_admitted)
         *result = refuse(request);
-    else
-        request->is_admitted = true;
     return request->is_admitted;
 }

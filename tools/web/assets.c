@@ -16,6 +16,8 @@ EMBED(web_asset_page, "tools/web/page/index.html");
 EMBED(web_asset_style, "tools/web/page/style.css");
 EMBED(web_asset_script, "tools/web/page/app.js");
 EMBED(web_asset_triggers, "tools/web/page/triggers.js");
+EMBED(web_asset_login, "tools/web/page/login.html");
+EMBED(web_asset_login_script, "tools/web/page/login.js");
 EMBED(web_asset_icon, "tools/web/page/favicon.svg");
 
 static const struct asset {
@@ -26,6 +28,9 @@ static const struct asset {
     {"/style.css", "text/css; charset=utf-8", web_asset_style, web_asset_style_end},
     {"/app.js", "text/javascript; charset=utf-8", web_asset_script, web_asset_script_end},
     {"/triggers.js", "text/javascript; charset=utf-8", web_asset_triggers, web_asset_triggers_end},
+    {"/login", "text/html; charset=utf-8", web_asset_login, web_asset_login_end},
+    {"/login.js", "text/javascript; charset=utf-8", web_asset_login_script,
+     web_asset_login_script_end},
     {"/favicon.svg", "image/svg+xml", web_asset_icon, web_asset_icon_end},
     {"/favicon.ico", "image/svg+xml", web_asset_icon, web_asset_icon_end},
 };
@@ -45,7 +50,6 @@ enum MHD_Result web_asset_answer(struct web_request *request)
     MHD_add_response_header(response, "Content-Security-Policy",
                             "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; "
                             "form-action 'self'");
-    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
     MHD_add_response_header(response, "Cache-Control", "no-cache");
     return web_reply(request, MHD_HTTP_OK, response);
 }

@@ -85,15 +85,13 @@ const char *web_guard_refuses_host(const struct web_request *request, char *why,
     return why;
 }
 
-const char *web_guard_refuses_change(const struct web_request *request, char *why, size_t size)
+const char *web_guard_refuses_foreign(const struct web_request *request, char *why, size_t size)
 {
     const struct web_options *options = &request->web->options;
     const char *host = web_request_header(request, "Host");
     const char *origin = web_request_header(request, "Origin");
     const char *site = web_request_header(request, "Sec-Fetch-Site");
     char name[256];
-    if (options->is_read_only)
-        return "this gateway was started with --read-only";
     if (site != NULL && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
         return "requests from pages of other sites are refused (header Sec-Fetch-Site)";
     if (origin != NULL && !is_own_page(options, origin, host)) {
@@ -109,4 +107,11 @@ const char *web_guard_refuses_change(const struct web_request *request, char *wh
     if (web_request_header(request, "X-Pinhole") == NULL)
         return "add the header 'X-Pinhole: 1', which shows that no foreign web page sent this";
     return NULL;
+}
+
+const char *web_guard_refuses_change(const struct web_request *request, char *why, size_t size)
+{
+    if (request->web->options.is_read_only)
+        return "this gateway was started with --read-only";
+    return web_guard_refuses_foreign(request, why, size);
 }

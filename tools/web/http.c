@@ -14,17 +14,20 @@ enum { POOL_BYTES = 32768 };
 
 static const struct web_route routes[] = {
     {"/", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
-    {"/style.css", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
+    {"/style.css", WEB_GET, WEB_ROLE_NONE, web_asset_answer},
     {"/app.js", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
     {"/triggers.js", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
-    {"/favicon.svg", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
-    {"/favicon.ico", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
+    {"/favicon.svg", WEB_GET, WEB_ROLE_NONE, web_asset_answer},
+    {"/favicon.ico", WEB_GET, WEB_ROLE_NONE, web_asset_answer},
     {"/stream", WEB_GET, WEB_ROLE_VIEW, web_stream_answer},
     {"/snapshot", WEB_GET, WEB_ROLE_VIEW, web_snapshot_answer},
     {"/snapshot.jpg", WEB_GET, WEB_ROLE_VIEW, web_snapshot_answer},
     {"/state", WEB_GET, WEB_ROLE_VIEW, web_state_answer},
     {"/metrics", WEB_GET | WEB_VITAL, WEB_ROLE_VIEW, web_metrics_answer},
     {"/healthz", WEB_GET | WEB_VITAL, WEB_ROLE_VIEW, web_health_answer},
+    {"/login", WEB_GET | WEB_POST, WEB_ROLE_NONE, web_login_answer},
+    {"/login.js", WEB_GET, WEB_ROLE_NONE, web_asset_answer},
+    {"/logout", WEB_POST, WEB_ROLE_NONE, web_logout_answer},
     {"/features", WEB_POST, WEB_ROLE_CONTROL, web_features_answer},
     {"/trigger", WEB_POST, WEB_ROLE_CONTROL, web_trigger_answer},
 };

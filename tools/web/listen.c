@@ -44,6 +44,13 @@ static int open_socket(const struct addrinfo *at)
     return fd;
 }
 
+unsigned web_listen_port(int socket)
+{
+    struct sockaddr_in6 own = {0}; // the port is at the same place in IPv4's
+    socklen_t length = sizeof own;
+    return getsockname(socket, (struct sockaddr *)&own, &length) < 0 ? 0 : ntohs(own.sin6_port);
+}
+
 bool web_listen_is_loopback(int socket)
 {
     struct sockaddr_storage own;

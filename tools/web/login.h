@@ -5,6 +5,7 @@
 #ifndef PINHOLE_TOOLS_WEB_LOGIN_H
 #define PINHOLE_TOOLS_WEB_LOGIN_H
 
+#include "tools/web/session.h"
 #include "tools/web/sleep.h"
 #include "tools/web/users.h"
 
@@ -37,6 +38,8 @@ struct web_login {
     struct web_users users;     /**< constant */
     enum web_role anonymous;    /**< what everybody may; constant */
     uint8_t key[WEB_MAC_BYTES]; /**< of the keyed hash, random; constant */
+    char cookie[24];            /**< its name, with the port: cookies know none; constant */
+    struct web_sessions sessions;
     pthread_cond_t wanted;
     struct web_check *first, *last;
     unsigned count;

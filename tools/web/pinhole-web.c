@@ -30,6 +30,7 @@ static bool settle_access(struct web *web, int socket, char *why, size_t size)
 {
     const struct web_options *options = &web->options;
     web->login.anonymous = options->anonymous;
+    snprintf(web->login.cookie, sizeof web->login.cookie, "pinhole_%u", web_listen_port(socket));
     if (options->users != NULL)
         return web_users_read(&web->login.users, options->users, why, size) == 0;
     if (options->anonymous == WEB_ROLE_NONE && web_listen_is_loopback(socket))

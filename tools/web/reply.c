@@ -47,6 +47,12 @@ void web_route_methods(const struct web_route *route, char *out, size_t size)
              methods & WEB_POST ? "POST, " : "");
 }
 
+static bool is_browser(const struct web_request *request)
+{
+    const char *agent = web_request_header(request, "User-Agent");
+    return agent != NULL && strstr(agent, "Mozilla/") != NULL;
+}
+
 static void add_origin(const struct web_request *request, struct MHD_Response *response)
 {
     const char *origin = request->web->options.allow_origin;
@@ -68,6 +74,9 @@ enum MHD_Result web_reply(struct web_request *request, unsigned status,
     if (MHD_get_response_header(response, "Cache-Control") == NULL)
         MHD_add_response_header(response, "Cache-Control", "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    if (MHD_get_response_header(response, "Content-Security-Policy") == NULL)
+        MHD_add_response_header(response, "Content-Security-Policy", "frame-ancestors 'self'");
     MHD_add_response_header(response, "Server", "pinhole-web/" PINHOLE_VERSION);
     if (request->is_complete && !request->has_place)
         MHD_add_response_header(response, "Connection", "close");
@@ -101,7 +110,8 @@ enum MHD_Result web_reply_text(struct web_request *request, unsigned status, con
         web_route_methods(request->route, methods, sizeof methods);
         MHD_add_response_header(response, "Allow", methods);
     }
-    if (status == MHD_HTTP_UNAUTHORIZED)
+    // A browser would ask for a password itself, over the page that knows better.
+    if (status == MHD_HTTP_UNAUTHORIZED && !is_browser(request))
         MHD_add_response_header(response, "WWW-Authenticate",
                                 "Basic realm=\"Pinhole\", charset=\"UTF-8\"");
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE)

@@ -84,15 +84,24 @@ enum MHD_Result web_metrics_answer(struct web_request *request);
 enum MHD_Result web_health_answer(struct web_request *request);
 enum MHD_Result web_features_answer(struct web_request *request);
 enum MHD_Result web_trigger_answer(struct web_request *request);
+enum MHD_Result web_login_answer(struct web_request *request);
+enum MHD_Result web_logout_answer(struct web_request *request);
 
 /** May the request have what its route gives? False: it has been answered, or sleeps until its
  * password is checked; `result` is for libmicrohttpd then. */
 bool web_admit(struct web_request *request, enum MHD_Result *result);
+/** Are name and password right? Then `user` is set. False: as above. */
+bool web_admit_password(struct web_request *request, const char *name, const char *password,
+                        enum MHD_Result *result);
+/** The cookie that a browser sent from our own page, or NULL. */
+const char *web_cookie_of(const struct web_request *request);
 /** What who asks may do. */
 enum web_role web_admit_role(const struct web_request *request);
 
 /** Why a request is not answered: it is for another host. NULL: it is answered. */
 const char *web_guard_refuses_host(const struct web_request *request, char *why, size_t size);
+/** Why a request that comes from a page may not come from this one. NULL: it may. */
+const char *web_guard_refuses_foreign(const struct web_request *request, char *why, size_t size);
 /** Why a request may not change anything. NULL: it may. */
 const char *web_guard_refuses_change(const struct web_request *request, char *why, size_t size);
 

@@ -14,6 +14,9 @@ static json_t *describe_gateway(const struct web_request *request, uint64_t now_
     json_put_real(&object, "uptime_s", (double)(now_ns - web->started_ns) / 1e9);
     json_put_flag(&object, "read_only",
                   web->options.is_read_only || web_admit_role(request) < WEB_ROLE_CONTROL);
+    json_put_flag(&object, "has_users", web->login.users.count > 0);
+    if (request->user != NULL)
+        json_put_text(&object, "user", request->user->name);
     json_put_u64(&object, "connections", web->http.connection_count);
     json_put_u64(&object, "connections_max", (uint64_t)web->options.max_clients);
     json_put_u64(&object, "streams", web->http.stream_count);

@@ -8,6 +8,7 @@ import functools
 import http.server
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -17,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import debian_python  # noqa: E402
 debian_python.need("selenium")
 from browser import Browser, find_programs  # noqa: E402
-from gateway import Gateway, Node, in_background  # noqa: E402
+from gateway import BUILD, Gateway, Node, in_background  # noqa: E402
 
 # A sum over the picture as it is on the screen now, and how bright it is.
 PIXELS = """
@@ -311,6 +312,45 @@ class ReadOnly(unittest.TestCase):
             self.assertEqual(browser.run(
                 "return [...document.querySelectorAll('#features input, #features select, #trigger')]"
                 ".filter((e) => !e.disabled).map((e) => e.id);"), [])
+
+
+class Login(unittest.TestCase):
+    def test_a_person_logs_in_and_out(self) -> None:
+        with tempfile.TemporaryDirectory() as folder, Node() as node:
+            users = os.path.join(folder, "users")
+            for name, role in (("anna", "control"), ("eve", "view")):
+                subprocess.run([f"{BUILD}/pinhole-web", "--add-user", name, "--role", role, "--users", users],
+                               input=f"password of {name}\n", text=True, check=True)
+            with Gateway(node.address, "--users", users) as gateway, Browser() as browser:
+                gateway.wait_ready("-u", "anna:password of anna")
+
+                def log_in(name: str, password: str) -> None:
+                    browser.wait("the login page", lambda: browser.current_url == gateway.url + "/login")
+                    browser.type("#name", name)
+                    browser.type("#password", password)
+                    browser.click("#submit")
+
+                browser.get(gateway.url + "/")
+                log_in("anna", "password of eve")
+                browser.wait("a refusal", lambda: browser.text("#error") == "wrong name or password")
+                log_in("anna", "password of anna")
+                browser.wait("live", lambda: browser.current_url == gateway.url + "/" and
+                             browser.text("#badge") == "live")
+                browser.wait("a picture", lambda: browser.run(PIXELS))
+                # No script gets the cookie.
+                self.assertEqual(browser.run("return document.cookie;"), "")
+                [cookie] = browser.get_cookies()
+                self.assertEqual((cookie["httpOnly"], cookie["sameSite"]), (True, "Strict"))
+                browser.wait("controls", lambda: browser.run(
+                    "const width = document.getElementById('feature-Width'); return width && !width.disabled;"))
+                browser.click("#link-logout")
+                log_in("eve", "password of eve")
+                browser.wait("locked controls", lambda: browser.current_url == gateway.url + "/" and browser.run(
+                    "const width = document.getElementById('feature-Width'); return width && width.disabled;"))
+                # The gateway's own refusals are all that the console has.
+                self.assertEqual([line for line in browser.complaints() if "401" not in line], [])
+                browser.delete_all_cookies()
+                browser.wait("the login page", lambda: browser.current_url == gateway.url + "/login")
 
 
 def make_screenshot(path: str) -> None:

@@ -114,6 +114,8 @@ def check_of(node):
         (b"POST", b"/features", form + MARK, b"Gain=2&TriggerMode=On",
          lambda body: node.was_set[-1].splitlines() == [b"Gain=2", b"TriggerMode=On"]),
         (b"POST", b"/features", MARK, b'{"Gain":3}', lambda body: node.was_set[-1].strip() == b"Gain=3"),
+        (b"POST", b"/login", MARK, b'{"name":"anna","password":"a password"}',
+         lambda body: json.loads(body) == {"user": "anna"}),
         (b"POST", b"/trigger", MARK, b"", lambda body: json.loads(body) == {"trigger_id": 1}),
     )
 

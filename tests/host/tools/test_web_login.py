@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """pinhole-web with users: who gets in, who may do what, and what attackers get."""
 
+import json
 import os
 import pty
 import stat
@@ -12,7 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from fake_node import FakeNode  # noqa: E402
-from gateway import BUILD, Gateway  # noqa: E402
+from gateway import BUILD, Answer, Gateway  # noqa: E402
 
 WEB = f"{BUILD}/pinhole-web"
 VIEWER, OPERATOR = ("-u", "eve.view:see pictures"), ("-u", "olaf:turn knobs: all")
@@ -104,6 +105,103 @@ class Basic(WithUsers):
         for _ in range(20):
             self.assertEqual(self.gateway.get("/snapshot", *OPERATOR).status, 200)
         self.assertEqual(self.metric("pinhole_web_passwords_checked_total"), before)
+
+
+class Cookies(WithUsers):
+    def log_in(self, user: str, *options: str) -> Answer:
+        name, password = user.split(":", 1)
+        return self.gateway.post("/login", json.dumps({"name": name, "password": password}), *options)
+
+    def cookie(self, *options: str) -> str:
+        """A header with the cookie of one who has logged in."""
+        answer = self.log_in("olaf:turn knobs: all", *options)
+        self.assertEqual(answer.status, 200, answer.body)
+        return "Cookie: " + answer.headers["set-cookie"].split(";")[0]
+
+    def test_a_cookie_says_what_it_must(self) -> None:
+        answer = self.log_in("olaf:turn knobs: all", "-H", f"Origin: {self.gateway.url}")
+        self.assertRegex(answer.headers["set-cookie"], f"^pinhole_{self.gateway.port}=[0-9a-f]{{64}}; Path=/; "
+                         "HttpOnly; SameSite=Strict; Max-Age=604800$")
+        self.assertNotEqual(self.cookie(), self.cookie())
+        proxied = self.log_in("olaf:turn knobs: all", "-H", "Origin: https://127.0.0.1", "-H", "Host: 127.0.0.1")
+        self.assertTrue(proxied.headers["set-cookie"].endswith("; Secure"))
+
+    def test_a_cookie_does_what_its_user_may_until_it_is_taken_back(self) -> None:
+        cookie = self.cookie()
+        other = self.cookie()
+        for path in GETS:
+            self.assertEqual(self.gateway.get(path, "-I", "-H", cookie).status, 200, path)
+        self.assertEqual(self.gateway.post("/features", "Gain=2", "-H", cookie).status, 200)
+        answer = self.log_in("eve.view:see pictures")
+        view = "Cookie: " + answer.headers["set-cookie"].split(";")[0]
+        self.assertEqual(self.gateway.post("/features", "Gain=2", "-H", view).status, 403)
+        out = self.gateway.post("/logout", "", "-H", cookie)
+        self.assertEqual(out.status, 200)
+        self.assertIn("=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", out.headers["set-cookie"])
+        self.assertEqual(self.gateway.get("/snapshot", "-H", cookie).status, 401)
+        self.assertEqual(self.gateway.get("/snapshot", "-H", other).status, 200)
+
+    def test_a_stolen_cookie_serves_no_other_site(self) -> None:
+        cookie = self.cookie()
+        for header in ("Origin: http://evil.example", "Origin: http://127.0.0.1:1", "Sec-Fetch-Site: cross-site",
+                       "Host: evil.example"):
+            answer = self.gateway.post("/trigger", "", "-H", cookie, "-H", header)
+            self.assertIn(answer.status, (401, 403), header)
+        self.assertEqual(self.gateway.post("/trigger", "", "-H", cookie, marked=False).status, 403)
+        for site in ("cross-site", "same-site"):  # as a page at another port of this host is
+            for path in ("/snapshot", "/stream", "/state"):
+                answer = self.gateway.get(path, "-I", "-H", cookie, "-H", f"Sec-Fetch-Site: {site}")
+                self.assertEqual(answer.status, 401)
+        self.assertEqual(self.gateway.get("/state", "-H", cookie, "-H", "Host: evil.example").status, 403)
+
+    def test_a_foreign_page_logs_nobody_in_or_out(self) -> None:
+        cookie = self.cookie()
+        for header in ("Origin: http://evil.example", "Sec-Fetch-Site: cross-site", "Host: evil.example"):
+            self.assertEqual(self.log_in("olaf:turn knobs: all", "-H", header).status, 403)
+            self.assertEqual(self.gateway.post("/logout", "", "-H", cookie, "-H", header).status, 403)
+        self.assertEqual(self.gateway.post("/logout", "", "-H", cookie, marked=False).status, 403)
+        self.assertEqual(self.gateway.get("/snapshot", "-H", cookie).status, 200)
+
+    def test_cookies_that_are_none(self) -> None:
+        name = f"pinhole_{self.gateway.port}"
+        for value in ("", "0" * 64, "g" * 64, "a" * 63, "a" * 5000):
+            self.assertEqual(self.gateway.get("/snapshot", "-H", f"Cookie: {name}={value}").status, 401)
+
+    def test_bodies_that_are_no_login(self) -> None:
+        for body in ("", "{}", "[]", '{"name":1,"password":2}', '{"name":"olaf"}', "name=olaf&password=x",
+                     '{"name":"olaf","password":null}', "{" * 4000):
+            self.assertEqual(self.gateway.post("/login", body).status, 400, body)
+        for wrong in ("olaf:wrong", "nobody:turn knobs: all", ":", "olaf:" + "x" * 3000):
+            answer = self.log_in(wrong)
+            self.assertEqual((answer.status, answer.error()), (401, "wrong name or password"))
+            self.assertNotIn("set-cookie", answer.headers)
+
+    def test_a_browser_gets_the_login_page_and_no_window_of_its_own(self) -> None:
+        html = ("-H", "Accept: text/html,*/*", "-A", "Mozilla/5.0")
+        for path in GETS:
+            answer = self.gateway.get(path, *html)
+            self.assertEqual((answer.status, answer.headers["location"]), (303, "login"), path)
+        answer = self.gateway.get("/state", "-A", "Mozilla/5.0")
+        self.assertEqual(answer.status, 401)
+        self.assertNotIn("www-authenticate", answer.headers)
+        for path, kind in (("/login", "text/html"), ("/login.js", "text/javascript"), ("/style.css", "text/css"),
+                           ("/favicon.svg", "image/svg+xml")):
+            answer = self.gateway.get(path, *html)
+            self.assertEqual(answer.status, 200)
+            self.assertTrue(answer.headers["content-type"].startswith(kind))
+
+    def test_every_answer_has_the_headers_that_guard_it(self) -> None:
+        for path, options in (*((path, VIEWER) for path in GETS), ("/login", ()), ("/nothing", ()), ("/state", ())):
+            headers = self.gateway.get(path, "-I", *options).headers
+            self.assertIn("frame-ancestors 'self'", headers["content-security-policy"], path)
+            self.assertNotIn("unsafe", headers["content-security-policy"])
+            self.assertEqual(headers["x-content-type-options"], "nosniff")
+            self.assertEqual(headers["referrer-policy"], "no-referrer")
+        for page in ("index.html", "login.html"):
+            with open(f"tools/web/page/{page}", encoding="utf-8") as file:
+                text = file.read()
+            for inline in ("<style", "style=", "<script>", "onclick", "javascript:"):
+                self.assertNotIn(inline, text)
 
 
 class AnonymousView(WithUsers):

@@ -237,7 +237,7 @@ function showTrigger(state) {
   }
   let hint = 'Press to take a picture.';
   if (readOnly) {
-    hint = 'This gateway is read-only.';
+    hint = 'You may only view.';
   } else if (!isOn('TriggerMode')) {
     hint = 'Free running. Set TriggerMode to On to take pictures by trigger.';
   }
@@ -306,6 +306,12 @@ async function post(path, body) {
   return answer;
 }
 
+async function logOut(event) {
+  event.preventDefault();
+  await post('logout', '');
+  location.assign('login');
+}
+
 let polling = false;
 async function poll() {
   if (polling) {
@@ -316,6 +322,9 @@ async function poll() {
   try {
     const response = await fetch(`state?${full ? '' : 'brief=1&'}key=${streamKey}${streamRun}`,
       {cache: 'no-store', signal: AbortSignal.timeout(8000)});
+    if (response.status === 401) {
+      location.assign('login');
+    }
     if (!response.ok) {
       throw new Error((await response.json()).error);
     }
@@ -329,6 +338,9 @@ async function poll() {
 
 function show(state) {
   readOnly = state.gateway.read_only;
+  element('link-login').hidden = !state.gateway.has_users || state.gateway.user !== undefined;
+  element('link-logout').hidden = state.gateway.user === undefined;
+  element('link-logout').title = `You are ${state.gateway.user}`;
   if (state.features) {
     featuresVersion = state.features_version;
     featuresAt = performance.now();
@@ -568,6 +580,7 @@ async function apply(feature, value) {
 // --- start -----------------------------------------------------------------------------------
 
 element('features').addEventListener('submit', (event) => event.preventDefault());
+element('link-logout').addEventListener('click', logOut);
 element('trigger').addEventListener('click', pressTrigger);
 element('picture').addEventListener('error', () => { streamSince = Math.min(streamSince, performance.now() - 1000); });
 startStream();
