@@ -251,6 +251,7 @@ $(BUILD)/tests/unit/test_mqtt: $(BUILD)/libmqtt.a
 $(BUILD)/tests/tools/test_web_frame: $(call obj,tools/web/frame.c tools/common/jpeg_shape.c)
 
 $(BUILD)/tests/tools/test_web_session: $(call obj,tools/web/session.c)
+$(BUILD)/tests/tools/test_web_attempts: $(call obj,tools/web/attempts.c)
 
 $(BUILD)/tests/tools/test_rec_crc32c: $(call obj,tools/rec/crc32c.c)
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Who asks: by name and password of HTTP's Basic scheme (RFC 7617), or by a browser's cookie.
+#include "tools/web/connection.h"
 #include "tools/web/request.h"
 
 #include <nettle/base64.h>
@@ -73,17 +74,23 @@ static enum MHD_Result refuse(struct web_request *request)
                            "log in: this takes a user with the role %s", wanted);
 }
 
-/** Knows the password, or has it checked and sleeps. */
-static void begin_check(struct web_request *request, const char *name, const char *password)
+/** Knows the password, or has it checked and sleeps. Otherwise: in how many seconds to try again.
+ */
+static unsigned begin_check(struct web_request *request, const char *name, const char *password)
 {
     struct web *web = request->web;
+    const struct web_connection *link = web_connection_of(request->connection);
+    const struct in6_addr address = link == NULL ? in6addr_any : link->address;
+    unsigned wait_s = 1;
     pthread_mutex_lock(&web->lock);
     request->user = web_login_known(&web->login, name, password);
     if (request->user == NULL && !web->is_stopping)
-        request->check = web_check_start(&web->login, name, password, &request->sleeper);
+        request->check =
+            web_check_start(&web->login, name, password, &address, &request->sleeper, &wait_s);
     if (request->check != NULL)
         web_sleep(&web->http.sleepers, &request->sleeper, false, UINT64_MAX);
     pthread_mutex_unlock(&web->lock);
+    return wait_s;
 }
 
 bool web_admit_password(struct web_request *request, const char *name, const char *password,
@@ -91,12 +98,15 @@ bool web_admit_password(struct web_request *request, const char *name, const cha
 {
     const struct web_check *check = request->check;
     *result = MHD_YES;
-    if (check == NULL) {
-        begin_check(request, name, password);
+    if (strlen(password) >= WEB_PASSWORD_BYTES) {
+        *result = web_reply_error(request, MHD_HTTP_UNAUTHORIZED, "wrong name or password");
+    } else if (check == NULL) {
+        const unsigned wait_s = begin_check(request, name, password);
         if (request->user != NULL || request->check != NULL)
             return request->user != NULL;
-        *result = web_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
-                                  "too many passwords wait to be checked");
+        request->retry_after_s = wait_s;
+        *result = web_reply_error(request, MHD_HTTP_TOO_MANY_REQUESTS,
+                                  "too many passwords were tried: try again in %u s", wait_s);
     } else if (check->is_done && check->result > 0) {
         request->user = check->user;
     } else if (check->is_done && check->result < 0) {

@@ -48,11 +48,20 @@ void web_login_remember(struct web_login *login, const struct web_user *user, co
 }
 
 struct web_check *web_check_start(struct web_login *login, const char *name, const char *password,
-                                  struct web_sleeper *sleeper)
+                                  const struct in6_addr *address, struct web_sleeper *sleeper,
+                                  unsigned *wait_s)
 {
-    struct web_check *check = login->count >= WEB_CHECKS_MAX ? NULL : calloc(1, sizeof *check);
-    if (check == NULL)
+    *wait_s = web_attempts_take(&login->attempts, address, clock_now_ns());
+    login->limited += *wait_s > 0;
+    if (*wait_s > 0)
         return NULL;
+    *wait_s = 1;
+    struct web_check *check = login->count >= WEB_CHECKS_MAX ? NULL : calloc(1, sizeof *check);
+    if (check == NULL) {
+        web_attempts_give_back(&login->attempts, address);
+        return NULL;
+    }
+    check->address = *address;
     check->result = -ECANCELED;
     check->user = web_users_find(&login->users, name);
     check->sleeper = sleeper;
@@ -94,6 +103,8 @@ static struct web_check *take(struct web_login *login)
 static void finish(struct web *web, struct web_check *check)
 {
     check->is_done = true;
+    if (check->result != 0)
+        web_attempts_give_back(&web->login.attempts, &check->address);
     if (check->sleeper == NULL)
         free_check(check);
     else

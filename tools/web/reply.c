@@ -114,8 +114,12 @@ enum MHD_Result web_reply_text(struct web_request *request, unsigned status, con
     if (status == MHD_HTTP_UNAUTHORIZED && !is_browser(request))
         MHD_add_response_header(response, "WWW-Authenticate",
                                 "Basic realm=\"Pinhole\", charset=\"UTF-8\"");
-    if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
-        MHD_add_response_header(response, "Retry-After", "1");
+    if (status == MHD_HTTP_SERVICE_UNAVAILABLE || request->retry_after_s > 0) {
+        char seconds[16];
+        snprintf(seconds, sizeof seconds, "%u",
+                 request->retry_after_s > 0 ? request->retry_after_s : 1);
+        MHD_add_response_header(response, "Retry-After", seconds);
+    }
     return web_reply(request, status, response);
 }
 

@@ -39,7 +39,8 @@ struct web_request {
     struct web_check *check;     /**< of its password, under way or done */
     const struct web_user *user; /**< who asks; NULL: nobody that is known */
     bool is_admitted;
-    uint64_t started_ns; /**< when the request was complete */
+    unsigned retry_after_s; /**< of a refusal for a while; 0: as usual */
+    uint64_t started_ns;    /**< when the request was complete */
     uint64_t deadline_ns;
     char *body; /**< POST; 0-terminated */
     size_t body_bytes;

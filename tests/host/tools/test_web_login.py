@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """pinhole-web with users: who gets in, who may do what, and what attackers get."""
 
+import base64
 import json
 import os
 import pty
@@ -46,7 +47,8 @@ class WithUsers(unittest.TestCase):
         cls.folder = folder.name
         cls.users = os.path.join(folder.name, "users")
         for name, role, password in (("eve.view", "view", "see pictures"),
-                                     ("olaf", "control", "turn knobs: all")):
+                                     ("olaf", "control", "turn knobs: all"),
+                                     ("long", "view", "y" * 128)):
             assert add_user(cls.users, name, role, password).returncode == 0
         cls.node = FakeNode(features=FEATURES, refusal=b"")
         cls.addClassCleanup(cls.node.__exit__)
@@ -171,7 +173,8 @@ class Cookies(WithUsers):
         for body in ("", "{}", "[]", '{"name":1,"password":2}', '{"name":"olaf"}', "name=olaf&password=x",
                      '{"name":"olaf","password":null}', "{" * 4000):
             self.assertEqual(self.gateway.post("/login", body).status, 400, body)
-        for wrong in ("olaf:wrong", "nobody:turn knobs: all", ":", "olaf:" + "x" * 3000):
+        for wrong in ("olaf:wrong", "nobody:turn knobs: all", ":", "olaf:" + "x" * 3000,
+                      "long:" + "y" * 129):
             answer = self.log_in(wrong)
             self.assertEqual((answer.status, answer.error()), (401, "wrong name or password"))
             self.assertNotIn("set-cookie", answer.headers)
@@ -202,6 +205,49 @@ class Cookies(WithUsers):
                 text = file.read()
             for inline in ("<style", "style=", "<script>", "onclick", "javascript:"):
                 self.assertNotIn(inline, text)
+
+
+class BruteForce(WithUsers):
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        assert cls.gateway.get("/state", *OPERATOR).status == 200  # known from now on
+
+    def test_who_tries_too_much_must_wait_and_others_need_not(self) -> None:
+        told = self.gateway.post("/login", json.dumps({"name": "olaf", "password": "turn knobs: all"}))
+        cookie = "Cookie: " + told.headers["set-cookie"].split(";")[0]
+        checked, limited = "pinhole_web_passwords_checked_total", "pinhole_web_passwords_limited_total"
+        before, tries, refused = self.metric(checked), 0, 0
+        while refused < 20:
+            self.assertLess(tries := tries + 1, 500)
+            guess = f"guess number {tries}"
+            if tries % 2:
+                answer = self.gateway.get("/snapshot", "-u", f"olaf:{guess}")
+            else:
+                answer = self.gateway.post("/login", json.dumps({"name": "eve.view", "password": guess}))
+            self.assertIn(answer.status, (401, 429))
+            if answer.status == 429:
+                refused += 1
+                self.assertRegex(answer.headers["retry-after"], "^[1-6]$")
+                self.assertIn("try again in", answer.error())
+        self.assertEqual(self.metric(checked) - before, tries - refused)
+        self.assertEqual(self.metric(limited), refused)
+        # Those who are known are served on.
+        self.assertEqual(self.gateway.get("/snapshot", *VIEWER).status, 200)
+        self.assertEqual(self.gateway.get("/snapshot", "-H", cookie).status, 200)
+        self.assertEqual(self.gateway.post("/trigger", "", *OPERATOR).status, 200)
+
+    def test_many_checks_at_once_hold_up_no_pictures(self) -> None:
+        header = "Authorization: Basic " + base64.b64encode(b"olaf:wrong").decode()
+        crowd = [self.gateway.connect() for _ in range(30)]
+        for link in crowd:
+            link.sendall(f"GET /state HTTP/1.0\r\n{header}\r\n\r\n".encode())
+        self.assertEqual(self.gateway.get("/snapshot", *VIEWER).status, 200)
+        told = [link.recv(65536).split(b" ")[1] for link in crowd]
+        self.assertLessEqual(set(told), {b"401", b"429"})
+        self.assertIn(b"429", told)
+        for link in crowd:
+            link.close()
 
 
 class AnonymousView(WithUsers):
