@@ -116,7 +116,7 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
-ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell $(PKG_CONFIG) --exists libjpeg libmicrohttpd inih jansson nettle && echo ok)),)
+ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell $(PKG_CONFIG) --exists libjpeg libmicrohttpd gnutls inih jansson nettle && echo ok)),)
 $(error Libraries are missing; `tools/setup.sh run` installs them, as `make run` and `make test` do)
 endif
 programs: $(PROGRAMS) $(PLUGIN) $(REC_PLUGIN) $(LIB_CLIENT) $(LIB_SHARED)
@@ -230,7 +230,7 @@ $(PLUGIN): $(BACKEND) $(call obj,$(BACKEND_C)) hal/libcamera/libcamera.map
 $(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -ljansson)
 $(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_COMMON) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -ljansson -lcrypt)
+	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -lgnutls -ljansson -lcrypt)
 $(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT)
 $(BUILD)/pinhole-rec: $(call obj,$(filter-out %/avformat.c,$(REC_C))) $(LIB_COMMON) $(LIB_CLIENT) | $(REC_PLUGIN)
 	$(call link,$(CC),$(CLIENT_LIBS) -ljansson)
@@ -279,7 +279,7 @@ WEB_FAULTY := $(BUILD)/tests/pinhole-web-faulty
 $(WEB_FAULTY): LDFLAGS += $(WEB_WRAPPED:%=-Wl$(COMMA)--wrap=%)
 $(WEB_FAULTY): $(call obj,$(WEB_C) tests/host/support/fail_site.c tests/host/tools/fail_site_web.c) \
   $(LIB_COMMON) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -ljansson -lcrypt)
+	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -lgnutls -ljansson -lcrypt)
 test-programs: $(WEB_FAULTY)
 
 TEST_PARTS := $(LIB_SUPPORT) $(LIB_NODE) $(LIB_CLIENT)
@@ -312,7 +312,7 @@ $(BUILD)/tests/client/test_client_faults: LDFLAGS += $(foreach name,malloc callo
 
 # A fuzzer's body with a main() that plays every file of its corpus once, and with libFuzzer's. A tool's
 # fuzzer has the tool but for its main().
-FUZZ_LIBS := -Wl,--end-group $(TEST_LIBS) -ljansson -lmicrohttpd -lcrypt \
+FUZZ_LIBS := -Wl,--end-group $(TEST_LIBS) -ljansson -lmicrohttpd -lgnutls -lcrypt \
   $(if $(AVFORMAT),-lavformat -lavcodec -lavutil)
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/host/fuzz/%.o $(call obj,tests/host/fuzz/fuzz_driver.c) $(TEST_PARTS)
 	$(call link,$(CC) -Wl$(COMMA)--start-group,$(FUZZ_LIBS))

@@ -5,12 +5,12 @@
 set -euo pipefail
 
 # --- the lists: what each purpose needs, and what it merely wants (a backend or a test more) -----
-build="gcc g++ libc6-dev libcrypt-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev libmicrohttpd-dev nettle-dev"
+build="gcc g++ libc6-dev libcrypt-dev libgnutls28-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev libmicrohttpd-dev nettle-dev"
 build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi-client-dev libmosquitto-dev
   libnats-dev"
 test="binutils curl libcmocka-dev libjpeg-turbo-progs procps python3"
 test_wants="chromium chromium-driver ffmpeg gstreamer1.0-plugins-base gstreamer1.0-plugins-good jq
-  libavformat-dev mosquitto mosquitto-clients mpv nats-server python3-numpy python3-opencv python3-paho-mqtt
+  libavformat-dev mosquitto mosquitto-clients mpv nats-server openssl python3-numpy python3-opencv python3-paho-mqtt
   python3-pil python3-prometheus-client python3-selenium valgrind"
 # Debian's nginx starts a server on port 80, and stunnel4 has a service, too: not on a machine where
 # somebody works.
@@ -45,7 +45,7 @@ esac
 # Another system: its packages have other names, so ask for the libraries instead.
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     absent=""
-    for library in libjpeg inih jansson libmicrohttpd nettle $([ "$purpose" = test ] && echo cmocka); do
+    for library in libjpeg inih jansson libmicrohttpd gnutls nettle $([ "$purpose" = test ] && echo cmocka); do
         pkg-config --exists "$library" 2>/dev/null || absent="$absent $library"
     done
     if [ -n "$absent" ]; then

@@ -11,7 +11,8 @@
 static bool is_secure(const struct web_request *request)
 {
     const char *origin = web_request_header(request, "Origin");
-    return origin != NULL && strncasecmp(origin, "https://", 8) == 0;
+    return request->web->options.tls_certificate != NULL ||
+           (origin != NULL && strncasecmp(origin, "https://", 8) == 0);
 }
 
 /** Answers with a JSON document, which it takes over, and with a cookie: "" takes it back. */

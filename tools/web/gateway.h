@@ -19,12 +19,14 @@
 #include "tools/web/http.h"
 #include "tools/web/login.h"
 #include "tools/web/options.h"
+#include "tools/web/tls.h"
 #include "tools/web/view.h"
 
 #include <pthread.h>
 
 struct web {
     struct web_options options;   /**< constant once threads run */
+    struct web_tls tls;           /**< of --tls-certificate; constant */
     uint64_t started_ns;          /**< constant */
     struct web_frame_pool frames; /**< has its own lock, taken after this one */
     pthread_mutex_t lock;         /**< guards all below */

@@ -12,6 +12,8 @@
 
 enum { POOL_BYTES = 32768 };
 
+#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
+
 static const struct web_route routes[] = {
     {"/", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
     {"/style.css", WEB_GET, WEB_ROLE_NONE, web_asset_answer},
@@ -255,13 +257,22 @@ unsigned web_http_connections_max(const struct web_options *options)
 int web_http_start(struct web *web, int socket)
 {
     unsigned limit = web_http_connections_max(&web->options);
+    const bool has_tls = web->options.tls_certificate != NULL;
+    const struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, web->tls.certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, web->tls.key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL},
+    };
     web->http.daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-        web_connection_accepts, web, on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+            (has_tls ? MHD_USE_TLS : 0),
+        0, web_connection_accepts, web, on_request, web, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, (MHD_socket)socket, MHD_OPTION_CONNECTION_LIMIT, limit,
         MHD_OPTION_CONNECTION_TIMEOUT, WEB_SEND_DEADLINE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)POOL_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, web,
-        MHD_OPTION_NOTIFY_CONNECTION, web_connection_notify, web, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, web_connection_notify, web, MHD_OPTION_ARRAY,
+        has_tls ? tls : tls + 3, MHD_OPTION_END);
     return web->http.daemon == NULL ? -1 : 0;
 }
 

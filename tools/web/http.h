@@ -38,7 +38,8 @@ struct web_http {
 
 /** Opens the listening socket of "ADDR:PORT", "[V6]:PORT" or ":PORT". The descriptor, with the
  * address as a URL in `url`, or -1 with a sentence in `why`. */
-int web_listen(const char *address, char *url, size_t url_size, char *why, size_t why_size);
+int web_listen(const char *address, const char *scheme, char *url, size_t url_size, char *why,
+               size_t why_size);
 /** The port of that socket. */
 unsigned web_listen_port(int socket);
 /** Can only this host reach that socket? */

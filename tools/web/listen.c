@@ -15,7 +15,7 @@
 
 enum { BACKLOG = 128 };
 
-static void write_url(int fd, char *url, size_t size)
+static void write_url(int fd, const char *scheme, char *url, size_t size)
 {
     struct sockaddr_storage own;
     socklen_t length = sizeof own;
@@ -23,7 +23,7 @@ static void write_url(int fd, char *url, size_t size)
     if (getsockname(fd, (struct sockaddr *)&own, &length) == 0)
         getnameinfo((struct sockaddr *)&own, length, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV);
-    snprintf(url, size, strchr(host, ':') != NULL ? "http://[%s]:%s/" : "http://%s:%s/", host,
+    snprintf(url, size, strchr(host, ':') != NULL ? "%s://[%s]:%s/" : "%s://%s:%s/", scheme, host,
              port);
 }
 
@@ -61,7 +61,8 @@ bool web_listen_is_loopback(int socket)
     return web_connection_is_local(&address);
 }
 
-int web_listen(const char *address, char *url, size_t url_size, char *why, size_t why_size)
+int web_listen(const char *address, const char *scheme, char *url, size_t url_size, char *why,
+               size_t why_size)
 {
     struct net_address at;
     char port[8];
@@ -88,7 +89,7 @@ int web_listen(const char *address, char *url, size_t url_size, char *why, size_
     else if (fd < 0)
         snprintf(why, why_size, "cannot listen on %s: %s", address, strerror(errno));
     else
-        write_url(fd, url, url_size);
+        write_url(fd, scheme, url, url_size);
     freeaddrinfo(found);
     return fd;
 }

@@ -29,6 +29,7 @@ static const char help_text[] =
     "                          machine's host name (may be repeated; a reverse proxy's name)\n"
     "      --users FILE        who may log in: lines NAME:ROLE:HASH; without it nobody needs to\n"
     "      --anonymous ROLE    what everybody may without a login: view or control\n"
+    "      --tls-certificate FILE, --tls-key FILE  serve by HTTPS, with these files in PEM\n"
     "      --add-user NAME     write a user into the file of --users, ask for the password, and "
     "end\n"
     "      --role ROLE         of that user: view or control\n"
@@ -44,6 +45,8 @@ enum {
     OPT_KEY_FILE,
     OPT_USERS,
     OPT_ANONYMOUS,
+    OPT_TLS_CERTIFICATE,
+    OPT_TLS_KEY,
     OPT_ADD_USER,
     OPT_ROLE,
     OPT_VERSION
@@ -60,6 +63,8 @@ static const struct option long_options[] = {
     {"allow-host", required_argument, NULL, OPT_ALLOW_HOST},
     {"users", required_argument, NULL, OPT_USERS},
     {"anonymous", required_argument, NULL, OPT_ANONYMOUS},
+    {"tls-certificate", required_argument, NULL, OPT_TLS_CERTIFICATE},
+    {"tls-key", required_argument, NULL, OPT_TLS_KEY},
     {"add-user", required_argument, NULL, OPT_ADD_USER},
     {"role", required_argument, NULL, OPT_ROLE},
     {"verbose", no_argument, NULL, 'v'},
@@ -123,6 +128,8 @@ static int take_option(struct web_options *options, int option)
         return -1;
     case OPT_USERS: options->users = optarg; return -1;
     case OPT_ANONYMOUS: return read_role(&options->anonymous, "anonymous");
+    case OPT_TLS_CERTIFICATE: options->tls_certificate = optarg; return -1;
+    case OPT_TLS_KEY: options->tls_key = optarg; return -1;
     case OPT_ADD_USER: options->add_user = optarg; return -1;
     case OPT_ROLE: return read_role(&options->role, "role");
     case OPT_VERSION:
@@ -146,6 +153,10 @@ int web_options_read(struct web_options *options, int argc, char **argv)
     if (optind < argc) {
         fprintf(stderr, "pinhole-web: unexpected argument '%s'\nTry: pinhole-web --help\n",
                 argv[optind]);
+        return 2;
+    }
+    if ((options->tls_certificate == NULL) != (options->tls_key == NULL)) {
+        fputs("pinhole-web: --tls-certificate and --tls-key need each other\n", stderr);
         return 2;
     }
     if (options->add_user == NULL)

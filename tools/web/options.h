@@ -20,10 +20,11 @@ struct web_options {
     const char *allow_origin; /**< NULL: none */
     const char *allow_hosts[WEB_ALLOWED_HOSTS_MAX];
     int allow_hosts_count;
-    const char *users;       /**< NULL: none */
-    enum web_role anonymous; /**< NONE: not given */
-    const char *add_user;    /**< NULL: serve */
-    enum web_role role;      /**< of add_user; NONE: not given */
+    const char *users;                     /**< NULL: none */
+    enum web_role anonymous;               /**< NONE: not given */
+    const char *tls_certificate, *tls_key; /**< NULL: plain HTTP */
+    const char *add_user;                  /**< NULL: serve */
+    enum web_role role;                    /**< of add_user; NONE: not given */
 };
 
 /** Reads the command line. -1: go on. Otherwise the program's exit status: 0 after --help and

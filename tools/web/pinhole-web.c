@@ -97,7 +97,14 @@ int main(int argc, char **argv)
         web_log_set_level(WEB_DEBUG);
 
     char url[128], why[1024];
-    int socket = web_listen(web.options.listen, url, sizeof url, why, sizeof why);
+    const bool has_tls = web.options.tls_certificate != NULL;
+    if (has_tls && web_tls_read(&web.tls, web.options.tls_certificate, web.options.tls_key, why,
+                                sizeof why) < 0) {
+        web_log(WEB_ERROR, "%s", why);
+        return 2;
+    }
+    int socket = web_listen(web.options.listen, has_tls ? "https" : "http", url, sizeof url, why,
+                            sizeof why);
     if (socket < 0) {
         web_log(WEB_ERROR, "%s", why);
         return 1;

@@ -6,7 +6,8 @@
 //
 // A stream that has nothing to write sleeps. The receiver then sends it the next frame itself, from
 // the frame's own memory and in one call. Only what the socket does not take is left to
-// libmicrohttpd, which copies it in pieces and waits for room.
+// libmicrohttpd, which copies it in pieces and waits for room. Under TLS the socket is
+// libmicrohttpd's alone: the receiver wakes the stream, and all of the frame goes that way.
 //
 // Readers differ in what they need:
 // - Browsers show a picture when they see its end, so the boundary follows each part at once. Those
@@ -233,9 +234,15 @@ static void send_newest(struct web_stream *stream)
 void web_stream_send_newest(struct web *web)
 {
     pthread_mutex_lock(&web->lock);
-    for (struct web_stream *stream = web->http.streams; stream != NULL; stream = stream->next)
-        if (stream->sleeper.is_asleep && stream->serial != web->view.newest->serial)
+    const bool has_tls = web->options.tls_certificate != NULL;
+    for (struct web_stream *stream = web->http.streams; stream != NULL; stream = stream->next) {
+        if (!stream->sleeper.is_asleep || stream->serial == web->view.newest->serial)
+            continue;
+        if (has_tls)
+            web_sleep_wake(&web->http.sleepers, &stream->sleeper);
+        else
             send_newest(stream);
+    }
     pthread_mutex_unlock(&web->lock);
 }
 

@@ -85,7 +85,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     atexit(remove_folder);
     words[4] = (char *)(intptr_t)node;
     require(web_options_read(&web.options, 5, words) < 0);
-    int listener = web_listen(web.options.listen, url, sizeof url, why, sizeof why);
+    int listener = web_listen(web.options.listen, "http", url, sizeof url, why, sizeof why);
     require(listener >= 0 && getsockname(listener, (struct sockaddr *)&address, &length) == 0);
     web.started_ns = clock_now_ns();
     web.view.camera_state = -1;

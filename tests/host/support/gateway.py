@@ -86,7 +86,7 @@ class Gateway(Program):
 
     def __init__(self, node: str, *options: str) -> None:
         super().__init__(f"{BUILD}/pinhole-web", "--node", node, "--listen", "127.0.0.1:0", *options)
-        self.url = self.find(self.out, r"(http://\S+)/")
+        self.url = self.find(self.out, r"(https?://\S+)/")
         self.port = int(self.url.rsplit(":", 1)[1])
 
     def wait_ready(self, *options: str) -> "Gateway":
