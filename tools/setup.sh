@@ -11,10 +11,10 @@ build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi
 test="binutils curl libcmocka-dev libjpeg-turbo-progs procps python3"
 test_wants="chromium chromium-driver ffmpeg gstreamer1.0-plugins-base gstreamer1.0-plugins-good jq
   libavformat-dev mosquitto mosquitto-clients mpv nats-server openssl python3-numpy python3-opencv python3-paho-mqtt
-  python3-pil python3-prometheus-client python3-selenium valgrind"
+  python3-pil python3-prometheus-client python3-selenium systemd valgrind"
 # Debian's nginx starts a server on port 80, and stunnel4 has a service, too: not on a machine where
 # somebody works.
-[ -z "${CI:-}" ] || test_wants+=" nginx openssl stunnel4"
+[ -z "${CI:-}" ] || test_wants+=" nginx stunnel4"
 lint="clang-format-19 clang-tidy-19 cppcheck libcmocka-dev mypy pyflakes3 python3 shellcheck"
 fuzz="clang libclang-rt-dev llvm libcmocka-dev"
 mirror="ca-certificates mmdebstrap"
