@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Reaches: tools/web/http.c tools/web/control.c tools/web/guard.c tools/web/reply.c
+// Reaches: tools/web/admit.c tools/web/cookie.c tools/web/login.c
 // Reaches: tools/web/snapshot.c tools/web/state.c tools/web/call.c tools/web/metrics.c
 // The gateway's routes and forms over a real connection. The first byte chooses what the rest is: a
 // whole request, or the body, query, header or path of a good one. The node behind it answers with
@@ -90,11 +91,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     web.started_ns = clock_now_ns();
     web.view.camera_state = -1;
     web.login.anonymous = WEB_ROLE_CONTROL;
+    // Nobody knows her password: libcrypt refuses the hash, and does so at once.
+    web.login.users =
+        (struct web_users){.list = {{.name = "anna", .role = WEB_ROLE_VIEW}}, .count = 1};
+    snprintf(web.login.cookie, sizeof web.login.cookie, "pinhole_1");
     snprintf(web.view.away, sizeof web.view.away, "not connected yet");
     pthread_mutex_init(&web.lock, NULL);
     pthread_cond_init(&web.calls.wanted, NULL);
     web_frame_pool_init(&web.frames);
-    require(web_calls_start(&web, &caller) == 0 && web_http_start(&web, listener) == 0);
+    require(web_calls_start(&web, &caller) == 0 && web_login_start(&web) == 0 &&
+            web_http_start(&web, listener) == 0);
     return 0;
 }
 
