@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/common/json.h"
 
+#include "tools/common/frame_members.h"
 #include "tools/common/text.h"
 
 #include <errno.h>
@@ -132,34 +133,15 @@ bool json_get_u64(const json_t *object, const char *name, uint64_t *out)
 
 void json_put_frame(json_t **object, const struct pinhole_frame *frame)
 {
-    json_put_u64(object, "frame_id", frame->frame_id);
-    json_put_u64(object, "sequence", frame->sequence);
-    json_put_id(object, "boot_id", frame->boot_id);
-    json_put_u64(object, "sensor_sequence", frame->sensor_sequence);
-    json_put_u64(object, "width", frame->width);
-    json_put_u64(object, "height", frame->height);
-    json_put_u64(object, "bytes", frame->jpeg_bytes);
-    json_put_u64(object, "quality", frame->quality);
-    json_put_u64(object, "flags", frame->flags);
-    json_put_u64(object, "timestamp_ns", frame->timestamp_ns);
-    json_put_u64(object, "realtime_ns", frame->realtime_ns);
-    json_put_time(object, "monotonic", frame->timestamp_ns);
-    json_put_time(object, "realtime", frame->realtime_ns);
-    json_put_u64(object, "exposure_us", frame->exposure_us);
-    json_put_u64(object, "gain_milli", frame->gain_milli);
-    json_put_u64(object, "acquired_us", frame->acquired_us);
-    json_put_u64(object, "encode_start_us", frame->encode_start_us);
-    json_put_u64(object, "encoded_us", frame->encoded_us);
-    json_put_u64(object, "queued_us", frame->queued_us);
-    json_put_u64(object, "skipped", frame->skipped);
-    if (frame->trigger_id == 0)
-        return;
-    json_put_u64(object, "trigger_id", frame->trigger_id);
-    json_put_text(object, "source", pinhole_source_name(frame->trigger_source));
-    json_put_u64(object, "edge_ns", frame->edge_ns);
-    json_put_time(object, "edge", frame->edge_ns);
-    json_put_i64(object, "exposure_delta_ns", frame->exposure_delta_ns);
-    json_put_i64(object, "burst_index", frame->burst_index);
+    struct frame_member members[FRAME_MEMBERS_MAX];
+    const unsigned count = frame_members(members, frame);
+    for (unsigned i = 0; i < count; i++) {
+        const struct frame_member *member = &members[i];
+        if (member->is_number)
+            json_put_i64(object, member->name, strtoll(member->text, NULL, 10));
+        else
+            json_put_text(object, member->name, member->text);
+    }
 }
 
 char *json_text(const json_t *value, size_t flags)

@@ -37,6 +37,8 @@ void mqtt_camera_init(struct mqtt_camera *camera, const struct mqtt_settings *se
     camera->is_stopping = is_stopping;
     camera->wake_fd = wake_fd;
     level_from_name(camera->level, sizeof camera->level, camera->settings->name);
+    mqtt_topic_make(camera->frame_topic, camera->bridge->prefix, camera->level, "frame");
+    mqtt_topic_make(camera->meta_topic, camera->bridge->prefix, camera->level, "frame/meta");
     mqtt_topic_make(topic, camera->bridge->prefix, camera->level, "state");
     mqtt_client_init(&camera->client, broker, camera->level, topic, will);
 }

@@ -82,7 +82,7 @@ struct mqtt_camera {
     int wake_fd; /**< an eventfd, readable when is_stopping was set */
     pthread_t thread;
     char level[LEVEL_BYTES];
-    char will[128];
+    char frame_topic[MQTT_TOPIC_BYTES], meta_topic[MQTT_TOPIC_BYTES];
     struct mqtt_client client;
     struct mqtt_link link;
     struct mqtt_window window;

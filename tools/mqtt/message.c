@@ -6,20 +6,36 @@
 #include "tools/common/json.h"
 
 #include <mqtt_protocol.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+/** Writes a time of CLOCK_REALTIME in ISO 8601 with milliseconds, UTC. */
+static void format_time(char out[FRAME_MEMBER_BYTES], uint64_t realtime_ns)
+{
+    // Most pictures are of the same second as the one before.
+    static _Thread_local char text[FRAME_MEMBER_BYTES];
+    static _Thread_local time_t formatted = -1;
+    const time_t seconds = (time_t)(realtime_ns / NS_PER_S);
+    if (seconds != formatted) {
+        struct tm parts;
+        gmtime_r(&seconds, &parts);
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+        formatted = seconds;
+    }
+    const unsigned ms = (unsigned)(realtime_ns % NS_PER_S / NS_PER_MS);
+    out = stpcpy(out, text);
+    *out++ = '.';
+    *out++ = (char)('0' + ms / 100);
+    *out++ = (char)('0' + ms / 10 % 10);
+    *out++ = (char)('0' + ms % 10);
+    stpcpy(out, "Z");
+}
+
 void mqtt_message_put_time(json_t **object, const char *name, uint64_t realtime_ns)
 {
-    char text[40];
-    struct tm parts;
-    const time_t seconds = (time_t)(realtime_ns / NS_PER_S);
-    gmtime_r(&seconds, &parts);
-    const size_t length = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text + length, sizeof text - length, ".%03uZ",
-             (unsigned)(realtime_ns % NS_PER_S / NS_PER_MS));
+    char text[FRAME_MEMBER_BYTES];
+    format_time(text, realtime_ns);
     json_put_text(object, name, text);
 }
 
@@ -57,35 +73,38 @@ void mqtt_message_put_header(uint8_t out[MQTT_HEADER_BYTES], const struct pinhol
     put_u64(out + 40, frame->trigger_id);
 }
 
-json_t *mqtt_message_meta(const struct pinhole_frame *frame)
+void mqtt_message_meta(struct mqtt_meta *meta, const struct pinhole_frame *frame)
 {
-    json_t *object = json_object();
-    mqtt_message_put_time(&object, "time", frame->realtime_ns);
-    json_put_frame(&object, frame);
-    return object;
+    struct frame_member *time = &meta->members[0];
+    time->name = "time";
+    time->is_number = false;
+    format_time(time->text, frame->realtime_ns);
+    meta->count = 1 + frame_members(meta->members + 1, frame);
 }
 
-static int add_member(mosquitto_property **list, const char *name, const json_t *value)
+void mqtt_message_meta_json(const struct mqtt_meta *meta, char out[MQTT_META_JSON_BYTES])
 {
-    char number[24];
-    const char *text = json_string_value(value);
-    if (text == NULL) {
-        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        text = number;
+    for (unsigned i = 0; i < meta->count; i++) {
+        const struct frame_member *member = &meta->members[i];
+        out = stpcpy(out, i == 0 ? "{\"" : ",\"");
+        out = stpcpy(out, member->name);
+        out = stpcpy(out, member->is_number ? "\":" : "\":\"");
+        out = stpcpy(out, member->text);
+        out = stpcpy(out, member->is_number ? "" : "\"");
     }
-    return mosquitto_property_add_string_pair(list, MQTT_PROP_USER_PROPERTY, name, text);
+    stpcpy(out, "}");
 }
 
-mosquitto_property *mqtt_message_properties(const json_t *meta, const char *content_type,
+mosquitto_property *mqtt_message_properties(const struct mqtt_meta *meta, const char *content_type,
                                             uint32_t expiry_s)
 {
     mosquitto_property *list = NULL;
     int error = mosquitto_property_add_string(&list, MQTT_PROP_CONTENT_TYPE, content_type);
     if (expiry_s != 0)
         error |= mosquitto_property_add_int32(&list, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, expiry_s);
-    json_t *members = (json_t *)(uintptr_t)meta; // jansson iterates over non-constant objects only
-    for (void *at = json_object_iter(members); at != NULL; at = json_object_iter_next(members, at))
-        error |= add_member(&list, json_object_iter_key(at), json_object_iter_value(at));
+    for (unsigned i = 0; i < meta->count; i++)
+        error |= mosquitto_property_add_string_pair(&list, MQTT_PROP_USER_PROPERTY,
+                                                    meta->members[i].name, meta->members[i].text);
     if (error != MOSQ_ERR_SUCCESS)
         mosquitto_property_free_all(&list);
     return list;

@@ -6,6 +6,7 @@
 #define PINHOLE_TOOLS_MQTT_MESSAGE_H
 
 #include "net/client/pinhole.h"
+#include "tools/common/frame_members.h"
 #include "tools/mqtt/window.h"
 
 #include <jansson.h>
@@ -18,11 +19,20 @@
 
 /** Writes the header that stands before the JPEG. */
 void mqtt_message_put_header(uint8_t out[MQTT_HEADER_BYTES], const struct pinhole_frame *frame);
-/** What is known of a frame. */
-json_t *mqtt_message_meta(const struct pinhole_frame *frame);
-/** The members of `meta` as MQTT 5 user properties, with content type and expiry (0: none). NULL:
- * out of memory. Freed by mosquitto_property_free_all(). */
-mosquitto_property *mqtt_message_properties(const json_t *meta, const char *content_type,
+/** What is known of a frame. It goes out twice, so it is put into words once. */
+struct mqtt_meta {
+    unsigned count;
+    struct frame_member members[1 + FRAME_MEMBERS_MAX];
+};
+/** Room for it as JSON: a member has a name of at most 20 bytes. */
+#define MQTT_META_JSON_BYTES                                                                       \
+    ((1 + FRAME_MEMBERS_MAX) * (20 + sizeof "\"\":\"\"," + FRAME_MEMBER_BYTES))
+void mqtt_message_meta(struct mqtt_meta *meta, const struct pinhole_frame *frame);
+/** As JSON and a 0. */
+void mqtt_message_meta_json(const struct mqtt_meta *meta, char out[MQTT_META_JSON_BYTES]);
+/** As MQTT 5 user properties, with content type and expiry (0: none). NULL: out of memory. Freed
+ * by mosquitto_property_free_all(). */
+mosquitto_property *mqtt_message_properties(const struct mqtt_meta *meta, const char *content_type,
                                             uint32_t expiry_s);
 /** The trigger that a frame answers. */
 json_t *mqtt_message_frame_trigger(const struct pinhole_frame *frame);

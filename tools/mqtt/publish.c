@@ -31,14 +31,10 @@ static int hand_over(struct mqtt_camera *camera, const struct mqtt_publication *
     return result;
 }
 
-static bool publish_object(struct mqtt_camera *camera, const char *topic, json_t *object,
-                           bool is_retained, const mosquitto_property *properties, int slot,
-                           enum mqtt_tag tag, const char *what)
+static bool publish_text(struct mqtt_camera *camera, const char *topic, const char *text,
+                         bool is_retained, const mosquitto_property *properties, int slot,
+                         enum mqtt_tag tag, const char *what)
 {
-    char *text = json_text(object, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
-    json_decref(object);
-    if (text == NULL)
-        return false;
     const struct mqtt_publication publication = {.topic = topic,
                                                  .payload = text,
                                                  .bytes = strlen(text),
@@ -47,6 +43,17 @@ static bool publish_object(struct mqtt_camera *camera, const char *topic, json_t
                                                  .properties = properties};
     const bool is_done = hand_over(camera, &publication, slot, tag, what) == MOSQ_ERR_SUCCESS;
     atomic_fetch_add(&camera->counters.messages, is_done);
+    return is_done;
+}
+
+static bool publish_object(struct mqtt_camera *camera, const char *topic, json_t *object,
+                           bool is_retained, const mosquitto_property *properties, int slot,
+                           enum mqtt_tag tag, const char *what)
+{
+    char *text = json_text(object, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
+    json_decref(object);
+    const bool is_done =
+        text != NULL && publish_text(camera, topic, text, is_retained, properties, slot, tag, what);
     free(text);
     return is_done;
 }
@@ -142,13 +149,12 @@ static void tell_too_large(struct mqtt_camera *camera, const struct pinhole_fram
 }
 
 static int publish_picture(struct mqtt_camera *camera, const struct pinhole_frame *frame,
-                           const json_t *meta, int slot)
+                           const struct mqtt_meta *meta, int slot)
 {
     const struct mqtt_camera_settings *settings = &camera->settings->camera;
-    char topic[MQTT_TOPIC_BYTES];
-    make_topic(camera, topic, "frame");
     struct mqtt_publication publication = {
-        .topic = topic, .qos = settings->policy == MQTT_EVERY ? 1 : (int)settings->qos};
+        .topic = camera->frame_topic,
+        .qos = settings->policy == MQTT_EVERY ? 1 : (int)settings->qos};
     publication.payload = make_payload(camera, frame, &publication.bytes);
     if (publication.payload == NULL)
         return MOSQ_ERR_NOMEM;
@@ -168,18 +174,26 @@ static int publish_picture(struct mqtt_camera *camera, const struct pinhole_fram
     return result;
 }
 
+static bool publish_meta(struct mqtt_camera *camera, const struct mqtt_meta *meta, int slot)
+{
+    char text[MQTT_META_JSON_BYTES];
+    mqtt_message_meta_json(meta, text);
+    return publish_text(camera, camera->meta_topic, text, false, NULL, slot, MQTT_META,
+                        "frame/meta");
+}
+
 void mqtt_publish_frame(struct mqtt_camera *camera, const struct pinhole_frame *frame, int slot)
 {
-    json_t *meta = mqtt_message_meta(frame);
+    struct mqtt_meta meta;
+    mqtt_message_meta(&meta, frame);
     const bool is_fitting = payload_bytes(camera, frame) <= mqtt_publish_max(camera);
     const int result =
-        is_fitting ? publish_picture(camera, frame, meta, slot) : MOSQ_ERR_OVERSIZE_PACKET;
+        is_fitting ? publish_picture(camera, frame, &meta, slot) : MOSQ_ERR_OVERSIZE_PACKET;
     if (result == MOSQ_ERR_SUCCESS) {
         // Behind its picture on the same connection, and always with QoS 1: when it is acknowledged
         // the broker has read the picture too.
-        camera->live.on_the_way += mqtt_publish(camera, "frame/meta", meta, false, slot, MQTT_META);
+        camera->live.on_the_way += publish_meta(camera, &meta, slot);
     } else {
-        json_decref(meta);
         tell_too_large(camera, frame, slot);
     }
     if (frame->trigger_id != 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the tools share: text from outside, JSON, names as levels, secrets.
 #include "hal/base.h"
+#include "tools/common/frame_members.h"
 #include "tools/common/jpeg_shape.h"
 #include "tools/common/json.h"
 #include "tools/common/level.h"
@@ -163,6 +164,47 @@ static void a_shape_of_a_broken_picture_is_none(void **state)
     assert_false(jpeg_shape_read(&shape, broken, sizeof broken));
 }
 
+static const struct frame_member *member(const struct frame_member *members, unsigned count,
+                                         const char *name)
+{
+    while (count > 0 && strcmp(members->name, name) != 0)
+        members++, count--;
+    assert_int_not_equal(count, 0);
+    return members;
+}
+
+static void a_frame_keeps_each_digit(void **state)
+{
+    (void)state;
+    struct frame_member members[FRAME_MEMBERS_MAX];
+    const struct pinhole_frame frame = {.frame_id = UINT64_MAX,
+                                        .sequence = INT64_MAX,
+                                        .boot_id = 0xfedcba9800000001,
+                                        .timestamp_ns = 12000000034,
+                                        .trigger_id = 10,
+                                        .exposure_delta_ns = INT64_MIN,
+                                        .burst_index = -1};
+    const unsigned count = frame_members(members, &frame);
+    const struct {
+        const char *name, *text;
+        bool is_number;
+    } expected[] = {{"frame_id", "18446744073709551615", false},
+                    {"sequence", "9223372036854775807", true},
+                    {"boot_id", "fedcba9800000001", false},
+                    {"monotonic_s", "12", true},
+                    {"monotonic_frac_ns", "34", true},
+                    {"width", "0", true},
+                    {"trigger_id", "10", true},
+                    {"exposure_delta_ns", "-9223372036854775808", true},
+                    {"burst_index", "-1", true}};
+    assert_true(count <= FRAME_MEMBERS_MAX);
+    for (unsigned i = 0; i < ARRAY_SIZE(expected); i++) {
+        const struct frame_member *found = member(members, count, expected[i].name);
+        assert_string_equal(found->text, expected[i].text);
+        assert_int_equal(found->is_number, expected[i].is_number);
+    }
+}
+
 static unsigned allocations_left;
 static bool is_once, has_failed;
 
@@ -277,6 +319,7 @@ int main(void)
         cmocka_unit_test(members_keep_their_order_and_integers_their_digits),
         cmocka_unit_test(numbers_are_numbers_where_json_has_them),
         cmocka_unit_test(a_time_is_in_two_parts_of_less_than_53_bits),
+        cmocka_unit_test(a_frame_keeps_each_digit),
         cmocka_unit_test(broken_text_is_mended),
         cmocka_unit_test(a_shape_is_read_from_the_frame_header),
         cmocka_unit_test(a_shape_of_a_broken_picture_is_none),
