@@ -15,8 +15,9 @@
 #include <string.h>
 
 enum {
-    TICK_MS = 500,     /**< longest sleep: keep-alive, state, position */
-    AWAY_TICK_MS = 50, /**< while a link is being made, which has no descriptor to wait for */
+    TICK_MS = 500,        /**< longest sleep: keep-alive, state, position */
+    ANSWERS_WAIT_MS = 50, /**< for the node's next picture, which then saves a wake-up */
+    AWAY_TICK_MS = 50,    /**< while a link is being made, which has no descriptor to wait for */
     SHORT_LIVES_MAX = 5,
     SHORT_CONNECTION_S = 5,
     LONG_CONNECTION_S = 60, /**< its end is news, whatever the reason */
@@ -123,6 +124,15 @@ void mqtt_camera_drop(struct mqtt_camera *camera, const char *format, ...)
     va_end(arguments);
 }
 
+/** May the broker's acknowledgements wait for the next picture? They are no reason to wake when
+ * nothing waits for them. A command is one. */
+static bool can_answers_wait(const struct mqtt_camera *camera)
+{
+    const struct mqtt_camera_settings *settings = &camera->settings->camera;
+    return settings->policy == MQTT_LATEST && camera->live.waiting == NULL &&
+           camera->live.on_the_way > 0 && !settings->allow_set && !settings->allow_trigger;
+}
+
 /** Sleeps until something is to be done. Returns what the broker's socket is ready for. */
 static short wait(struct mqtt_camera *camera)
 {
@@ -134,10 +144,17 @@ static short wait(struct mqtt_camera *camera)
         {.fd = camera->wants_records ? node_fd : -1, .events = POLLIN},
         {.fd = camera->wake_fd, .events = POLLIN},
     };
-    fds[0].events = events;
     const bool is_settled = camera->client.state == MQTT_UP && node_fd >= 0;
-    poll(fds, ARRAY_SIZE(fds), camera->has_more ? 0 : is_settled ? TICK_MS : AWAY_TICK_MS);
-    return fds[0].fd >= 0 ? fds[0].revents : 0;
+    const bool is_late = is_settled && can_answers_wait(camera);
+    fds[0].events = is_late ? (short)((events & ~POLLIN) | POLLRDHUP) : events;
+    poll(fds, ARRAY_SIZE(fds),
+         camera->has_more ? 0
+         : is_late        ? ANSWERS_WAIT_MS
+         : is_settled     ? TICK_MS
+                          : AWAY_TICK_MS);
+    if (fds[0].fd < 0)
+        return 0;
+    return (short)(is_late ? fds[0].revents | POLLIN : fds[0].revents);
 }
 
 static void step(struct mqtt_camera *camera)

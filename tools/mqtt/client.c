@@ -107,14 +107,13 @@ static void on_publish(struct mosquitto *mosq, void *user, int mid, int reason,
     struct mqtt_client *client = user;
     (void)mosq;
     (void)properties;
-    for (unsigned i = 0; i < MQTT_CLIENT_SENT_MAX; i++) {
-        struct mqtt_sent *sent = &client->sent[i];
+    struct mqtt_sent *sent = client->sent;
+    for (unsigned left = client->sent_count; left > 0; left -= sent++->is_used)
         if (sent->is_used && !sent->is_done && sent->mid == mid) {
             sent->is_done = true;
             sent->reason = reason;
             return;
         }
-    }
 }
 
 static void take_properties(struct mqtt_received *out, const mosquitto_property *properties)
@@ -384,6 +383,8 @@ static bool accept_connack(struct mqtt_client *client)
     if (!client->can_retain)
         note_no_retain(client->broker);
     client->silent_ends = 0;
+    // From now on the library would put each packet into words for it.
+    mosquitto_log_callback_set(client->mosq, NULL);
     client->state = MQTT_UP;
     client->since_ns = clock_now_ns();
     return true;
@@ -440,14 +441,14 @@ int mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publicatio
 
 bool mqtt_client_take_sent(struct mqtt_client *client, struct mqtt_sent *out)
 {
-    for (unsigned i = 0; client->sent_count > 0 && i < MQTT_CLIENT_SENT_MAX; i++) {
-        if (!client->sent[i].is_used || !client->sent[i].is_done)
-            continue;
-        *out = client->sent[i];
-        client->sent[i].is_used = false;
-        client->sent_count--;
-        return true;
-    }
+    struct mqtt_sent *sent = client->sent;
+    for (unsigned left = client->sent_count; left > 0; left -= sent++->is_used)
+        if (sent->is_used && sent->is_done) {
+            *out = *sent;
+            sent->is_used = false;
+            client->sent_count--;
+            return true;
+        }
     return false;
 }
 
