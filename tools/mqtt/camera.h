@@ -94,6 +94,7 @@ struct mqtt_camera {
     size_t scratch_bytes;
     uint64_t picture_ns, preview_ns, state_ns; /**< when the last was published */
     bool has_preview_on_the_way;
+    bool is_announced;        /**< Home Assistant was told what is no longer there */
     unsigned said_reasons[2]; /**< bits of refusals that were said, of messages and of pictures */
     struct mqtt_troubles troubles;
     bool wants_records; /**< there is room for what the node may send */

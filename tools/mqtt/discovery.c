@@ -218,11 +218,51 @@ static json_t *describe_availability(const struct device *device)
     return list;
 }
 
+/** Publishes the device with these components (taken over). */
+static bool publish_device(struct mqtt_camera *camera, json_t *components, bool is_retained)
+{
+    const struct device device = {.camera = camera};
+    char topic[MQTT_TOPIC_BYTES];
+    json_t *object = json_object();
+    json_put(&object, "device", describe_device(camera));
+    json_put(&object, "origin", describe_origin());
+    json_put(&object, "availability", describe_availability(&device));
+    json_put(&object, "components", components);
+    char *text = json_line(object);
+    make_topic(camera, camera->level, topic);
+    const bool is_done =
+        text != NULL && mqtt_publish_text(camera, topic, text, is_retained, "discovery");
+    free(text);
+    return is_done;
+}
+
+/** Home Assistant keeps a component until a message has it with nothing but its platform. So what
+ * an earlier start may have announced, with other settings, is removed once. */
+static void remove_others(struct mqtt_camera *camera, json_t *components)
+{
+    static const char *const all[][2] = {
+        {"image", "image"},          {"camera", "camera"},       {"trigger", "button"},
+        {"temperature", "sensor"},   {"ExposureTime", "number"}, {"Gain", "number"},
+        {"ExposureAuto", "select"},  {"GainAuto", "select"},     {"TriggerMode", "select"},
+        {"TriggerSource", "select"},
+    };
+    json_t *more = json_copy(components);
+    for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+        if (json_object_get(components, all[i][0]) == NULL) {
+            json_t *removed = json_object();
+            json_put_text(&removed, "platform", all[i][1]);
+            json_put(&more, all[i][0], removed);
+        }
+    if (json_object_size(more) > json_object_size(components))
+        camera->is_announced = publish_device(camera, more, false);
+    else
+        json_decref(more);
+}
+
 void mqtt_discovery_publish(struct mqtt_camera *camera, const struct pinhole_feature *features,
                             int count)
 {
     struct device device = {.camera = camera, .components = json_object()};
-    char topic[MQTT_TOPIC_BYTES];
     if (camera->bridge->discovery_prefix[0] == '\0') {
         json_decref(device.components);
         return;
@@ -232,16 +272,9 @@ void mqtt_discovery_publish(struct mqtt_camera *camera, const struct pinhole_fea
     add_sensors(&device);
     add_temperature(&device, features, count);
     add_controls(&device, features, count);
-    json_t *object = json_object();
-    json_put(&object, "device", describe_device(camera));
-    json_put(&object, "origin", describe_origin());
-    json_put(&object, "availability", describe_availability(&device));
-    json_put(&object, "components", device.components);
-    char *text = json_line(object);
-    make_topic(camera, camera->level, topic);
-    if (text != NULL)
-        mqtt_publish_text(camera, topic, text, true, "discovery");
-    free(text);
+    if (!camera->is_announced)
+        remove_others(camera, device.components);
+    publish_device(camera, device.components, true);
 }
 
 // --- removed nodes ------------------------------------------------------------------------------

@@ -29,12 +29,22 @@ def rendered(template, payload):
     return payload.get(name)
 
 
+def announced(sink):
+    """The device's message that stays: the first one has removals, if there are any."""
+    def find():
+        for message in sink.of("/config"):
+            home_assistant.check(message.topic, message.json)
+            if not any(map(home_assistant.is_removal, message.json["components"].values())):
+                return message
+        return None
+    return wait_for("a discovery message", find)
+
+
 def test_messages():
     with Mosquitto() as broker, Node(*NODE) as node, Subscriber(broker.port, "#") as sink, \
             Bridge(broker.port, *DISCOVERY, *CONTROL, f"my cam={address_of(node)}"):
-        message = sink.wait("/config")[0]
+        message = announced(sink)
         assert message.topic == "homeassistant/device/pinhole/my_20cam/config", message.topic
-        home_assistant.check(message.topic, message.json)
         components = message.json["components"]
         assert {c["platform"] for c in components.values()} == set(home_assistant.PLATFORMS)
         for name in ("ExposureTime", "Gain", "TriggerMode", "ExposureAuto"):
@@ -78,16 +88,38 @@ def test_without_control():
     """What is not allowed is not offered; bare pictures only."""
     with Mosquitto() as broker, Node() as node, Subscriber(broker.port, "homeassistant/#") as sink, \
             Bridge(broker.port, *DISCOVERY, "--payload", "header", f"cam={address_of(node)}"):
-        message = sink.wait("/config")[0]
-        home_assistant.check(message.topic, message.json)
+        message = announced(sink)
         platforms = {c["platform"] for c in message.json["components"].values()}
         assert platforms == {"sensor"}, platforms
+
+
+def test_components_are_removed():
+    """What an earlier start announced and this one does not is removed, once and without trace."""
+    with Mosquitto() as broker, Node(*NODE) as node:
+        names = f"cam={address_of(node)}"
+        with Subscriber(broker.port, "homeassistant/#") as sink, \
+                Bridge(broker.port, *DISCOVERY, *CONTROL, names):
+            before = announced(sink).json["components"]
+        with Subscriber(broker.port, "homeassistant/#") as sink:
+            sink.wait("/config")
+            with Bridge(broker.port, *DISCOVERY, names):
+                sink.wait("/config", 3)
+        first, last = sink.of("/config")[1:3]
+        home_assistant.check(first.topic, first.json)
+        removed = {name: c["platform"] for name, c in first.json["components"].items()
+                   if home_assistant.is_removal(c)}
+        kept = last.json["components"]
+        assert not any(map(home_assistant.is_removal, kept.values())), kept
+        gone = {name: c["platform"] for name, c in before.items() if name not in kept}
+        assert gone and gone.items() <= removed.items(), (gone, removed)
+        with Subscriber(broker.port, "homeassistant/#") as late:
+            assert late.wait("/config")[0].json == last.json
 
 
 def test_preview_is_the_picture():
     with Mosquitto() as broker, Node() as node, Subscriber(broker.port, "homeassistant/#") as sink, \
             Bridge(broker.port, *DISCOVERY, "--preview-width", "160", f"cam={address_of(node)}"):
-        components = sink.wait("/config")[0].json["components"]
+        components = announced(sink).json["components"]
         assert components["image"]["image_topic"] == "pinhole/cam/preview"
 
 
