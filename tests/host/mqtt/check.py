@@ -7,8 +7,10 @@ line "N passed, N failed". MQTT_SEED repeats the random moments of a run."""
 
 import os
 import random
+import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -139,6 +141,34 @@ def part_outages():
         proxy.close()
 
 
+def part_evicted():
+    """The broker is away for longer than the node can hold: what is gone is told, number by number."""
+    with Mosquitto(PERSISTENT, root=ROOT) as broker, \
+            Node(*LARGE, "--set", "jpeg.quality=95", small=False) as node, \
+            Subscriber(broker.port, "pinhole/cam/#", version=5, clean=False) as sink, \
+            Bridge(broker.port, "--policy", "every", "--reconnect-max-s", "1",
+                   f"cam={address_of(node)}") as bridge:
+        sink.wait("/frame/meta", 10)
+        broker.kill()
+        with wire.Client(node.address) as client:
+            client.subscribe(policy=wire.EVERY)
+            held = client.next().sequence
+            wait_for("the store to turn over twice", lambda: client.next().sequence > held + 1000)
+        broker.start()
+        sink.wait("/event")
+        sink.wait("/frame/meta", len(sink.of("/frame/meta")) + 40)
+        gaps = [m.json for m in sink.of("/event") if m.json["event"] == "GAP"]
+        gone = {n for gap in gaps for n in range(gap["first"], gap["last"] + 1)}
+        came = {m.json["sequence"] for ending in ("/frame/meta", "/trigger", "/event")
+                for m in sink.of(ending) if m.json.get("event") != "GAP"}
+        unknown = set(range(min(came), max(came))) - came - gone
+        # What was on its way when the broker was killed may have arrived: the bridge cannot know.
+        assert gone and not unknown and len(gone & came) <= 8, \
+            (gaps, sorted(unknown), sorted(gone & came), bridge.log)
+        print(f"  {len(came)} records arrived, {len(gone)} were gone and are in {len(gaps)} GAP, none "
+              f"is in neither; {len(gone & came)} had arrived and the bridge could not know")
+
+
 # --- cost ---------------------------------------------------------------------------------------
 
 LARGE = ("--set", "camera.width=1920", "--set", "camera.height=1080", "--set",
@@ -207,36 +237,61 @@ def age_of(message):
 
 
 def bare_loop(folder, *arguments):
+    """CPU time a frame of publish_loop.c with these arguments, in microseconds."""
     program = os.path.join(folder, "publish_loop")
     if not os.path.exists(program):
-        subprocess.run(["cc", "-O2", "-o", program, "tests/host/mqtt/publish_loop.c", "-lmosquitto"],
-                       check=True)
-    return subprocess.Popen([program, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+        subprocess.run(["cc", "-O2", "-I.", "-o", program, "tests/host/mqtt/publish_loop.c",
+                        "net/wire.c", "-lmosquitto"], check=True)
+    done = subprocess.run([program, *map(str, arguments)], stdout=subprocess.PIPE, text=True,
+                          timeout=300, check=True)
+    return float(done.stdout)
+
+
+def one_picture(node):
+    with wire.Client(node.address) as client:
+        client.subscribe(policy=wire.LATEST)
+        while (record := client.next()).type != wire.FRAME:
+            pass
+        return record.data
+
+
+def bridge_us(broker, node, qos, seconds):
+    """CPU time a frame of a bridge, in microseconds, and how many frames it sent."""
+    with Bridge(broker.port, "--qos", str(qos), f"cam={address_of(node)}", "--state-interval-s",
+                "86400", "--metrics-listen", "127.0.0.1:0") as bridge:
+        wait_for("pictures", lambda: metrics(bridge, "frames_published_total") >= 10)
+        used, counted = cpu_s(bridge.process.pid), metrics(bridge, "frames_published_total")
+        time.sleep(seconds)
+        used = cpu_s(bridge.process.pid) - used
+        counted = metrics(bridge, "frames_published_total") - counted
+        return used / counted * 1e6, counted
 
 
 def part_cpu():
-    """CPU of the bridge a 1080p frame, beside a bare loop of mosquitto_publish() in the same run."""
-    frames, rate = 900, 30
+    """CPU of the bridge a 1080p frame, beside bare loops of mosquitto_publish() that take turns with
+    it: of the bytes that the bridge sends too, a picture of the node and a text; of the picture
+    alone; of a picture that is in memory."""
+    seconds, rate, rounds, text = 5, 30, 4, 475
     for qos in (0, 1):
         with Mosquitto("max_inflight_messages 0\n") as broker, Node(*LARGE, small=False) as node, \
-                Bridge(broker.port, "--qos", str(qos), f"cam={address_of(node)}",
-                       "--state-interval-s", "86400", "--metrics-listen", "127.0.0.1:0") as bridge:
-            bridge.wait_log("connected to the broker")
-            with Subscriber(broker.port, "pinhole/cam/frame") as sink:
-                sink.wait("/frame", 2)
-            size = sum(len(m.payload) for m in sink.of("/frame")) // len(sink.of("/frame"))
-            path = bridge.path("picture")
+                tempfile.TemporaryDirectory() as folder:
+            picture = one_picture(node)
+            size, path = len(picture), os.path.join(folder, "picture")
             with open(path, "wb") as file:
-                file.write(os.urandom(size + 1))
-            used, counted = cpu_s(bridge.process.pid), metrics(bridge, "frames_published_total")
-            bare = bare_loop(bridge.folder.name, broker.port, path, size, rate, frames, qos)
-            out = bare.communicate(timeout=300)[0]
-            used = cpu_s(bridge.process.pid) - used
-            counted = metrics(bridge, "frames_published_total") - counted
-            mine, its = used / counted * 1e6, float(out)
-            print(f"  QoS {qos}: {size} bytes; bridge {mine:.0f} us a frame ({counted} frames), bare "
-                  f"loop {its:.0f} us: {mine / its:.2f} x")
-            assert mine < 2.5 * its, "a copy or a wake-up too many"
+                file.write(picture)
+            turns = []
+            for _ in range(rounds):
+                mine, counted = bridge_us(broker, node, qos, seconds)
+                turns.append((mine, *(bare_loop(folder, broker.port, node.address[1], more, counted,
+                                                qos) for more in (text, 0)),
+                              bare_loop(folder, broker.port, path, size, rate, counted, qos)))
+            print(f"  QoS {qos}, {size} bytes, us a frame in {rounds} turns:")
+            names = "bridge", "same bytes", "picture alone", "picture in memory"
+            best = [min(column) for column in zip(*turns)]  # the machine's neighbours only add
+            for name, column, least in zip(names, zip(*turns), best):
+                print(f"    {name:17} median {statistics.median(column):.0f}, least {least:.0f}: "
+                      f"bridge {best[0] / least:.2f} x", flush=True)
+            assert best[0] <= 1.25 * best[1], "a copy or a wake-up too many"
 
 
 def percentile(values, part):
@@ -281,15 +336,27 @@ def part_many():
         print(f"  200 nodes, {bridges} bridge(s): {run_many(200, bridges)}", flush=True)
 
 
-def part_refusals():
-    """What brokers refuse, with the cases that wait for time to pass."""
-    done = subprocess.run([sys.executable, "tests/host/mqtt/test_mqtt_refusals.py"], text=True,
+def run_tests(script):
+    """A script of `make test`, with the cases that wait for time to pass."""
+    done = subprocess.run([sys.executable, f"tests/host/mqtt/{script}"], text=True,
                           env=os.environ | {"PINHOLE_MQTT_LONG": "1"}, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False)
     for line in done.stdout.splitlines():
-        if line.startswith(("ok", "FAIL")):
-            print(f"  {line}")
+        if line.startswith(("ok", "FAIL", "not ")):
+            print(f"  {line}", flush=True)
     assert done.returncode == 0, done.stdout
+
+
+def part_receivers():
+    """Photographs at mosquitto_sub, Python and MicroPython's interface; Home Assistant's messages."""
+    run_tests("test_mqtt_examples.py")
+    run_tests("test_mqtt_discovery.py")
+
+
+def part_refusals():
+    """What brokers refuse, what networks do, and what settings may not be."""
+    run_tests("test_mqtt_refusals.py")
+    run_tests("test_mqtt.py")
 
 
 # --- brokers ------------------------------------------------------------------------------------

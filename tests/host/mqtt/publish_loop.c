@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: MIT
 // What publishing costs by itself: a bare loop of mosquitto_publish(), for `make check-mqtt`.
 //     publish_loop PORT FILE BYTES FRAMES_PER_SECOND FRAMES QOS
-// publishes FILE's first BYTES that often. Prints its CPU time a frame in microseconds.
+// publishes FILE's first BYTES that often. They are in memory: the loop never receives.
+//     publish_loop PORT NODE_PORT TEXT_BYTES FRAMES QOS
+// publishes what a node sends, and does nothing else: no record is checked, kept or described. With
+// each picture goes a constant text of that many bytes with QoS 1, if there are any.
+// Prints its CPU time a frame in microseconds.
+#include "net/wire.h"
+
+#include <arpa/inet.h>
 #include <mosquitto.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
+
+static unsigned char picture[8 << 20];
 
 static double seconds(clockid_t clock)
 {
@@ -14,35 +26,113 @@ static double seconds(clockid_t clock)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static void publish(struct mosquitto *mosq, const char *topic, const void *payload, int bytes,
+                    int qos)
+{
+    if (mosquitto_publish(mosq, NULL, topic, bytes, payload, qos, false) != 0)
+        exit(1);
+}
+
+// --- from memory --------------------------------------------------------------------------------
+
 static void serve_until(struct mosquitto *mosq, double until)
 {
     for (double left; (left = until - seconds(CLOCK_MONOTONIC)) > 0;)
         mosquitto_loop(mosq, (int)(left * 1e3) + 1, 1);
 }
 
-int main(int argc, char **argv)
+static void publish_file(struct mosquitto *mosq, char **argv, int frames, int qos)
 {
-    if (argc != 7)
-        return 2;
-    static unsigned char picture[8 << 20];
-    const int bytes = atoi(argv[3]), frames = atoi(argv[5]), qos = atoi(argv[6]);
-    const double period = 1 / atof(argv[4]);
+    const int bytes = atoi(argv[3]);
+    const double period = 1 / atof(argv[4]), start = seconds(CLOCK_MONOTONIC);
     FILE *file = fopen(argv[2], "rb");
     if (file == NULL || bytes > (int)sizeof picture ||
         fread(picture, 1, (size_t)bytes, file) != (size_t)bytes)
-        return 1;
+        exit(1);
     fclose(file);
+    for (int i = 0; i < frames; i++) {
+        publish(mosq, "bare/frame", picture, bytes, qos);
+        serve_until(mosq, start + (i + 1) * period);
+    }
+}
+
+// --- from a node --------------------------------------------------------------------------------
+
+static void receive(int fd, void *out, size_t bytes)
+{
+    if (recv(fd, out, bytes, MSG_WAITALL) != (ssize_t)bytes)
+        exit(1);
+}
+
+static int subscribe(int port)
+{
+    unsigned char message[WIRE_HEADER_BYTES + WIRE_SUBSCRIBE_FIXED];
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons((in_port_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct wire_subscribe wish = {.policy = 1}; // latest
+    const struct wire_header header = {.version = WIRE_VERSION,
+                                       .type = WIRE_TYPE_SUBSCRIBE,
+                                       .length = WIRE_SUBSCRIBE_FIXED,
+                                       .tag = 1};
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    wire_put_header(message, &header);
+    wire_put_subscribe(message + WIRE_HEADER_BYTES, &wish);
+    if (connect(fd, (const struct sockaddr *)&to, sizeof to) < 0 ||
+        write(fd, message, sizeof message) != sizeof message)
+        exit(1);
+    return fd;
+}
+
+/** Receives one message. Returns the offset of its JPEG in `picture`; 0: it is no frame. */
+static int receive_message(int fd, struct wire_header *header)
+{
+    unsigned char head[WIRE_HEADER_BYTES];
+    struct wire_frame frame;
+    receive(fd, head, sizeof head);
+    if (wire_get_header(head, header) < 0 || header->length > sizeof picture)
+        exit(1);
+    receive(fd, picture, header->length);
+    return header->type == WIRE_TYPE_FRAME ? wire_get_frame(picture, header->length, &frame) : 0;
+}
+
+static void publish_node(struct mosquitto *mosq, char **argv, int frames, int qos)
+{
+    static const char text[4096];
+    const int text_bytes = atoi(argv[3]);
+    struct pollfd fds[2] = {{.fd = subscribe(atoi(argv[2])), .events = POLLIN},
+                            {.fd = mosquitto_socket(mosq)}};
+    while (frames > 0) {
+        struct wire_header header;
+        fds[1].events = (short)(mosquitto_want_write(mosq) ? POLLIN | POLLOUT : POLLIN);
+        poll(fds, 2, 1000);
+        if ((fds[1].revents & POLLIN) != 0)
+            mosquitto_loop_read(mosq, 1);
+        if ((fds[1].revents & POLLOUT) != 0)
+            mosquitto_loop_write(mosq, 1);
+        mosquitto_loop_misc(mosq);
+        const int at = (fds[0].revents & POLLIN) != 0 ? receive_message(fds[0].fd, &header) : 0;
+        if (at > 0) {
+            publish(mosq, "bare/frame", picture + at, (int)header.length - at, qos);
+            if (text_bytes > 0)
+                publish(mosq, "bare/frame/meta", text, text_bytes, 1);
+            frames--;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 6 && argc != 7)
+        return 2;
+    const int frames = atoi(argv[argc - 2]), qos = atoi(argv[argc - 1]);
     mosquitto_lib_init();
     struct mosquitto *mosq = mosquitto_new(NULL, true, NULL);
     if (mosq == NULL || mosquitto_connect(mosq, "127.0.0.1", atoi(argv[1]), 60) != 0)
         return 1;
-    const double start = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    serve_until(mosq, start + period);
-    for (int i = 0; i < frames; i++) {
-        if (mosquitto_publish(mosq, NULL, "bare/frame", bytes, picture, qos, false) != 0)
-            return 1;
-        serve_until(mosq, start + (i + 2) * period);
-    }
+    serve_until(mosq, seconds(CLOCK_MONOTONIC) + 0.1);
+    const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    (argc == 7 ? publish_file : publish_node)(mosq, argv, frames, qos);
     printf("%.1f\n", (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / frames * 1e6);
     mosquitto_destroy(mosq);
     return 0;

@@ -18,6 +18,7 @@ from mqtt import PROGRAM, Bridge, Mosquitto, skip_unless  # noqa: E402
 from pinhole_node import Node, run_cases, wait_for  # noqa: E402
 
 EXAMPLES = "tools/mqtt/examples"
+PHOTOS = os.environ.get("PINHOLE_PHOTOS", "../shared/data/kodak")
 COUNT = 5
 
 
@@ -47,8 +48,16 @@ class Watcher:
         assert self.frames[sequence] == bytes(jpeg), f"picture {sequence} differs"
 
 
+def make_node():
+    """Photographs where there are some, else the drawn scene."""
+    if os.path.isdir(PHOTOS):
+        return Node("--framerate", "10", camera=f"replay:{PHOTOS}", small=False)
+    print(f"not photographs: {PHOTOS} is not there")
+    return Node()
+
+
 def bed(case):
-    with Mosquitto() as broker, Node() as node, \
+    with Mosquitto() as broker, make_node() as node, \
             Bridge(broker.port, "--payload", "header", f"cam={address_of(node)}") as bridge:
         bridge.wait_log("connected to the broker")
         watcher = Watcher(node)
