@@ -113,7 +113,8 @@ def long_acl():
     lines, files = "acl_file {folder}/acl\n", {"acl": acl}
     with Mosquitto(lines, files=files) as broker:
         says(broker.port, "the broker refuses frame of pinhole/cam: Not authorized", "--qos", "1")
-        says(broker.port, "refuses frame/meta of pinhole/cam: Not authorized", "--qos", "0")
+        # Pictures have no answer; which of the others is refused first depends on who connects first.
+        says(broker.port, " of pinhole/cam: Not authorized (135)", "--qos", "0")
         said = says(broker.port, "the broker takes pinhole/cam/frame and delivers nothing",
                     "--qos", "1", *OLD, again=0.5)
         assert len(said) == 2, said
