@@ -6,6 +6,7 @@
 #ifndef PINHOLE_TOOLS_RELAY_MESSAGE_H
 #define PINHOLE_TOOLS_RELAY_MESSAGE_H
 
+#include "tools/nats/login.h"
 #include "tools/relay/window.h"
 
 #include <nats/nats.h>
@@ -15,7 +16,7 @@
 /** What headers and the protocol add to a payload, at most. The server counts it, too. */
 #define RELAY_OVERHEAD_BYTES 600
 /** First of the subjects' tokens. */
-#define RELAY_PREFIX "pinhole"
+#define RELAY_PREFIX NATS_SUBJECT_PREFIX
 /** Room for a subject. */
 #define RELAY_SUBJECT_BYTES 256
 

@@ -2,6 +2,7 @@
 #include "tools/relay/server.h"
 
 #include "hal/base.h"
+#include "tools/nats/login.h"
 #include "tools/relay/message.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@ enum {
     WRITE_MS = 2000, /**< a server that takes nothing for this long is given up */
     PING_MS = 5000,
     PINGS_OUT = 2,
-    SERVERS_MAX = 16,
 };
 
 int relay_server_init(struct relay_server *server, const struct relay_settings *settings,
@@ -36,45 +36,11 @@ int relay_server_init(struct relay_server *server, const struct relay_settings *
 
 // --- sentences ----------------------------------------------------------------------------------
 
-/** What a user can do about it; NULL: the library's words must do. */
-static const char *explain(natsStatus status, int code)
-{
-    switch (code) {
-    case JSNotEnabledErr:
-    case JSNotEnabledForAccountErr: return "JetStream is not enabled at this server";
-    case JSAccountResourcesExceededErr:
-    case JSInsufficientResourcesErr:
-    case JSMemoryResourcesExceededErr:
-    case JSStorageResourcesExceededErr: return "the server's limits for streams are reached";
-    default: break;
-    }
-    switch ((int)status) {
-    case NATS_NO_SERVER: return "no server answers";
-    case NATS_CONNECTION_AUTH_FAILED: return "the server refuses the credentials";
-    case NATS_NO_RESPONDERS: return "JetStream is not enabled at this server, or has no leader now";
-    case NATS_TIMEOUT: return "no answer in time";
-    case NATS_SSL_ERROR: return "TLS fails";
-    case NATS_SECURE_CONNECTION_REQUIRED: return "the server wants TLS; see --ca-file";
-    default: return NULL;
-    }
-}
-
 bool relay_server_fail(struct relay_server *server, char why[RELAY_WHY_BYTES], const char *what,
                        natsStatus status, int code)
 {
-    natsStatus last = NATS_OK;
-    const char *text = nats_GetLastError(&last);
-    const char *explained = explain(status, code);
-    if (text == NULL || *text == '\0' || last != status)
-        text = natsStatus_GetText(status);
-    const char *words =
-        text[0] == '(' ? strstr(text, "): ") : NULL; // behind a place in the library
-    if (words != NULL)
-        text = words + strlen("): ");
     pthread_mutex_lock(&server->lock);
-    snprintf(why, RELAY_WHY_BYTES, "%s: %s%s%.200s%s%s%s", what, explained != NULL ? explained : "",
-             explained != NULL ? " (" : "", text, explained != NULL ? ")" : "",
-             server->trouble[0] != '\0' ? "; the server says: " : "", server->trouble);
+    nats_login_why(why, RELAY_WHY_BYTES, what, status, code, server->trouble);
     pthread_mutex_unlock(&server->lock);
     return false;
 }
@@ -161,44 +127,21 @@ static void on_ack(natsConnection *nc, natsSubscription *subscription, natsMsg *
 
 // --- connecting ---------------------------------------------------------------------------------
 
-static natsStatus set_servers(natsOptions *options, const char *list)
-{
-    char text[RELAY_TEXT_BYTES], *rest = NULL;
-    const char *servers[SERVERS_MAX];
-    int count = 0;
-    snprintf(text, sizeof text, "%s", list);
-    for (char *url = strtok_r(text, ", ", &rest); url != NULL && count < SERVERS_MAX;
-         url = strtok_r(NULL, ", ", &rest))
-        servers[count++] = url;
-    return count > 0 ? natsOptions_SetServers(options, servers, count) : NATS_ADDRESS_MISSING;
-}
-
-static natsStatus set_credentials(natsOptions *options, const struct relay_settings *s)
-{
-    natsStatus result = NATS_OK;
-    if (s->user[0] != '\0')
-        result = natsOptions_SetUserInfo(options, s->user, s->has_password ? s->password : "");
-    if (result == NATS_OK && s->has_token)
-        result = natsOptions_SetToken(options, s->token);
-    if (result == NATS_OK && s->credentials_file[0] != '\0')
-        result = natsOptions_SetUserCredentialsFromFiles(options, s->credentials_file, NULL);
-    if (result == NATS_OK && s->ca_file[0] != '\0')
-        result = natsOptions_SetSecure(options, true);
-    if (result == NATS_OK && s->ca_file[0] != '\0')
-        result = natsOptions_LoadCATrustedCertificates(options, s->ca_file);
-    if (result == NATS_OK && s->cert_file[0] != '\0')
-        result = natsOptions_LoadCertificatesChain(options, s->cert_file, s->key_file);
-    return result;
-}
-
 static natsStatus set_options(natsOptions *options, struct relay_server *server)
 {
     const struct relay_settings *s = server->settings;
     char name[LEVEL_BYTES + 20];
     snprintf(name, sizeof name, "pinhole-relay %s", s->level);
-    natsStatus result = set_servers(options, s->server);
+    const struct nats_login login = {.user = s->user,
+                                     .password = s->has_password ? s->password : NULL,
+                                     .token = s->has_token ? s->token : NULL,
+                                     .credentials_file = s->credentials_file,
+                                     .ca_file = s->ca_file,
+                                     .cert_file = s->cert_file,
+                                     .key_file = s->key_file};
+    natsStatus result = nats_login_servers(options, s->server);
     if (result == NATS_OK)
-        result = set_credentials(options, s);
+        result = nats_login_set(options, &login);
     if (result != NATS_OK)
         return result;
     natsOptions_SetName(options, name);

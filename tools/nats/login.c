@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+#include "tools/nats/login.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SERVERS_MAX = 16, LIST_BYTES = 1024 };
+
+natsStatus nats_login_servers(natsOptions *options, const char *list)
+{
+    char text[LIST_BYTES], *rest = NULL;
+    const char *servers[SERVERS_MAX];
+    int count = 0;
+    snprintf(text, sizeof text, "%s", list);
+    for (char *url = strtok_r(text, ", ", &rest); url != NULL && count < SERVERS_MAX;
+         url = strtok_r(NULL, ", ", &rest))
+        servers[count++] = url;
+    return count > 0 ? natsOptions_SetServers(options, servers, count) : NATS_ADDRESS_MISSING;
+}
+
+static bool has(const char *text)
+{
+    return text != NULL && *text != '\0';
+}
+
+natsStatus nats_login_set(natsOptions *options, const struct nats_login *login)
+{
+    natsStatus result = NATS_OK;
+    if (has(login->user))
+        result = natsOptions_SetUserInfo(options, login->user,
+                                         login->password != NULL ? login->password : "");
+    if (result == NATS_OK && has(login->token))
+        result = natsOptions_SetToken(options, login->token);
+    if (result == NATS_OK && has(login->credentials_file))
+        result = natsOptions_SetUserCredentialsFromFiles(options, login->credentials_file, NULL);
+    if (result == NATS_OK && has(login->ca_file))
+        result = natsOptions_SetSecure(options, true);
+    if (result == NATS_OK && has(login->ca_file))
+        result = natsOptions_LoadCATrustedCertificates(options, login->ca_file);
+    if (result == NATS_OK && has(login->cert_file))
+        result = natsOptions_LoadCertificatesChain(options, login->cert_file, login->key_file);
+    return result;
+}
+
+/** What a user can do about it; NULL: the library's words must do. */
+static const char *explain(natsStatus status, int code)
+{
+    switch (code) {
+    case JSNotEnabledErr:
+    case JSNotEnabledForAccountErr: return "JetStream is not enabled at this server";
+    case JSAccountResourcesExceededErr:
+    case JSInsufficientResourcesErr:
+    case JSMemoryResourcesExceededErr:
+    case JSStorageResourcesExceededErr: return "the server's limits for streams are reached";
+    case JSStreamNotFoundErr: return "there is no such stream";
+    default: break;
+    }
+    switch ((int)status) {
+    case NATS_NO_SERVER: return "no server answers";
+    case NATS_CONNECTION_AUTH_FAILED: return "the server refuses the credentials";
+    case NATS_NO_RESPONDERS: return "JetStream is not enabled at this server, or has no leader now";
+    case NATS_TIMEOUT: return "no answer in time";
+    case NATS_SSL_ERROR: return "TLS fails";
+    case NATS_SECURE_CONNECTION_REQUIRED: return "the server wants TLS; see --ca-file";
+    default: return NULL;
+    }
+}
+
+void nats_login_why(char *why, size_t bytes, const char *what, natsStatus status, int code,
+                    const char *trouble)
+{
+    natsStatus last = NATS_OK;
+    const char *text = nats_GetLastError(&last);
+    const char *explained = explain(status, code);
+    if (text == NULL || *text == '\0' || last != status)
+        text = natsStatus_GetText(status);
+    const char *words =
+        text[0] == '(' ? strstr(text, "): ") : NULL; // behind a place in the library
+    if (words != NULL)
+        text = words + strlen("): ");
+    snprintf(why, bytes, "%s: %s%s%.200s%s%s%s", what, explained != NULL ? explained : "",
+             explained != NULL ? " (" : "", text, explained != NULL ? ")" : "",
+             trouble[0] != '\0' ? "; the server says: " : "", trouble);
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// What relay and recorder share of NATS: servers and credentials of a connection, and sentences for
+// calls that fail.
+#ifndef PINHOLE_TOOLS_NATS_LOGIN_H
+#define PINHOLE_TOOLS_NATS_LOGIN_H
+
+#include <nats/nats.h>
+#include <stddef.h>
+
+/** First of the tokens of a record's subject: pinhole.NODE.frame|event|trigger. */
+#define NATS_SUBJECT_PREFIX "pinhole"
+
+/** Who connects. Each may be NULL or "": none. */
+struct nats_login {
+    const char *user, *password, *token, *credentials_file;
+    const char *ca_file, *cert_file, *key_file; /**< with a CA, TLS is on */
+};
+
+/** Sets the servers, whose URLs are separated by commas. */
+natsStatus nats_login_servers(natsOptions *options, const char *list);
+/** Sets credentials and TLS. */
+natsStatus nats_login_set(natsOptions *options, const struct nats_login *login);
+/** Writes a sentence for a failed call: the status, JetStream's code (0: none), and what the server
+ * complained of ("": nothing). */
+void nats_login_why(char *why, size_t bytes, const char *what, natsStatus status, int code,
+                    const char *trouble);
+
+#endif
