@@ -103,7 +103,7 @@ LIB_COMMON := $(BUILD)/libcommon.a
 LIB_SHARED := $(BUILD)/libpinhole.so.1
 BACKEND := $(if $(LIBCAMERA),$(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard hal/libcamera/*.cpp)))
 PLUGIN := $(if $(LIBCAMERA),$(BUILD)/pinhole-libcamera.so)
-REC_PLUGIN := $(if $(AVFORMAT),$(BUILD)/pinhole-rec-avformat.so)
+REC_PLUGINS := $(if $(AVFORMAT),$(BUILD)/pinhole-rec-avformat.so) $(if $(NATS),$(BUILD)/pinhole-rec-nats.so)
 PROGRAMS := $(if $(wildcard app/main.c),$(BUILD)/pinhole) $(if $(CTL_C),$(BUILD)/pinholectl) \
   $(if $(WEB_C),$(BUILD)/pinhole-web) $(if $(filter %-rec.c,$(REC_C)),$(BUILD)/pinhole-rec) \
   $(if $(MOSQUITTO),$(if $(MQTT_C),$(BUILD)/pinhole-mqtt)) \
@@ -120,7 +120,7 @@ all: programs ## the node, the tools and libpinhole (the default)
 ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell $(PKG_CONFIG) --exists libjpeg libmicrohttpd gnutls inih jansson nettle && echo ok)),)
 $(error Libraries are missing; `tools/setup.sh run` installs them, as `make run` and `make test` do)
 endif
-programs: $(PROGRAMS) $(PLUGIN) $(REC_PLUGIN) $(LIB_CLIENT) $(LIB_SHARED)
+programs: $(PROGRAMS) $(PLUGIN) $(REC_PLUGINS) $(LIB_CLIENT) $(LIB_SHARED)
 
 help: ## this text
 	@printf '%s\n\n' 'Pinhole: a Raspberry Pi as an industrial camera. Start with `make run`. Targets:'
@@ -181,7 +181,7 @@ clean: ## remove everything built
 	rm -rf build $(BUILD)
 
 # Objects depend on this file, which changes only when the options do.
-FLAGS := $(AVFORMAT) $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(NODE_LIBS) $(LIBCAMERA_LIBS) $(CLIENT_LIBS)
+FLAGS := $(AVFORMAT) $(NATS) $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(NODE_LIBS) $(LIBCAMERA_LIBS) $(CLIENT_LIBS)
 ifneq ($(FLAGS),$(file <$(BUILD)/flags))
 $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags,$(FLAGS))
@@ -232,11 +232,13 @@ $(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -ljansson)
 $(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -lgnutls -ljansson -lcrypt)
-$(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT)
-$(BUILD)/pinhole-rec: $(call obj,$(filter-out %/avformat.c,$(REC_C))) $(LIB_COMMON) $(LIB_CLIENT) | $(REC_PLUGIN)
+$(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT) $(if $(NATS),-DHAVE_NATS)
+$(BUILD)/pinhole-rec: $(call obj,$(filter-out %/avformat.c %/nats.c,$(REC_C))) $(LIB_COMMON) $(LIB_CLIENT) | $(REC_PLUGINS)
 	$(call link,$(CC),$(CLIENT_LIBS) -ljansson)
 $(BUILD)/pinhole-rec-avformat.so: $(call obj,tools/rec/avformat.c tools/rec/files.c)
 	$(call link,$(CC) -shared,-lavformat -lavcodec -lavutil)
+$(BUILD)/pinhole-rec-nats.so: $(call obj,tools/rec/nats.c $(NATS_C))
+	$(call link,$(CC) -shared,-lnats)
 $(BUILD)/pinhole-mqtt: $(call obj,$(MQTT_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -lmosquitto -ljansson -ljpeg -linih -lmicrohttpd)
 $(BUILD)/pinhole-relay: $(call obj,$(RELAY_C) $(NATS_C)) $(LIB_COMMON) $(LIB_CLIENT)
@@ -267,7 +269,7 @@ REC_WRAPPED := malloc calloc realloc strdup asprintf open openat read pread read
   setsockopt getsockname poll
 REC_FAULTY := $(BUILD)/tests/pinhole-rec-faulty
 $(REC_FAULTY): LDFLAGS += $(REC_WRAPPED:%=-Wl$(COMMA)--wrap=%)
-$(REC_FAULTY): $(call obj,$(REC_C) tests/host/support/fail_site.c) $(LIB_COMMON) $(LIB_CLIENT)
+$(REC_FAULTY): $(call obj,$(filter-out %/nats.c,$(REC_C)) tests/host/support/fail_site.c) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -ljansson $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
 test-programs: $(REC_FAULTY)
 
@@ -322,7 +324,7 @@ $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/host/fuzz/%.o $(TEST_PARTS)
 	$(call link,$(CC) -fsanitize=fuzzer -Wl$(COMMA)--start-group,$(FUZZ_LIBS))
 fuzz_of = $(BUILD)/tests/fuzz/fuzz_$(1) $(BUILD)/fuzzers/fuzz_$(1)
 $(call fuzz_of,ctl): $(call obj,$(filter-out %/pinholectl.c,$(CTL_C))) $(LIB_COMMON)
-$(call fuzz_of,rec): $(call obj,$(filter-out %/pinhole-rec.c,$(REC_C))) $(LIB_COMMON)
+$(call fuzz_of,rec): $(call obj,$(filter-out %/pinhole-rec.c %/nats.c,$(REC_C))) $(LIB_COMMON)
 $(call fuzz_of,web): $(call obj,$(filter-out %/pinhole-web.c,$(WEB_C))) $(LIB_COMMON)
 $(call fuzz_of,jpeg): $(call obj,tools/web/colour.c tools/web/frame.c) $(LIB_COMMON)
 
@@ -353,7 +355,7 @@ install: programs ## into PREFIX: programs, backend, library, header, pkg-config
 	install -m 644 net/client/pinhole.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(LIB_CLIENT) $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
-	$(if $(PLUGIN)$(REC_PLUGIN),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pinhole $(PLUGIN) $(REC_PLUGIN))
+	$(if $(strip $(PLUGIN) $(REC_PLUGINS)),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pinhole $(PLUGIN) $(REC_PLUGINS))
 	install -D board/boot/pinhole-boot.sh $(DESTDIR)$(PREFIX)/lib/pinhole/pinhole-boot
 	$(if $(DESTDIR),,-ldconfig)
 	sed $(foreach name,VERSION PREFIX LIBDIR CLIENT_LIBS,-e 's|@$(name)@|$(strip $($(name)))|') \

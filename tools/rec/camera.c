@@ -98,10 +98,17 @@ static void close_segment(struct rec_camera *camera, const char *reason, bool sh
     char stem[REC_FILE_SIZE];
     if (segment == NULL)
         return;
+    // What is complete is acknowledged: nobody else records it.
+    if (camera->commit != NULL && camera->given_up == 0)
+        camera->given_up = camera->commit(camera);
     camera->segment = NULL;
     const uint64_t serial = segment->serial;
     memcpy(stem, segment->stem, sizeof stem);
     rec_keeper_grow(camera->keeper, -(int64_t)segment->accounted_bytes);
+    if (camera->given_up != 0) {
+        rec_segment_abandon(segment);
+        return;
+    }
     if (should_discard) {
         rec_segment_discard(segment);
         return;
@@ -132,7 +139,7 @@ void rec_camera_tick(struct rec_camera *camera)
     pthread_mutex_lock(&camera->lock);
     if (camera->segment != NULL && is_time_up(camera))
         close_segment(camera, "time", false, false);
-    if (camera->segment != NULL)
+    if (camera->segment != NULL && camera->commit == NULL)
         rec_segment_sync(camera->segment, camera->options->sync_ns);
     pthread_mutex_unlock(&camera->lock);
 }
@@ -304,6 +311,16 @@ static void count(struct rec_camera *camera, const struct entry *entry)
     }
 }
 
+/** Records of a stream are not dropped: they stay there. */
+static void give_up(struct rec_camera *camera, int error)
+{
+    if (camera->given_up == 0)
+        camera->given_up = error;
+    if (error == -ENOSPC || error == -EDQUOT)
+        (void)rec_keeper_make_room(camera->keeper);
+    close_segment(camera, "", false, true);
+}
+
 static void store(struct rec_camera *camera, const struct entry *entry)
 {
     if (camera->is_failing && !may_retry(camera)) {
@@ -311,11 +328,15 @@ static void store(struct rec_camera *camera, const struct entry *entry)
         return;
     }
     for (int tries = 0;; tries++) {
-        int error = write_entry(camera, entry);
+        int error = camera->given_up != 0 ? camera->given_up : write_entry(camera, entry);
         if (error == 0)
             break;
-        close_segment(camera, "", false, true);
         const bool is_full = error == -ENOSPC || error == -EDQUOT;
+        if (camera->commit != NULL) {
+            give_up(camera, error);
+            return;
+        }
+        close_segment(camera, "", false, true);
         if (is_full && tries < ROOM_TRIES && rec_keeper_make_room(camera->keeper))
             continue;
         begin_failing(camera, error);
@@ -324,7 +345,8 @@ static void store(struct rec_camera *camera, const struct entry *entry)
     }
     end_failing(camera);
     count(camera, entry);
-    rec_segment_sync(camera->segment, camera->options->sync_ns);
+    if (camera->commit == NULL)
+        rec_segment_sync(camera->segment, camera->options->sync_ns);
 }
 
 /** May the next segment begin for another shape only? */
@@ -376,6 +398,30 @@ static void change_boot(struct rec_camera *camera, uint64_t boot_id)
             camera->source.camera, boot->last);
     add_pending(camera, rec_sidecar_boot(boot_id));
     rec_position_enter(at, boot_id)->is_closed = false;
+}
+
+int rec_camera_commit(struct rec_camera *camera)
+{
+    pthread_mutex_lock(&camera->lock);
+    int error = camera->given_up;
+    if (error == 0 && camera->pending != NULL)
+        error = ready(camera);
+    if (error == 0 && camera->segment != NULL)
+        error = camera->commit(camera);
+    if (error < 0)
+        give_up(camera, error);
+    pthread_mutex_unlock(&camera->lock);
+    return error;
+}
+
+void rec_camera_move_counts(struct rec_camera *to, struct rec_camera *from)
+{
+    atomic_fetch_add(&to->frames, atomic_load(&from->frames));
+    atomic_fetch_add(&to->bytes, atomic_load(&from->bytes));
+    atomic_fetch_add(&to->missing, atomic_load(&from->missing));
+    atomic_fetch_add(&to->dropped, atomic_load(&from->dropped));
+    atomic_fetch_add(&to->repeated, atomic_load(&from->repeated));
+    atomic_store(&to->was_reached, true);
 }
 
 void rec_camera_note_link(struct rec_camera *camera, const char *state, const char *text)

@@ -11,6 +11,10 @@
 
 struct rec_camera {
     struct rec_source source;
+    /** Where another recorder goes on if this one does not acknowledge: makes sure of what is
+     * written. Called before a segment is completed. NULL: the node keeps what is not written. On
+     * -errno the recording is given up, as by a crash. */
+    int (*commit)(struct rec_camera *camera);
     const struct rec_options *options;
     struct rec_keeper *keeper;
 
@@ -24,6 +28,7 @@ struct rec_camera {
     uint64_t dropped_first,
         dropped_last; /**< could not be written, not yet in a sidecar; 0 = none */
     bool is_failing;  /**< writing does not work now */
+    int given_up;     /**< with `commit`: why nothing is written any more, -errno; 0 = it is */
     bool was_repeat_said;
     uint64_t retry_ns;
     double changes_left; /**< new segments for another shape that may begin now */
@@ -49,6 +54,10 @@ void rec_camera_note_link(struct rec_camera *camera, const char *state, const ch
 void rec_camera_close_segment(struct rec_camera *camera, const char *reason, bool should_discard);
 /** Completes a segment whose time is up though no record comes. */
 void rec_camera_tick(struct rec_camera *camera);
+/** With `commit`: makes sure of all that was taken so far. -errno: the recording is given up. */
+int rec_camera_commit(struct rec_camera *camera);
+/** Adds what a camera has done to another's. */
+void rec_camera_move_counts(struct rec_camera *to, struct rec_camera *from);
 /** Frees what rec_camera_init() made. The segment is closed already. */
 void rec_camera_free(struct rec_camera *camera);
 

@@ -186,7 +186,7 @@ static int take_stock(struct rec_keeper *keeper, bool should_recover)
         snprintf(path, sizeof path, "%.*s/%s", REC_PATH_SIZE - 264, keeper->options->directory,
                  entry->d_name);
         if (should_recover)
-            error = rec_recover_folder(path);
+            error = rec_recover_folder(path, NULL);
         if (error == 0)
             error = take_stock_of(keeper, path);
     }
@@ -486,7 +486,7 @@ uint64_t rec_keeper_total(struct rec_keeper *keeper)
 uint64_t rec_keeper_segment_max(const struct rec_keeper *keeper)
 {
     const struct rec_options *options = keeper->options;
-    const unsigned shares =
-        options->listen != NULL ? LISTEN_SHARES : SHARES * options->cameras_count;
+    const bool is_fixed = options->listen == NULL && options->from.servers == NULL;
+    const unsigned shares = is_fixed ? SHARES * options->cameras_count : LISTEN_SHARES;
     return options->quota_bytes / shares;
 }

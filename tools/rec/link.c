@@ -139,7 +139,7 @@ void *rec_link_thread(void *user)
 {
     struct rec_camera *camera = user;
     const struct pinhole_options options = {.size = sizeof options,
-                                            .key_file = camera->options->key_file};
+                                            .key_file = camera->options->node_key_file};
     bool was_said = false;
     while (!atomic_load(&rec_is_stopping)) {
         struct pinhole *p = NULL;

@@ -97,17 +97,6 @@ static unsigned count_connections_of(const struct rec_listener *listener, const 
         count += is_same_place(listener->connections[i]->address, address);
     return count;
 }
-
-static void move_counts(struct rec_camera *to, struct rec_camera *from)
-{
-    atomic_fetch_add(&to->frames, atomic_load(&from->frames));
-    atomic_fetch_add(&to->bytes, atomic_load(&from->bytes));
-    atomic_fetch_add(&to->missing, atomic_load(&from->missing));
-    atomic_fetch_add(&to->dropped, atomic_load(&from->dropped));
-    atomic_fetch_add(&to->repeated, atomic_load(&from->repeated));
-    atomic_store(&to->was_reached, true);
-}
-
 /** Makes room for another camera: forgets the one that has been away for longest. */
 static bool forget_one(struct rec_listener *listener)
 {
@@ -121,7 +110,7 @@ static bool forget_one(struct rec_listener *listener)
         return false;
     struct guest *guest = listener->guests[oldest];
     rec_camera_close_segment(&guest->camera, "end", listener->options->should_discard_unfinished);
-    move_counts(&listener->former, &guest->camera);
+    rec_camera_move_counts(&listener->former, &guest->camera);
     rec_camera_free(&guest->camera);
     free(guest);
     listener->guests[oldest] = listener->guests[--listener->count];

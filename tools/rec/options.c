@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The command line.
+#include "tools/common/secret.h"
 #include "tools/rec/rec.h"
 #include "tools/rec/segment.h"
 
@@ -12,11 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEGMENT_S = 60, SYNC_S = 10 };
+enum { SEGMENT_S = 60, SYNC_S = 10, LEASE_S = 10, LEASE_MIN_NS = 100000000 };
 
 static const char help[] =
     "Usage: pinhole-rec [OPTION]... [NAME=]ADDRESS...\n"
     "       pinhole-rec [OPTION]... --listen ADDRESS:PORT\n"
+    "       pinhole-rec [OPTION]... --from SERVER[,SERVER...] --group NAME\n"
     "       pinhole-rec check FOLDER...\n"
     "Records every frame of Pinhole cameras. Each camera has a folder, and in it a sidecar of "
     "JSON\n"
@@ -33,8 +35,16 @@ static const char help[] =
     "                           it under that name; may be given several times\n"
     "      --uplink-secret FILE  who dials in must know this secret (`uplink_secret_file` in the\n"
     "                           node's configuration)\n"
-    "      --key-file FILE      key of the nodes at ADDRESS (pinholectl keygen)\n"
+    "      --node-key-file FILE  key of the nodes at ADDRESS (pinholectl keygen)\n"
     "      --max-cameras-of-one N  cameras that dial in from one address at a time (default 32)\n"
+    "      --from URL[,URL...]  take records from a stream of NATS JetStream (pinhole-relay)\n"
+    "      --group NAME         recorders of one group share its cameras, and take over from each\n"
+    "                           other; each needs a folder of its own\n"
+    "      --stream NAME        its stream (default: pinhole)\n"
+    "      --lease-seconds S    another recorder takes over when this one is silent for that time\n"
+    "                           (default 10)\n"
+    "      --user, --password-file, --token-file, --credentials-file, --ca-file, --cert-file,\n"
+    "      --key-file           as of pinhole-relay\n"
     "  -o, --output DIR         folder of the folders (default: recordings)\n"
     "      --require-mount      write only while DIR is a mount point\n"
     "  -c, --container WHAT     matroska, mp4 (fragmented), or jpeg: a folder of files\n"
@@ -212,13 +222,25 @@ static bool read_interval(const char *text, uint32_t *out_us)
     return true;
 }
 
-enum { DISCARD = 256, SYNC, SECONDS, QUIET, ALLOW, SECRET, OF_ONE, MOUNT, INTERVAL, KEY };
+enum { DISCARD = 256, SYNC, SECONDS, QUIET, ALLOW, SECRET, OF_ONE, MOUNT, INTERVAL, NODE_KEY };
+enum { FROM = 300, GROUP, STREAM, LEASE, USER, PASSWORD, TOKEN, CREDENTIALS, CA, CERT, KEY };
 static const struct option long_options[] = {
     {"listen", required_argument, NULL, 'l'},
     {"allow", required_argument, NULL, ALLOW},
     {"uplink-secret", required_argument, NULL, SECRET},
-    {"key-file", required_argument, NULL, KEY},
+    {"node-key-file", required_argument, NULL, NODE_KEY},
     {"max-cameras-of-one", required_argument, NULL, OF_ONE},
+    {"from", required_argument, NULL, FROM},
+    {"group", required_argument, NULL, GROUP},
+    {"stream", required_argument, NULL, STREAM},
+    {"lease-seconds", required_argument, NULL, LEASE},
+    {"user", required_argument, NULL, USER},
+    {"password-file", required_argument, NULL, PASSWORD},
+    {"token-file", required_argument, NULL, TOKEN},
+    {"credentials-file", required_argument, NULL, CREDENTIALS},
+    {"ca-file", required_argument, NULL, CA},
+    {"cert-file", required_argument, NULL, CERT},
+    {"key-file", required_argument, NULL, KEY},
     {"output", required_argument, NULL, 'o'},
     {"require-mount", no_argument, NULL, MOUNT},
     {"interval", required_argument, NULL, INTERVAL},
@@ -237,9 +259,30 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
+static void take_stream_option(struct rec_options *out, int letter)
+{
+    const char **const places[] = {[0] = &out->from.servers,
+                                   [GROUP - FROM] = &out->from.group,
+                                   [STREAM - FROM] = &out->from.stream,
+                                   [USER - FROM] = &out->from.user,
+                                   [PASSWORD - FROM] = &out->from.password_file,
+                                   [TOKEN - FROM] = &out->from.token_file,
+                                   [CREDENTIALS - FROM] = &out->from.credentials_file,
+                                   [CA - FROM] = &out->from.ca_file,
+                                   [CERT - FROM] = &out->from.cert_file,
+                                   [KEY - FROM] = &out->from.key_file};
+    *places[letter - FROM] = optarg;
+}
+
 /** False: the value is not what the option wants. */
 static bool take_option(struct rec_options *out, int letter)
 {
+    if (letter == LEASE)
+        return read_seconds(optarg, &out->lease_ns) && out->lease_ns >= LEASE_MIN_NS;
+    if (letter >= FROM) {
+        take_stream_option(out, letter);
+        return *optarg != '\0';
+    }
     switch (letter) {
     case 'l': out->listen = optarg; return true;
     case 'o': out->directory = optarg; return *optarg != '\0';
@@ -251,7 +294,7 @@ static bool take_option(struct rec_options *out, int letter)
     case 'f': return read_bytes(optarg, &out->free_bytes);
     case ALLOW: return add_allowed(out, optarg);
     case SECRET: out->secret_file = optarg; return true;
-    case KEY: out->key_file = optarg; return true;
+    case NODE_KEY: out->node_key_file = optarg; return true;
     case OF_ONE: return read_of_one(optarg, &out->of_one_max);
     case INTERVAL: return read_interval(optarg, &out->interval_us);
     case MOUNT: out->needs_mount = true; return true;
@@ -262,12 +305,47 @@ static bool take_option(struct rec_options *out, int letter)
     }
 }
 
+/** A token in names of consumers and buckets. */
+static bool is_token(const char *text)
+{
+    const size_t length = strlen(text);
+    for (const char *at = text; *at != '\0'; at++)
+        if (!isalnum((unsigned char)*at) && *at != '-' && *at != '_')
+            return false;
+    return length > 0 && length <= 40;
+}
+
+static int check_from(struct rec_options *options)
+{
+    struct rec_stream_options *from = &options->from;
+    char why[REC_WHY_BYTES];
+    if (from->servers == NULL)
+        return from->group == NULL ? REC_OK : usage("--group is for a stream: --from");
+    if (options->listen != NULL || options->cameras_count > 0 ||
+        options->should_discard_unfinished || options->interval_us != 0)
+        return usage("--from excludes addresses, --listen, --interval and --discard-unfinished");
+    if (from->group == NULL || !is_token(from->group) || !is_token(from->stream))
+        return usage("--from wants --group; names of groups and streams have at most 40 letters, "
+                     "digits, '-' and '_'");
+    if (strchr(from->servers, '@') != NULL)
+        return usage("a URL has no user and password here: they come from --user and files");
+    const int password = secret_read(from->password_file, "nats-password", from->password,
+                                     sizeof from->password, why, sizeof why);
+    const int token = secret_read(from->token_file, "nats-token", from->token, sizeof from->token,
+                                  why, sizeof why);
+    if ((password < 0 && password != -ENOENT) || (token < 0 && token != -ENOENT))
+        return usage("%s", why);
+    return REC_OK;
+}
+
 static int check(struct rec_options *options)
 {
     struct net_secret key;
     const char *why = NULL;
-    if (options->listen == NULL && options->cameras_count == 0)
-        return usage("which camera? Name addresses, or --listen");
+    if (check_from(options) != REC_OK)
+        return REC_USAGE;
+    if (options->listen == NULL && options->cameras_count == 0 && options->from.servers == NULL)
+        return usage("which camera? Name addresses, --listen or --from");
     if (options->listen == NULL && options->allowed_count > 0)
         return usage("--allow is for nodes that dial in: --listen");
     if (options->listen == NULL && options->secret_file != NULL)
@@ -276,10 +354,10 @@ static int check(struct rec_options *options)
         why = net_secret_read(options->secret_file, &options->secret);
     if (why != NULL)
         return usage("--uplink-secret %s: %s", options->secret_file, why);
-    if (options->key_file != NULL)
-        why = net_secret_read(options->key_file, &key);
+    if (options->node_key_file != NULL)
+        why = net_secret_read(options->node_key_file, &key);
     if (why != NULL)
-        return usage("--key-file %s: %s", options->key_file, why);
+        return usage("--node-key-file %s: %s", options->node_key_file, why);
     if (rec_media_of(options->container) == NULL)
         return usage("there is no libavformat: only --container jpeg");
     if (strlen(options->directory) > REC_PATH_SIZE - 2 * REC_NAME_SIZE)
@@ -295,6 +373,8 @@ int rec_options_read(struct rec_options *out, int argc, char **argv)
         .segment_ns = SEGMENT_S * NS_PER_S,
         .sync_ns = SYNC_S * NS_PER_S,
         .of_one_max = REC_CAMERAS_OF_ONE,
+        .from = {.stream = "pinhole", .password_file = "", .token_file = ""},
+        .lease_ns = LEASE_S * NS_PER_S,
     };
     int letter, index = 0;
     while ((letter = getopt_long(argc, argv, "l:o:c:s:b:q:a:f:hV", long_options, &index)) != -1) {

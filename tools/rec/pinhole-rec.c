@@ -2,6 +2,7 @@
 // pinhole-rec: records Pinhole cameras to the disk. This file: start, each second, the end.
 #include "tools/common/stop.h"
 #include "tools/rec/check.h"
+#include "tools/rec/from.h"
 #include "tools/rec/link.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@ struct recorder {
     struct rec_options options;
     struct rec_keeper *keeper;
     struct rec_listener *listener;
+    struct rec_from *from;
     struct rec_camera *cameras;
     pthread_t threads[REC_CAMERAS_MAX];
     unsigned prepared, started;
@@ -43,7 +45,8 @@ static void add_up(struct rec_camera *camera, void *user)
 static void tick(struct rec_camera *camera, void *user)
 {
     (void)user;
-    rec_camera_tick(camera);
+    if (camera->commit == NULL) // else its thread does it
+        rec_camera_tick(camera);
 }
 
 static void end_segment(struct rec_camera *camera, void *user)
@@ -58,6 +61,8 @@ static void each_camera(struct recorder *r, void (*visit)(struct rec_camera *, v
         visit(&r->cameras[i], user);
     if (r->listener != NULL)
         rec_listen_each(r->listener, visit, user);
+    if (r->from != NULL)
+        rec_from_each(r->from, visit, user);
 }
 
 static void show_progress(struct recorder *r, const struct sum *before, double seconds)
@@ -120,6 +125,8 @@ static int start(struct recorder *r)
             return REC_UNWRITTEN;
     if (options->listen != NULL && rec_listen_start(&r->listener, options, r->keeper) < 0)
         return REC_NO_LINK;
+    if (options->from.servers != NULL && rec_from_start(&r->from, options, r->keeper) < 0)
+        return REC_UNWRITTEN;
     for (; r->started < r->prepared; r->started++) {
         int error =
             pthread_create(&r->threads[r->started], NULL, rec_link_thread, &r->cameras[r->started]);
@@ -139,6 +146,8 @@ static int finish(struct recorder *r, int code)
         pthread_join(r->threads[i], NULL);
     if (r->listener != NULL)
         rec_listen_stop(r->listener);
+    if (r->from != NULL)
+        rec_from_stop(r->from);
     each_camera(r, end_segment, &r->options);
     each_camera(r, add_up, &sum);
     if (code == REC_OK)
@@ -151,13 +160,16 @@ static int finish(struct recorder *r, int code)
         rec_camera_free(&r->cameras[i]);
     if (r->listener != NULL)
         rec_listen_free(r->listener);
+    const bool is_standby = r->from != NULL && rec_from_was_reached(r->from);
+    rec_from_free(r->from);
     free(r->cameras);
     rec_keeper_close(r->keeper);
     if (code != REC_OK)
         return code;
     if (sum.dropped > 0)
         return REC_UNWRITTEN;
-    if (sum.unreached > 0 || sum.cameras == 0) // in listen mode nobody may have come
+    // In listen mode nobody may have come. In a group the others may have all cameras.
+    if (sum.unreached > 0 || (sum.cameras == 0 && !is_standby))
         return REC_NO_LINK;
     return sum.missing > 0 ? REC_MISSING : REC_OK;
 }

@@ -74,21 +74,28 @@ static void take_frame(const json_t *object, struct rec_line *out)
     snprintf(out->file, sizeof out->file, "%s", text_of(object, "file"));
 }
 
-static void take_segment(const json_t *object, struct rec_line *out)
+void rec_position_take(struct rec_position *out, const json_t *list)
 {
     size_t index;
     const json_t *boot;
-    snprintf(out->media, sizeof out->media, "%s", text_of(object, "media"));
-    snprintf(out->device_serial, sizeof out->device_serial, "%s", text_of(object, "device_serial"));
-    json_array_foreach(json_object_get(object, "boots"), index, boot)
+    *out = (struct rec_position){0};
+    json_array_foreach(list, index, boot)
     {
         if (index < REC_BOOTS_MAX)
-            out->position.boots[out->position.count++] =
+            out->boots[out->count++] =
                 (struct rec_boot){.boot_id = strtoull(text_of(boot, "boot_id"), NULL, 16),
                                   .last = number(boot, "last"),
                                   .is_closed = json_is_true(json_object_get(boot, "is_closed"))};
     }
-    out->position.is_known = out->position.count > 0;
+    out->is_known = out->count > 0;
+}
+
+static void take_segment(const json_t *object, struct rec_line *out)
+{
+    snprintf(out->media, sizeof out->media, "%s", text_of(object, "media"));
+    snprintf(out->device_serial, sizeof out->device_serial, "%s", text_of(object, "device_serial"));
+    snprintf(out->address, sizeof out->address, "%s", text_of(object, "address"));
+    rec_position_take(&out->position, json_object_get(object, "boots"));
 }
 
 static void take_apart(const json_t *object, const char *type, struct rec_line *out)

@@ -9,6 +9,7 @@
 #include "hal/os/clock.h"
 #include "net/secret.h"
 #include "tools/common/say.h"
+#include "tools/rec/stream.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -48,11 +49,13 @@ struct rec_options {
     uint64_t run_ns;      /**< 0 = until a signal */
     uint32_t interval_us; /**< least distance of two frames' capture times; 0 = every frame */
     bool should_discard_unfinished, is_quiet, needs_mount;
-    const char *listen;     /**< ADDRESS:PORT or NULL */
-    unsigned allowed_count; /**< 0: everybody may dial in */
+    struct rec_stream_options from; /**< `servers` NULL: from nodes */
+    uint64_t lease_ns;              /**< after which another recorder of the group takes over */
+    const char *listen;             /**< ADDRESS:PORT or NULL */
+    unsigned allowed_count;         /**< 0: everybody may dial in */
     struct rec_allowed allowed[REC_ALLOWED_MAX];
     const char *secret_file;  /**< NULL: there is none */
-    const char *key_file;     /**< of the nodes that are dialled; NULL: there is none */
+    const char *node_key_file; /**< of the nodes that are dialled; NULL: there is none */
     struct net_secret secret; /**< that who dials in must know, if there is one */
     unsigned of_one_max;      /**< cameras that dial in from one address at a time */
     unsigned cameras_count;

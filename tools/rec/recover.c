@@ -395,7 +395,22 @@ static int next_name(DIR *folder, struct dirent **entry)
     return 1;
 }
 
-int rec_recover_folder(const char *folder)
+/** Is the unfinished sidecar of this group? NULL: of none. */
+static bool is_of(int folder_fd, const char *sidecar, const char *address)
+{
+    struct rec_line line = {0};
+    struct rec_reader *reader = NULL;
+    int fd = openat(folder_fd, sidecar, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || rec_reader_open(&reader, fd) < 0)
+        return address == NULL; // whoever recovers it says what is wrong
+    const int result = rec_reader_next(reader, &line);
+    rec_reader_close(reader);
+    if (result <= 0 || strncmp(line.address, REC_GROUP, strlen(REC_GROUP)) != 0)
+        return address == NULL;
+    return address != NULL && strncmp(line.address, address, sizeof line.address - 1) == 0;
+}
+
+int rec_recover_folder(const char *folder, const char *address)
 {
     char stem[REC_FILE_SIZE];
     struct dirent *entry;
@@ -410,6 +425,8 @@ int rec_recover_folder(const char *folder)
             make_stem(stem, entry->d_name, ".jsonl.gone");
             finish_deletion(dirfd(handle), stem);
         } else if (ends_with(entry->d_name, ".jsonl.part")) {
+            if (!is_of(dirfd(handle), entry->d_name, address))
+                continue;
             make_stem(stem, entry->d_name, ".jsonl.part");
             int recovered = recover(dirfd(handle), folder, stem);
             error = error < 0 ? error : recovered;
@@ -417,6 +434,67 @@ int rec_recover_folder(const char *folder)
     }
     closedir(handle);
     return result < 0 ? result : error;
+}
+
+/** The number that a segment's files begin with; 0: it is no such file. */
+static uint64_t serial_of(const char *name)
+{
+    char *after;
+    const uint64_t serial = strtoull(name, &after, 10);
+    return name[0] >= '0' && name[0] <= '9' && *after == '_' ? serial : 0;
+}
+
+/** Removes an unfinished segment. Its sidecar goes last: while it is there, this is done again. */
+static void remove_segment(int folder_fd, const char *sidecar)
+{
+    char stem[REC_FILE_SIZE], name[REC_FILE_SIZE];
+    bool is_final;
+    make_stem(stem, sidecar, ".jsonl.part");
+    for (int i = 0; i < 2 && find_media(folder_fd, stem, name, &is_final); i++)
+        rec_segment_unlink(folder_fd, name);
+    unlinkat(folder_fd, rec_segment_name(name, stem, ".jsonl.new", false), 0);
+    unlinkat(folder_fd, sidecar, 0);
+}
+
+/** Cuts the sidecar. Recovery cuts the media to it. */
+static int cut_sidecar(int folder_fd, const char *sidecar, uint64_t bytes)
+{
+    struct stat status;
+    int fd = openat(folder_fd, sidecar, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int error = fstat(fd, &status) < 0 ? -errno : 0;
+    if (error == 0 && (uint64_t)status.st_size > bytes && ftruncate(fd, (off_t)bytes) < 0)
+        error = -errno;
+    if (error == 0 && fsync(fd) < 0)
+        error = -errno;
+    close(fd);
+    return error;
+}
+
+int rec_recover_cut(const char *folder, const char *address, const struct rec_mark *mark)
+{
+    struct dirent *entry;
+    int result;
+    DIR *handle = opendir(folder);
+    if (handle == NULL)
+        return errno == ENOENT ? 0 : -errno;
+    while ((result = next_name(handle, &entry)) > 0) {
+        const uint64_t serial = serial_of(entry->d_name);
+        if (serial < mark->serial || serial == 0 || !ends_with(entry->d_name, ".jsonl.part") ||
+            !is_of(dirfd(handle), entry->d_name, address))
+            continue;
+        if (serial > mark->serial || mark->sidecar_bytes == 0) {
+            remove_segment(dirfd(handle), entry->d_name);
+            say("%s/%s: taken away, it was not acknowledged", folder, entry->d_name);
+        } else {
+            result = cut_sidecar(dirfd(handle), entry->d_name, mark->sidecar_bytes);
+        }
+        if (result < 0)
+            break;
+    }
+    closedir(handle);
+    return result;
 }
 
 static int by_serial(const void *a, const void *b)
@@ -458,14 +536,6 @@ static void weigh(int folder_fd, struct rec_found *found)
     found->bytes += rec_occupied_by(&status);
     if (S_ISDIR(status.st_mode))
         found->bytes += folder_bytes(folder_fd, name);
-}
-
-/** The number that a segment's files begin with; 0: it is no such file. */
-static uint64_t serial_of(const char *name)
-{
-    char *after;
-    const uint64_t serial = strtoull(name, &after, 10);
-    return name[0] >= '0' && name[0] <= '9' && *after == '_' ? serial : 0;
 }
 
 /** Makes room for one more. */

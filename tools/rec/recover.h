@@ -5,9 +5,18 @@
 
 #include "tools/rec/sidecar.h"
 
-/** Recovers each unfinished segment of a camera's folder and finishes deletions begun. -errno: one
- * could not be, which has been said, or the folder cannot be read. */
-int rec_recover_folder(const char *folder);
+/** Recovers each unfinished segment of a camera's folder that came from a node (`address` NULL), or
+ * from this group, and finishes deletions begun. -errno: one could not be, which has been said, or
+ * the folder cannot be read. */
+int rec_recover_folder(const char *folder, const char *address);
+
+/** How far a segment of a group is acknowledged; the ones before it are wholly. */
+struct rec_mark {
+    uint64_t serial, sidecar_bytes;
+};
+/** Before recovery: takes away what is unfinished, is of this group and stands behind the mark.
+ * Another recorder may have it. -errno. */
+int rec_recover_cut(const char *folder, const char *address, const struct rec_mark *mark);
 
 /** A complete segment; there may be hundreds of thousands. */
 struct rec_found {

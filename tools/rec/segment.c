@@ -131,15 +131,22 @@ uint64_t rec_segment_frames(const struct rec_segment *segment)
     return segment->media != NULL ? segment->media->frames : 0;
 }
 
+int rec_segment_flush(struct rec_segment *segment)
+{
+    segment->synced_ns = clock_now_ns();
+    int error = segment->media != NULL ? segment->ops->sync(segment->media) : 0;
+    if (fdatasync(segment->sidecar_fd) < 0 && error == 0)
+        error = -errno;
+    if (fsync(segment->folder_fd) < 0 && error == 0)
+        error = -errno;
+    return error;
+}
+
 void rec_segment_sync(struct rec_segment *segment, uint64_t sync_ns)
 {
-    uint64_t now_ns = clock_now_ns();
-    if (sync_ns == 0 || now_ns - segment->synced_ns < sync_ns)
-        return;
-    segment->synced_ns = now_ns;
-    if (segment->media != NULL)
-        segment->ops->sync(segment->media);
-    fdatasync(segment->sidecar_fd);
+    // An error shows again when the segment is completed.
+    if (sync_ns != 0 && clock_now_ns() - segment->synced_ns >= sync_ns)
+        (void)rec_segment_flush(segment);
 }
 
 /** The media's last bytes and its final name. Sets *occupied when it is a file. */
@@ -201,6 +208,13 @@ int64_t rec_segment_close(struct rec_segment *segment, const char *reason, bool 
     const uint64_t bytes = rec_occupied(segment->sidecar_bytes) + media_bytes;
     release(segment);
     return error < 0 ? error : (int64_t)bytes;
+}
+
+void rec_segment_abandon(struct rec_segment *segment)
+{
+    if (segment->media != NULL)
+        segment->ops->close(segment->media);
+    release(segment);
 }
 
 void rec_segment_discard(struct rec_segment *segment)

@@ -89,11 +89,15 @@ int rec_segment_frame(struct rec_segment *segment, const struct pinhole_frame *f
 /** Bytes that both files occupy on the disk. */
 uint64_t rec_segment_bytes(const struct rec_segment *segment);
 uint64_t rec_segment_frames(const struct rec_segment *segment);
-/** fdatasync when sync_ns have passed since the last. */
+/** Hands all to the disk: when it returns 0, a power cut takes nothing of it. Or -errno. */
+int rec_segment_flush(struct rec_segment *segment);
+/** rec_segment_flush() when sync_ns have passed since the last. */
 void rec_segment_sync(struct rec_segment *segment, uint64_t sync_ns);
 /** Completes, syncs and renames it; what holds nothing is removed. A segment whose writing failed
  * (is_broken) gets no trailer. Frees it. Returns the bytes it occupies, or -errno. */
 int64_t rec_segment_close(struct rec_segment *segment, const char *reason, bool is_broken);
+/** Frees it and leaves its files as a crash would. */
+void rec_segment_abandon(struct rec_segment *segment);
 /** Removes and frees it. */
 void rec_segment_discard(struct rec_segment *segment);
 

@@ -43,7 +43,7 @@ static json_t *begin(const char *type)
     return line;
 }
 
-static json_t *list_boots(const struct rec_position *position)
+json_t *rec_position_list(const struct rec_position *position)
 {
     json_t *list = json_array();
     for (unsigned i = 0; position->is_known && i < position->count; i++) {
@@ -71,7 +71,7 @@ char *rec_sidecar_segment(const struct rec_source *source, const struct rec_posi
     json_put_text(&line, "container", container_names[source->container]);
     json_put_text(&line, "media", media);
     json_put_id(&line, "boot_id", position->count > 0 ? position->boots[0].boot_id : 0);
-    json_put(&line, "boots", list_boots(position));
+    json_put(&line, "boots", rec_position_list(position));
     put_realtime(&line, "started", clock_realtime_ns());
     json_put_text(&line, "recorder", recorder);
     return json_line(line);

@@ -4,11 +4,15 @@
 #define PINHOLE_TOOLS_REC_SIDECAR_H
 
 #include "net/client/pinhole.h"
+#include "tools/common/json.h"
 #include "tools/rec/picture.h"
 #include "tools/rec/rec.h"
 
 #include <stddef.h>
 #include <sys/types.h>
+
+/** Begins the address of a source that several recorders share. */
+#define REC_GROUP "group:"
 
 /** What a segment is of. */
 struct rec_source {
@@ -16,7 +20,7 @@ struct rec_source {
     char name[REC_NAME_SIZE];   /**< the same as a file name */
     char folder[REC_PATH_SIZE];
     char device_serial[128]; /**< DeviceSerialNumber; "" = not known */
-    const char *address;     /**< NULL: it dials in */
+    const char *address;     /**< NULL: it dials in; or REC_GROUP and a name */
     enum rec_container container;
 };
 
@@ -42,6 +46,9 @@ struct rec_position {
 
 /** Makes a boot the current one, and returns it. A new one begins at 0. */
 struct rec_boot *rec_position_enter(struct rec_position *position, uint64_t boot_id);
+/** The position as a list of boots, and back. */
+json_t *rec_position_list(const struct rec_position *position);
+void rec_position_take(struct rec_position *out, const json_t *list);
 /** The boot if it is remembered, or NULL. */
 struct rec_boot *rec_position_find(struct rec_position *position, uint64_t boot_id);
 
@@ -90,6 +97,7 @@ struct rec_line {
     uint32_t crc32c;
     char file[32];                /**< FRAME, "" = none */
     char media[64];               /**< SEGMENT */
+    char address[64];             /**< SEGMENT, cut perhaps */
     char device_serial[128];      /**< SEGMENT */
     struct rec_position position; /**< SEGMENT */
 };

@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     write_file("000001_x.jsonl", data + 1, bytes - 1);
     write_file("000003_y.jsonl.gone", "", 0);
     rec_media_load();
-    rec_recover_folder(folder);
+    rec_recover_folder(folder, NULL);
     int count = rec_recover_list(folder, &found);
     require(count >= 1 && count <= 2);
     free(found);
@@ -134,7 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     require(rec_recover_next_serial(folder, &next_serial) == 0 && next_serial >= 1);
 
     // What was recovered is complete, and says the same again.
-    rec_recover_folder(folder);
+    rec_recover_folder(folder, NULL);
     require(rec_recover_list(folder, &found) == count);
     free(found);
     require(rec_recover_position(folder, &second, serial, sizeof serial) == 0);

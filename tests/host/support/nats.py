@@ -266,3 +266,48 @@ def print_config(*arguments):
     """What --print-nats-config prints."""
     return subprocess.run([PROGRAM, "--print-nats-config", *arguments], check=True, text=True,
                           stdout=subprocess.PIPE, stderr=sys.stderr).stdout
+
+
+class Feeder:
+    """Puts records of a node into the stream as a relay does, one by one."""
+
+    def __init__(self, client, jpeg, name="gate", boot=0xabc):
+        self.client, self.jpeg, self.name, self.boot = client, jpeg, name, boot
+        self.behind, self.sent = 0, {}
+
+    def put(self, sequence, settled=None, trigger=0, boot=None, realtime_ns=10**18):
+        """A frame, stored behind all before `settled` (all before itself). Its JPEG is its own."""
+        self.boot = boot or self.boot
+        jpeg = self.jpeg + sequence.to_bytes(8, "big")
+        layout, names = wire.FIELDS[wire.FRAME]
+        values = {"fixed_bytes": wire.struct.calcsize(layout), "format": 1, "boot_id": self.boot,
+                  "sequence": sequence, "frame_id": sequence, "width": 16, "height": 16,
+                  "timestamp_ns": sequence * 10**7, "trigger_id": trigger,
+                  "realtime_ns": realtime_ns + sequence * 10**9}
+        body = wire.struct.pack(layout, *(values.get(n, 0) for n in names.split())) + jpeg
+        payload = wire.struct.pack("<4sBBHII", b"PINH", 1, wire.FRAME, 0, len(body), 0) + body
+        headers = {"Nats_Msg_Id": f"{self.boot:016x}:{sequence}", "Pinhole_Boot": f"{self.boot:016x}",
+                   "Pinhole_Sequence": sequence, "Pinhole_Settled": sequence if settled is None else settled,
+                   "Pinhole_Behind": self.behind}
+        answer = self.client.publish(f"pinhole.{self.name}.frame", payload, **headers)
+        assert "seq" in answer, answer
+        self.sent[f"{self.boot:016x}", sequence] = jpeg
+        return self
+
+    def put_boot(self, boot):
+        """The node has restarted: an event without a sequence. What follows is of that boot."""
+        former, self.boot = self.boot, boot
+        layout, names = wire.FIELDS[wire.EVENT]
+        values = {"fixed_bytes": wire.struct.calcsize(layout), "kind": wire.BOOT, "boot_id": boot}
+        body = wire.struct.pack(layout, *(values.get(n, 0) for n in names.split()))
+        payload = wire.struct.pack("<4sBBHII", b"PINH", 1, wire.EVENT, 0, len(body), 0) + body
+        self.client.publish(f"pinhole.{self.name}.event", payload,
+                            Nats_Msg_Id=f"{boot:016x}:0", Pinhole_Boot=f"{boot:016x}",
+                            Pinhole_Sequence=0, Pinhole_Settled=0, Pinhole_Behind=self.behind,
+                            Pinhole_Former_Boot=f"{former:016x}")
+        return self
+
+    def run(self, first, last):
+        for sequence in range(first, last + 1):
+            self.put(sequence)
+        return self

@@ -71,10 +71,10 @@ class WallClock:
 class Recorder:
     """A running pinhole-rec. `prefix` is put before its command."""
 
-    def __init__(self, folder, *arguments, prefix=(), environment=None):
+    def __init__(self, folder, *arguments, prefix=(), environment=None, program="pinhole-rec"):
         self.log_file = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(
-            [*prefix, f"{BUILD}/pinhole-rec", "-o", str(folder), *arguments],
+            [*prefix, f"{BUILD}/{program}", "-o", str(folder), *arguments],
             stderr=self.log_file, stdin=subprocess.DEVNULL,
             env=os.environ | (environment or {}))
         atexit.register(self.process.kill)  # a failed case leaves it running

@@ -128,8 +128,8 @@ def test_recorder():
             return tool("pinhole-rec", "-o", f"{folder}/out", "-c", "jpeg", "--quiet", "--seconds",
                         "1", *arguments, f"gate={address_of(node)}")
         assert "SUBSCRIBE needs the role view" in record().stderr
-        assert "fits no key" in record("--key-file", node.wrong).stderr
-        done = record("--key-file", node.view)
+        assert "fits no key" in record("--node-key-file", node.wrong).stderr
+        done = record("--node-key-file", node.view)
         assert done.returncode == OK, done
         assert any(name.endswith(".jpg") for _, _, names in os.walk(f"{folder}/out") for name in names)
 
@@ -175,7 +175,7 @@ def test_bad_key_files_end_a_program():
         short = write_key(folder, "short", b"0123456789abcde\n")
         for name, option, *arguments in (
                 ("pinholectl", "--key-file", "-n", "127.0.0.1:1", "ping"),
-                ("pinhole-web", "--key-file"), ("pinhole-rec", "--key-file", "gate=127.0.0.1:1"),
+                ("pinhole-web", "--key-file"), ("pinhole-rec", "--node-key-file", "gate=127.0.0.1:1"),
                 ("pinhole-mqtt", "--node-key-file", "gate=127.0.0.1:1"),
                 ("pinhole-relay", "--node-key-file", "gate=127.0.0.1:1")):
             if not os.path.exists(f"{BUILD}/{name}"):
