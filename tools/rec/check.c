@@ -5,6 +5,7 @@
 #include "tools/rec/crc32c.h"
 #include "tools/rec/recover.h"
 #include "tools/rec/segment.h"
+#include "tools/rec/whole.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,13 +22,24 @@ static const char help[] =
     "Usage: pinhole-rec check FOLDER...\n"
     "Reads recordings and compares them with their sidecars: each frame is there and has its\n"
     "checksum (CRC-32C), and the lines of a boot cover its records without a hole or an overlap.\n"
-    "FOLDER is a camera's folder or the folder of the folders. A recorder may be running: what it\n"
-    "has not completed is left out. Prints a line per fault, and a sum.\n"
+    "FOLDER is a camera's folder or the folder of the folders. Of several, those of one camera "
+    "are\n"
+    "also put together: what is in none of them, or in two, is a fault. A recorder may be "
+    "running:\n"
+    "what it has not completed is left out. Prints a line per fault, and a sum.\n"
     "Exit codes: 0 no fault; 1 a fault; 2 wrong usage, or nothing to check.\n";
 
 struct sum {
     uint64_t segments, frames, faults;
     uint64_t without_checksum; /**< of an older recorder */
+    struct rec_whole *whole;   /**< NULL: one folder */
+    struct name *names;        /**< of cameras and folders, for `whole` */
+};
+
+/** A text that stays until the end, once. */
+struct name {
+    struct name *next;
+    char text[REC_PATH_SIZE];
 };
 
 /** One camera's folder while it is read, segment by segment. */
@@ -38,7 +50,24 @@ struct walk {
     int folder_fd;
     int media_fd; /**< -1 = there is none */
     struct rec_position position;
+    const char *camera; /**< for `whole` */
 };
+
+static const char *keep(struct sum *sum, const char *text)
+{
+    struct name *name = sum->names;
+    while (name != NULL && strcmp(name->text, text) != 0)
+        name = name->next;
+    if (name != NULL)
+        return name->text;
+    name = calloc(1, sizeof *name);
+    if (name == NULL)
+        return "";
+    snprintf(name->text, sizeof name->text, "%s", text);
+    name->next = sum->names;
+    sum->names = name;
+    return name->text;
+}
 
 __attribute__((format(printf, 2, 3))) static void fault(struct walk *walk, const char *format, ...)
 {
@@ -137,6 +166,17 @@ static void open_media(struct walk *walk, const struct rec_line *line)
                          : -1;
 }
 
+static void check_whole(struct walk *walk, const struct rec_line *line)
+{
+    if (walk->sum->whole == NULL)
+        return;
+    if (line->type == REC_LINE_SEGMENT)
+        walk->camera = keep(walk->sum, line->camera);
+    if (walk->camera != NULL &&
+        !rec_whole_add(walk->sum->whole, walk->camera, keep(walk->sum, walk->folder), line))
+        fault(walk, "out of memory");
+}
+
 static void check_segment(struct walk *walk)
 {
     struct rec_line line;
@@ -155,6 +195,7 @@ static void check_segment(struct walk *walk)
         if (line.type == REC_LINE_FRAME)
             check_frame(walk, &line);
         check_order(walk, &line);
+        check_whole(walk, &line);
     }
     if (result < 0)
         fault(walk, "cannot be read: %s", strerror(-result));
@@ -214,9 +255,13 @@ int rec_check(int argc, char **argv)
             fputs(help, stdout);
         return letter == 'h' ? REC_OK : REC_USAGE;
     }
+    if (argc - optind > 1)
+        sum.whole = rec_whole_new();
     for (int i = optind; i < argc; i++) {
         int count = check_folder(argv[i], &sum);
-        if (count <= 0) {
+        // A recorder of a group may have got nothing yet.
+        const bool is_empty = count == 0 && (sum.whole == NULL || i + 1 == argc);
+        if (count < 0 || (is_empty && sum.segments == 0)) {
             say("%s: %s", argv[i], count < 0 ? strerror(-count) : "no complete segment");
             return REC_USAGE;
         }
@@ -224,6 +269,13 @@ int rec_check(int argc, char **argv)
     if (optind == argc) {
         say("check what? `pinhole-rec check --help` tells more");
         return REC_USAGE;
+    }
+    if (sum.whole != NULL)
+        sum.faults += rec_whole_print(sum.whole);
+    rec_whole_free(sum.whole);
+    for (struct name *name = sum.names, *next; name != NULL; name = next) {
+        next = name->next;
+        free(name);
     }
     printf("%" PRIu64 " segments, %" PRIu64 " frames, %" PRIu64 " faults\n", sum.segments,
            sum.frames, sum.faults);

@@ -92,6 +92,7 @@ void rec_position_take(struct rec_position *out, const json_t *list)
 
 static void take_segment(const json_t *object, struct rec_line *out)
 {
+    snprintf(out->camera, sizeof out->camera, "%s", text_of(object, "camera"));
     snprintf(out->media, sizeof out->media, "%s", text_of(object, "media"));
     snprintf(out->device_serial, sizeof out->device_serial, "%s", text_of(object, "device_serial"));
     snprintf(out->address, sizeof out->address, "%s", text_of(object, "address"));

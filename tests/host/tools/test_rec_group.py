@@ -7,6 +7,7 @@ import base64
 import glob
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,14 @@ from recording import Recorder, Recording  # noqa: E402
 from test_rec_disk import SmallDisk  # noqa: E402
 
 GROUP = ("--group", "line", "--lease-seconds", "0.5", "--sync-seconds", "0.1")
+
+
+def check(*folders, code):
+    """What `pinhole-rec check` says of folders together."""
+    done = subprocess.run([f"{BUILD}/pinhole-rec", "check", *folders], capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == code, done
+    return done.stdout
 
 
 class Bench:
@@ -93,6 +102,7 @@ class Bench:
                     found[key] = name, data
         assert found.keys() == feeder.sent.keys(), found.keys() ^ feeder.sent.keys()
         assert all(data == feeder.sent[key] for key, (_, data) in found.items())
+        check(*(self.path(name) for name in self.names()), code=0)
         told = [(m["first"], m["last"]) for m in self.lines(feeder.name) if m["type"] == "missing"]
         assert told == list(missing), told
         return {name for name, _ in found.values()}
@@ -230,6 +240,31 @@ def test_full_disk():
         found = {f["sequence"] for f in Recording(f"{small}/gate").frames}
         other = {f["sequence"] for f in Recording(f"{bench.path('b')}/gate").frames}
         assert not found & other and found | other == set(range(1, 40)), (found, other)
+
+
+def test_folders_together():
+    """`check` names what is in no folder, and what is in two."""
+    with Bench() as bench:
+        feeder = Feeder(bench.nats, JPEG)
+        for name, first in (("a", 1), ("b", 11), ("c", 21)):
+            feeder.run(first, first + 9)
+            bench.start(name)
+            bench.acknowledged(first + 9)
+            bench.recorders[name].stop()
+        feeder.put(1, boot=0xdef)
+        bench.start("d")
+        bench.acknowledged(1)
+        bench.recorders["d"].stop(4)
+        folders = [bench.path(name) for name in "abcd"]
+        assert check(*folders, code=0).endswith("4 segments, 31 frames, 0 faults\n")
+        assert "gate, boot 0000000000000abc: records 11 to 20 are missing\n" in \
+            check(folders[0], folders[2], folders[3], code=1)
+        shutil.copytree(folders[1], bench.path("copy"))
+        said = check(*folders, bench.path("copy"), code=1)
+        assert f"records 11 to 20 are there twice: in {folders[1]}/gate and in " \
+            f"{bench.path('copy')}/gate\n" in said, said
+        for folder in folders:
+            check(folder, code=0)
 
 
 def test_sync_fails():
