@@ -6,7 +6,7 @@ VERSION := 0.2.0
 #: V=1              show the commands
 #: SAN=1            build with AddressSanitizer and UBSan, in build/san
 #: BUILD=DIR        build there (default build/release)
-#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg avahi avformat mosquitto nats
+#: WITHOUT="..."    leave out of: libcamera gpiod turbojpeg avahi avformat mosquitto nats sqlite
 #: CAMERA=SPEC      run: fake, replay:FOLDER, libcamera:ID (default: the first real one, else fake)
 #: PORT=8080        run: port of the web page
 #: NODE_PORT=7447   run: port of the node's own protocol
@@ -47,6 +47,8 @@ GPIOD := $(firstword $(subst ., ,$(call find_library,gpiod,libgpiod)))
 GPIOD := $(if $(wildcard hal/gpio/gpiod$(GPIOD).c),$(GPIOD))
 MOSQUITTO := $(call find_library,mosquitto,libmosquitto)
 NATS := $(call find_library,nats,libnats)
+SQLITE := $(call find_library,sqlite,sqlite3)
+REC_LIBS := -ljansson $(if $(SQLITE),-lsqlite3)
 AVFORMAT := $(call find_library,avformat,libavformat libavcodec libavutil)
 TURBOJPEG := $(call find_library,turbojpeg,libturbojpeg)
 AVAHI := $(call find_library,avahi,avahi-client)
@@ -181,7 +183,7 @@ clean: ## remove everything built
 	rm -rf build $(BUILD)
 
 # Objects depend on this file, which changes only when the options do.
-FLAGS := $(AVFORMAT) $(NATS) $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(NODE_LIBS) $(LIBCAMERA_LIBS) $(CLIENT_LIBS)
+FLAGS := $(AVFORMAT) $(NATS) $(SQLITE) $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(NODE_LIBS) $(LIBCAMERA_LIBS) $(CLIENT_LIBS)
 ifneq ($(FLAGS),$(file <$(BUILD)/flags))
 $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags,$(FLAGS))
@@ -232,9 +234,9 @@ $(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -ljansson)
 $(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -lgnutls -ljansson -lcrypt)
-$(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT) $(if $(NATS),-DHAVE_NATS)
+$(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT) $(if $(NATS),-DHAVE_NATS) $(if $(SQLITE),-DHAVE_SQLITE)
 $(BUILD)/pinhole-rec: $(call obj,$(filter-out %/avformat.c %/nats.c,$(REC_C))) $(LIB_COMMON) $(LIB_CLIENT) | $(REC_PLUGINS)
-	$(call link,$(CC),$(CLIENT_LIBS) -ljansson)
+	$(call link,$(CC),$(CLIENT_LIBS) $(REC_LIBS))
 $(BUILD)/pinhole-rec-avformat.so: $(call obj,tools/rec/avformat.c tools/rec/files.c)
 	$(call link,$(CC) -shared,-lavformat -lavcodec -lavutil)
 $(BUILD)/pinhole-rec-nats.so: $(call obj,tools/rec/nats.c $(NATS_C))
@@ -270,7 +272,7 @@ REC_WRAPPED := malloc calloc realloc strdup asprintf open openat read pread read
 REC_FAULTY := $(BUILD)/tests/pinhole-rec-faulty
 $(REC_FAULTY): LDFLAGS += $(REC_WRAPPED:%=-Wl$(COMMA)--wrap=%)
 $(REC_FAULTY): $(call obj,$(filter-out %/nats.c,$(REC_C)) tests/host/support/fail_site.c) $(LIB_COMMON) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) -ljansson $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
+	$(call link,$(CC),$(CLIENT_LIBS) $(REC_LIBS) $(if $(AVFORMAT),-lavformat -lavcodec -lavutil))
 test-programs: $(REC_FAULTY)
 
 # The same for the gateway.
@@ -315,7 +317,7 @@ $(BUILD)/tests/client/test_client_faults: LDFLAGS += $(foreach name,malloc callo
 
 # A fuzzer's body with a main() that plays every file of its corpus once, and with libFuzzer's. A tool's
 # fuzzer has the tool but for its main().
-FUZZ_LIBS := -Wl,--end-group $(TEST_LIBS) -ljansson -lmicrohttpd -lgnutls -lcrypt \
+FUZZ_LIBS := -Wl,--end-group $(TEST_LIBS) $(REC_LIBS) -lmicrohttpd -lgnutls -lcrypt \
   $(if $(AVFORMAT),-lavformat -lavcodec -lavutil)
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/host/fuzz/%.o $(call obj,tests/host/fuzz/fuzz_driver.c) $(TEST_PARTS)
 	$(call link,$(CC) -Wl$(COMMA)--start-group,$(FUZZ_LIBS))

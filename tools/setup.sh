@@ -7,7 +7,7 @@ set -euo pipefail
 # --- the lists: what each purpose needs, and what it merely wants (a backend or a test more) -----
 build="gcc g++ libc6-dev libcrypt-dev libgnutls28-dev make pkg-config libjpeg-dev libinih-dev libjansson-dev libmicrohttpd-dev nettle-dev"
 build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi-client-dev libmosquitto-dev
-  libnats-dev"
+  libnats-dev libsqlite3-dev"
 test="binutils curl libcmocka-dev libjpeg-turbo-progs procps python3"
 test_wants="chromium chromium-driver ffmpeg gstreamer1.0-plugins-base gstreamer1.0-plugins-good jq
   libavformat-dev mosquitto mosquitto-clients mpv nats-server openssl python3-numpy python3-opencv python3-paho-mqtt

@@ -2,6 +2,7 @@
 // pinhole-rec: records Pinhole cameras to the disk. This file: start, each second, the end.
 #include "tools/common/stop.h"
 #include "tools/rec/check.h"
+#include "tools/rec/find.h"
 #include "tools/rec/from.h"
 #include "tools/rec/link.h"
 
@@ -181,6 +182,8 @@ int main(int argc, char **argv)
     stop_signals_block(&signals); // from the first moment on; only keep_house() takes them
     if (argc > 1 && strcmp(argv[1], "check") == 0)
         return rec_check(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "find") == 0)
+        return rec_find(argc - 1, argv + 1);
     rec_media_load();
     int code = rec_options_read(&recorder.options, argc, argv);
     if (code != REC_OK)

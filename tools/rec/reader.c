@@ -61,6 +61,7 @@ static void take_frame(const json_t *object, struct rec_line *out)
 {
     uint64_t crc;
     out->first = out->last = number(object, "sequence");
+    out->trigger_id = number(object, "trigger_id");
     out->bytes = number(object, "bytes");
     out->offset = number(object, "offset");
     out->end = number(object, "end");

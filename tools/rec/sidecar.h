@@ -95,6 +95,7 @@ struct rec_line {
     uint32_t width, height, frame_duration_us;
     bool has_crc;
     uint32_t crc32c;
+    uint64_t trigger_id;          /**< FRAME, 0 = none */
     char camera[REC_NAME_SIZE];   /**< SEGMENT */
     char file[32];                /**< FRAME, "" = none */
     char media[64];               /**< SEGMENT */

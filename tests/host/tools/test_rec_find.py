@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""pinhole-rec find: by camera, time and trigger, from an index that sidecars fill."""
+
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+
+# pylint: disable=wrong-import-position
+from fake_node import JPEG, ScriptedNode  # noqa: E402
+from pinhole_node import BUILD, run_cases, wait_for  # noqa: E402
+from recording import Recorder, Recording, count_lines, has_avformat  # noqa: E402
+
+INDEX = ".pinhole-rec.index"
+
+
+def find(*arguments, code=0):
+    """What it prints, by lines."""
+    done = subprocess.run([f"{BUILD}/pinhole-rec", "find", *map(str, arguments)],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == code, done
+    return done.stdout.splitlines()
+
+
+def picture(sequence):
+    return JPEG + sequence.to_bytes(8, "big")
+
+
+def record(folder, camera, first, last, *arguments):
+    """Frames of which every third answers a trigger, in a recording that is complete."""
+    before = count_lines(f"{folder}/{camera}")
+
+    def script(node, send, _boot_id, _start):
+        for sequence in range(first, last + 1):
+            send(node.frame(sequence, picture(sequence), sequence if sequence % 3 == 0 else 0))
+    with ScriptedNode(script, sequence_next=last + 1) as node:
+        recorder = Recorder(folder, *arguments, f"{camera}={node.address}")
+        wait_for("all frames", lambda: count_lines(f"{folder}/{camera}") ==
+                 before + last - first + 1)
+        recorder.stop(0, 4)
+
+
+def test_find():
+    containers = ("matroska", "mp4", "jpeg") if has_avformat() else ("jpeg",)
+    for container in containers:
+        with tempfile.TemporaryDirectory() as folder:
+            record(folder, "gate", 1, 10, "-c", container)
+            record(folder, "line 1.5", 1, 10, "-c", container)
+            assert len(find(folder)) == 20
+            frames = Recording(f"{folder}/gate").frames
+            # The file, offset and bytes are the picture.
+            lines = find("--camera", "gate", "--trigger", 6, folder)
+            assert len(lines) == 1, lines
+            path, offset, size, when, trigger = lines[0].split("\t")
+            with open(path, "rb") as file:
+                file.seek(int(offset))
+                assert file.read(int(size)) == picture(6)
+            assert trigger == "6" and when == frames[5]["realtime"], lines
+            assert len(find("--trigger", 6, folder)) == 2
+            # Both ends of the time are within.
+            times = "--from", frames[2]["realtime"], "--to", frames[4]["realtime"]
+            hits = [json.loads(line) for line in find("--camera", "gate", *times, "--json", folder)]
+            assert [h["sequence"] for h in hits] == [3, 4, 5], hits
+            assert hits[0]["trigger_id"] == 3 and "trigger_id" not in hits[1], hits
+            assert hits[0]["boot_id"] == frames[0]["boot_id"] and hits[0]["camera"] == "gate"
+            find("--camera", "nobody", folder, code=1)
+            find("--from", "2100-01-01", folder, code=1)
+            assert len(find("--to", "2100-01-01T00:00", folder)) == 20
+            # The pictures as files; one that is damaged is not one of them.
+            find("--camera", "line 1.5", "--export", f"{folder}/out", folder)
+            found = sorted(glob.glob(f"{folder}/out/line 1.5_*Z_*.jpg"))
+            assert len(found) == 10, found
+            for name in found:
+                with open(name, "rb") as file:
+                    assert file.read() == picture(int(name[:-4].rsplit("_", 1)[1]))
+            with open(path, "r+b") as file:
+                file.seek(int(offset) + 30)
+                file.write(b"\0\1\2\3")
+            find("--camera", "gate", "--trigger", 6, "--export", f"{folder}/out", folder, code=1)
+
+
+def test_index_follows_the_folder():
+    with tempfile.TemporaryDirectory() as folder:
+        record(folder, "gate", 1, 5, "-c", "jpeg")
+        assert len(find(folder)) == 5 and os.path.exists(f"{folder}/{INDEX}")
+        record(folder, "gate", 6, 10, "-c", "jpeg")
+        assert len(find(folder)) == 10
+        first = Recording(f"{folder}/gate").segments[0]
+        shutil.rmtree(first.media)
+        os.unlink(first.stem + ".jsonl")
+        assert len(find(folder)) == 5
+        # Deleted, damaged, of another version: made again.
+        os.unlink(f"{folder}/{INDEX}")
+        assert len(find(folder)) == 5
+        with open(f"{folder}/{INDEX}", "wb") as file:
+            file.write(b"no database, and long enough for one" * 100)
+        assert len(find(folder)) == 5
+        os.unlink(f"{folder}/{INDEX}")
+        subprocess.run([sys.executable, "-c", "import sqlite3, sys; "
+                        "sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version = 99')",
+                        f"{folder}/{INDEX}"], check=True)
+        assert len(find(folder)) == 5
+        assert len(find(f"{folder}/gate")) == 5  # a camera's folder
+        # A sidecar that names files elsewhere.
+        sidecar = Recording(f"{folder}/gate").segments[0].stem + ".jsonl"
+        with open(sidecar, encoding="utf-8") as file:
+            text = file.read()
+        with open(sidecar, "w", encoding="utf-8") as file:
+            file.write(text.replace('"media":"', '"media":"../'))
+        os.unlink(f"{folder}/{INDEX}")
+        find(folder, code=1)
+
+
+def test_wrong_use():
+    for arguments in ((), ("--trigger", "x", "."), ("--from", "yesterday", "."), ("--what", ".")):
+        find(*arguments, code=2)
+    find("/nonexistent", code=1)
+
+
+if __name__ == "__main__":
+    if subprocess.run([f"{BUILD}/pinhole-rec", "find", "--help"], capture_output=True,
+                      check=False).returncode:
+        print("skipped: this build has no SQLite")
+        sys.exit(77)
+    run_cases(globals())

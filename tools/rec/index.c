@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+#include "tools/rec/index.h"
+
+#ifdef HAVE_SQLITE
+
+#include "tools/rec/recover.h"
+#include "tools/rec/segment.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_NAME ".pinhole-rec.index"
+enum { BUSY_MS = 60000 };
+
+/** Another layout gets another number, and the index is made anew. */
+#define LAYOUT "1"
+static const char schema[] =
+    "CREATE TABLE segment (id INTEGER PRIMARY KEY, folder TEXT, name TEXT, UNIQUE (folder, name));"
+    "CREATE TABLE frame (segment INTEGER, camera TEXT, path TEXT, boot TEXT, sequence INTEGER,"
+    " realtime INTEGER, trigger INTEGER, offset INTEGER, bytes INTEGER, crc INTEGER);"
+    "CREATE INDEX by_time ON frame (camera, realtime);"
+    "CREATE INDEX by_trigger ON frame (trigger);"
+    "CREATE INDEX by_segment ON frame (segment);"
+    "PRAGMA user_version = " LAYOUT ";";
+
+struct rec_index {
+    sqlite3 *db;
+    const char *folder;
+    sqlite3_stmt *has_segment, *add_segment, *add_frame;
+};
+
+static bool fail(const struct rec_index *index)
+{
+    say("%s/" FILE_NAME ": %s", index->folder, sqlite3_errmsg(index->db));
+    return false;
+}
+
+static bool run(struct rec_index *index, const char *sql)
+{
+    return sqlite3_exec(index->db, sql, NULL, NULL, NULL) == SQLITE_OK || fail(index);
+}
+
+static sqlite3_stmt *prepare(struct rec_index *index, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    if (sqlite3_prepare_v2(index->db, sql, -1, &statement, NULL) != SQLITE_OK)
+        fail(index);
+    return statement;
+}
+
+static int64_t number_of(struct rec_index *index, const char *sql)
+{
+    sqlite3_stmt *statement = prepare(index, sql);
+    const int64_t number =
+        sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    return number;
+}
+
+static void bind_text(sqlite3_stmt *statement, int place, const char *text)
+{
+    sqlite3_bind_text(statement, place, text, -1, SQLITE_TRANSIENT);
+}
+
+/** Runs a statement that returns nothing. */
+static bool step(struct rec_index *index, sqlite3_stmt *statement)
+{
+    const bool is_done = sqlite3_step(statement) == SQLITE_DONE || fail(index);
+    sqlite3_reset(statement);
+    return is_done;
+}
+
+// --- filling -------------------------------------------------------------------------------------
+
+static bool add_frame(struct rec_index *index, int64_t segment, const char *camera,
+                      const char *media, const struct rec_line *line)
+{
+    char path[REC_PATH_SIZE], boot[20];
+    snprintf(path, sizeof path, "%.700s%s%s", media, line->file[0] != '\0' ? "/" : "", line->file);
+    snprintf(boot, sizeof boot, "%016" PRIx64, line->boot_id);
+    sqlite3_stmt *add = index->add_frame;
+    sqlite3_bind_int64(add, 1, segment);
+    bind_text(add, 2, camera);
+    bind_text(add, 3, path);
+    bind_text(add, 4, boot);
+    const uint64_t numbers[] = {line->first,  line->realtime_ns, line->trigger_id,
+                                line->offset, line->bytes,       line->crc32c};
+    for (int i = 0; i < 6; i++)
+        sqlite3_bind_int64(add, 5 + i, (int64_t)numbers[i]);
+    if (!line->has_crc)
+        sqlite3_bind_null(add, 10);
+    return step(index, add);
+}
+
+/** Reads a sidecar. `place` is its camera's folder, from the index's folder on. */
+static bool read_sidecar(struct rec_index *index, const char *place, const char *stem)
+{
+    char path[REC_PATH_SIZE], media[REC_PATH_SIZE] = "", camera[REC_NAME_SIZE] = "";
+    struct rec_line line;
+    struct rec_reader *reader = NULL;
+    bool is_good = true, is_in_folder = false;
+    snprintf(path, sizeof path, "%.400s/%.300s/%s.jsonl", index->folder, place, stem);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || rec_reader_open(&reader, fd) < 0)
+        return true; // deleted meanwhile
+    bind_text(index->add_segment, 1, place);
+    bind_text(index->add_segment, 2, stem);
+    is_good = step(index, index->add_segment);
+    const int64_t segment = sqlite3_last_insert_rowid(index->db);
+    while (is_good && rec_reader_next(reader, &line) > 0) {
+        if (line.type == REC_LINE_SEGMENT) {
+            snprintf(camera, sizeof camera, "%s", line.camera);
+            const bool is_here = strcmp(place, ".") == 0;
+            snprintf(media, sizeof media, "%.300s%s%s", is_here ? "" : place, is_here ? "" : "/",
+                     line.media);
+            is_in_folder = strchr(line.media, '/') == NULL;
+        } else if (line.type == REC_LINE_FRAME && is_in_folder && strchr(line.file, '/') == NULL) {
+            is_good = add_frame(index, segment, camera, media, &line);
+        }
+    }
+    rec_reader_close(reader);
+    return is_good;
+}
+
+static bool is_known(struct rec_index *index, const char *place, const char *stem)
+{
+    bind_text(index->has_segment, 1, place);
+    bind_text(index->has_segment, 2, stem);
+    const bool is_there = sqlite3_step(index->has_segment) == SQLITE_ROW;
+    sqlite3_reset(index->has_segment);
+    return is_there;
+}
+
+static bool read_camera(struct rec_index *index, const char *place)
+{
+    char path[REC_PATH_SIZE];
+    struct rec_found *found;
+    bool is_good = true;
+    snprintf(path, sizeof path, "%.400s/%.300s", index->folder, place);
+    const int count = rec_recover_list(path, &found);
+    for (int i = 0; i < count && is_good; i++)
+        if (!is_known(index, place, found[i].name))
+            is_good = read_sidecar(index, place, found[i].name);
+    free(found);
+    return is_good;
+}
+
+/** Forgets segments whose sidecar is gone. */
+static bool forget(struct rec_index *index)
+{
+    char path[REC_PATH_SIZE], sql[200];
+    bool is_good = true;
+    sqlite3_stmt *all = prepare(index, "SELECT id, folder, name FROM segment");
+    while (is_good && sqlite3_step(all) == SQLITE_ROW) {
+        snprintf(path, sizeof path, "%.400s/%.300s/%.60s.jsonl", index->folder,
+                 (const char *)sqlite3_column_text(all, 1),
+                 (const char *)sqlite3_column_text(all, 2));
+        if (access(path, F_OK) == 0)
+            continue;
+        const long long id = sqlite3_column_int64(all, 0);
+        snprintf(sql, sizeof sql,
+                 "DELETE FROM frame WHERE segment = %lld; DELETE FROM segment WHERE id = %lld", id,
+                 id);
+        is_good = run(index, sql);
+    }
+    sqlite3_finalize(all);
+    return is_good;
+}
+
+/** The folder itself may be a camera's; else those in it are. */
+static bool read_folders(struct rec_index *index)
+{
+    DIR *folder = opendir(index->folder);
+    if (folder == NULL) {
+        say("%s: cannot be read", index->folder);
+        return false;
+    }
+    bool is_good = read_camera(index, ".");
+    for (struct dirent *entry; is_good && (entry = readdir(folder)) != NULL;)
+        if (entry->d_name[0] != '.')
+            is_good = read_camera(index, entry->d_name);
+    closedir(folder);
+    return is_good;
+}
+
+static bool refresh(struct rec_index *index)
+{
+    index->has_segment = prepare(index, "SELECT id FROM segment WHERE folder = ?1 AND name = ?2");
+    index->add_segment = prepare(index, "INSERT INTO segment (folder, name) VALUES (?1, ?2)");
+    index->add_frame =
+        prepare(index, "INSERT INTO frame VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+    return index->add_frame != NULL && forget(index) && read_folders(index);
+}
+
+// --- the outside ---------------------------------------------------------------------------------
+
+/** Opens this file, and makes it anew if it is damaged or of another layout. */
+static bool open_file(struct rec_index *index, const char *path)
+{
+    if (sqlite3_open(path, &index->db) != SQLITE_OK)
+        return false;
+    sqlite3_busy_timeout(index->db, BUSY_MS);
+    // What a power cut damages is made from the sidecars again.
+    sqlite3_exec(index->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
+    if (sqlite3_exec(index->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return false;
+    const int64_t layout = number_of(index, "PRAGMA user_version");
+    if (layout == strtoll(LAYOUT, NULL, 10))
+        return true;
+    return layout == 0 && sqlite3_exec(index->db, schema, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static bool open_any(struct rec_index *index)
+{
+    char path[REC_PATH_SIZE];
+    snprintf(path, sizeof path, "%.900s/" FILE_NAME, index->folder);
+    if (open_file(index, path))
+        return true;
+    sqlite3_close(index->db);
+    if (access(index->folder, W_OK) == 0 && access(path, F_OK) == 0) {
+        say("%s is damaged or of another version; it is made again", path);
+        unlink(path);
+        if (open_file(index, path))
+            return true;
+        sqlite3_close(index->db);
+    }
+    return open_file(index, ":memory:");
+}
+
+struct rec_index *rec_index_open(const char *folder)
+{
+    struct rec_index *index = calloc(1, sizeof *index);
+    if (index == NULL)
+        return NULL;
+    index->folder = folder;
+    if (open_any(index) && refresh(index) && run(index, "COMMIT"))
+        return index;
+    rec_index_close(index);
+    return NULL;
+}
+
+void rec_index_close(struct rec_index *index)
+{
+    if (index == NULL)
+        return;
+    sqlite3_finalize(index->has_segment);
+    sqlite3_finalize(index->add_segment);
+    sqlite3_finalize(index->add_frame);
+    sqlite3_close(index->db);
+    free(index);
+}
+
+static const char *text_at(sqlite3_stmt *row, int column)
+{
+    const unsigned char *text = sqlite3_column_text(row, column);
+    return text != NULL ? (const char *)text : "";
+}
+
+bool rec_index_find(struct rec_index *index, const struct rec_query *query,
+                    void (*visit)(void *user, const struct rec_hit *hit), void *user)
+{
+    char path[REC_PATH_SIZE];
+    char sql[400];
+    snprintf(sql, sizeof sql,
+             "SELECT camera, path, boot, offset, bytes, realtime, trigger, sequence, crc"
+             " FROM frame WHERE realtime BETWEEN ?2 AND ?3%s%s"
+             " ORDER BY realtime, camera, sequence",
+             query->camera != NULL ? " AND camera = ?1" : "",
+             query->trigger != 0 ? " AND trigger = ?4" : "");
+    sqlite3_stmt *rows = prepare(index, sql);
+    if (rows == NULL)
+        return false;
+    if (query->camera != NULL)
+        bind_text(rows, 1, query->camera);
+    sqlite3_bind_int64(rows, 2, query->from_ns);
+    sqlite3_bind_int64(rows, 3, query->until_ns);
+    if (query->trigger != 0)
+        sqlite3_bind_int64(rows, 4, query->trigger);
+    int result;
+    while ((result = sqlite3_step(rows)) == SQLITE_ROW) {
+        snprintf(path, sizeof path, "%.400s/%.600s", index->folder, text_at(rows, 1));
+        const struct rec_hit hit = {.camera = text_at(rows, 0),
+                                    .path = path,
+                                    .boot_id = text_at(rows, 2),
+                                    .offset = sqlite3_column_int64(rows, 3),
+                                    .bytes = sqlite3_column_int64(rows, 4),
+                                    .realtime_ns = sqlite3_column_int64(rows, 5),
+                                    .trigger = sqlite3_column_int64(rows, 6),
+                                    .sequence = sqlite3_column_int64(rows, 7),
+                                    .has_crc = sqlite3_column_type(rows, 8) != SQLITE_NULL,
+                                    .crc32c = (uint32_t)sqlite3_column_int64(rows, 8)};
+        visit(user, &hit);
+    }
+    sqlite3_finalize(rows);
+    return result == SQLITE_DONE || fail(index);
+}
+
+#endif
