@@ -162,7 +162,7 @@ fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one
 	  $(patsubst tests/host/fuzz/%.py,%,$(wildcard tests/host/fuzz/test_*.py))
 
 check-arm: ## the C tests and a node on 64-bit and 32-bit ARM, emulated
-check-fleet: ## pinhole-relay, a leaf and a hub of three NATS servers through kills and cuts (KILLS=N, SEED=N)
+check-fleet: ## pinhole-relay, a leaf, a hub of three NATS servers, two recorders through kills and cuts (KILLS=N, SEED=N)
 check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
 check-mqtt: ## pinhole-mqtt with the brokers of Debian 12 and 13: outages, stalls, cost, bad input
 check-vm: ## triggers on simulated GPIO lines, a USB camera, the units under systemd, in a virtual machine

@@ -32,7 +32,7 @@ deb) needs="$build $build_wants $packaging" wants="" ;;
 check-deb) needs="make iproute2 qemu-user-static $mirror" wants="" ;;
 check-arm) needs="make $mirror" wants="" ;;
 check-mqtt) needs="$build $mirror libmosquitto-dev mosquitto mosquitto-clients nats-server rabbitmq-server" wants="python3-paho-mqtt" ;;
-check-fleet) needs="$build libnats-dev nats-server python3" wants="" ;;
+check-fleet) needs="$build libnats-dev nats-server python3" wants="libavformat-dev" ;;
 check-libcamera) needs="$build $mirror" wants="" ;;
 check-vm) needs="$build $mirror $vm" wants="" ;;
 *)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """A fleet of one camera through random kills and cuts: node, relay, leaf, and a hub of three servers
 that keep each record three times. What the node published is in the hub's stream once and byte for
-byte, or told as lost by a range.
+byte, or told as lost by a range. Two recorders of a group record the hub's stream: each record is in one
+sidecar.
 
 KILLS=N      each part is killed so often (10), and the link from leaf to hub cut so often
 SEED=N       of the random moments; it is printed
@@ -10,6 +11,7 @@ Last line: "N passed, N failed"."""
 
 import base64
 import hashlib
+import json
 import os
 import random
 import subprocess
@@ -25,7 +27,9 @@ import pinhole_wire as wire  # noqa: E402
 from cut_proxy import CutProxy  # noqa: E402
 from nats import (HUB_STREAM, PROGRAM, Client, Error, Relay, Server, check_whole,  # noqa: E402
                   create_stream, print_config, read_stream)
-from pinhole_node import Node, free_port, wait_for  # noqa: E402
+from mqtt import Process  # noqa: E402
+from pinhole_node import BUILD, Node, free_port, wait_for  # noqa: E402
+from recording import Recording  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "10"))
 SEED = int(os.environ.get("SEED", str(random.randrange(1 << 30))))
@@ -168,6 +172,21 @@ class Hub:
         self.wait_ready()
 
 
+class Recorder(Process):
+    """One of a group, with a folder of its own."""
+
+    def __init__(self, hub):
+        super().__init__()
+        self.output = f"{self.folder.name}/recordings"
+        self.command = [f"{BUILD}/pinhole-rec", "-o", self.output, "--from", hub.url, "--group",
+                        "fleet", "--stream", HUB_STREAM, "--lease-seconds", "2", "--sync-seconds",
+                        "0.5", "--segment-seconds", "3"]
+        self.start()
+
+    def start(self):
+        self.run(*self.command)
+
+
 class Part:
     """What is taken away and given back."""
 
@@ -175,9 +194,10 @@ class Part:
         self.name, self.take, self.give, self.before = name, take, give, before
 
 
-def make_parts(camera, relay, leaf, hub):
+def make_parts(camera, relay, leaf, hub, recorders):
     parts = [Part("node", camera.kill, camera.start), Part("relay", relay.kill, relay.start),
              Part("leaf", leaf.kill, leaf.start), Part("link", hub.cut, hub.mend)]
+    parts += [Part(f"recorder-{i}", r.kill, r.start) for i, r in enumerate(recorders)]
     parts += [Part(f"hub-{i}", server.kill, server.start, hub.wait_ready)
               for i, server in enumerate(hub.servers)]
     return parts
@@ -216,6 +236,51 @@ def wait_arrived(hub, camera):
                 return True
         return False
     wait_for(f"record {newest} of boot {boot:016x} in the hub", look, PATIENCE_S)
+
+
+def wait_recorded(hub, messages):
+    """Waits until the group has acknowledged the stream's last message."""
+    boot, newest = messages[-1].boot_id, max(m.last for m in messages
+                                             if m.boot_id == messages[-1].boot_id)
+
+    def look():
+        try:
+            with Client(hub.servers[0].port, timeout_s=5) as client:
+                message = client.api("STREAM.MSG.GET.KV_pinhole-rec-fleet",
+                                     last_by_subj="$KV.pinhole-rec-fleet.gate")["message"]
+        except (OSError, Error):
+            return False
+        boots = json.loads(base64.b64decode(message["data"]))["boots"]
+        return boots and int(boots[0]["boot_id"], 16) == boot and boots[0]["last"] >= newest
+    wait_for(f"record {newest} of boot {boot:016x} acknowledged", look, PATIENCE_S)
+
+
+def judge_recorders(messages, recorders):
+    """What is in the stream is in one sidecar of all folders, frames byte for byte."""
+    for recorder in recorders:  # one at a time, so that each can recover what it was killed with
+        assert recorder.end() in (0, 4), recorder.log[-1500:]
+    done = subprocess.run([f"{BUILD}/pinhole-rec", "check", *(r.output for r in recorders)],
+                          capture_output=True, text=True, check=False)
+    print("  " + done.stdout.strip(), flush=True)
+    assert done.returncode == 0, done
+    found, shares = {}, []
+    for recorder in recorders:
+        segments = Recording(f"{recorder.output}/gate").segments
+        shares.append(sum(len(segment.frames) for segment in segments))
+        for segment in segments:
+            for frame, data in segment.jpegs():
+                key = int(frame["boot_id"], 16), frame["sequence"]
+                assert key not in found, f"{key} is there twice"
+                found[key] = data
+            for event in (line for line in segment.lines if line["type"] == "event"):
+                key = int(event["boot_id"], 16), event["sequence"]
+                assert key not in found, f"{key} is there twice"
+                found[key] = None
+    records, _ = check_whole(messages)
+    assert found.keys() == records.keys(), sorted(found.keys() ^ records.keys())[:20]
+    for key, data in found.items():
+        assert data is None or data == records[key].record.data, key
+    print(f"  recorders have {shares} frames", flush=True)
 
 
 def judge(messages, seen):
@@ -279,17 +344,21 @@ def test_kills():
                   port=leaf_port)
     camera = Camera()
     relay = Relay(leaf.url, ("127.0.0.1", camera.port))
-    parts = [*hub.servers, leaf, relay]
+    recorders = [Recorder(hub) for _ in range(2)]
+    parts = [*hub.servers, leaf, relay, *recorders]
     try:
         hub.gather()
         witness = Witness(camera.port)
         start = time.monotonic()
-        disturb(make_parts(camera, relay, leaf, hub), moments)
+        disturb(make_parts(camera, relay, leaf, hub, recorders), moments)
         print(f"  disturbed for {time.monotonic() - start:.0f} s", flush=True)
         witness.stop()
         wait_arrived(hub, camera)
         with Client(hub.servers[0].port) as client:
-            judge(read_stream(client, HUB_STREAM), witness.seen)
+            messages = read_stream(client, HUB_STREAM)
+        judge(messages, witness.seen)
+        wait_recorded(hub, messages)
+        judge_recorders(messages, recorders)
     except Exception:
         for part in parts:
             print(f"--- {part.log[-1500:]}", flush=True)
