@@ -188,6 +188,8 @@ static void test_longer_fixed_part_and_unknown_format(void **state)
     assert_int_equal(record->frame.width, 640);
     assert_int_equal(record->frame.jpeg_bytes, 4);
     assert_memory_equal(record->frame.jpeg, "jpeg", 4);
+    assert_int_equal(record->frame.message_bytes, WIRE_HEADER_BYTES + bytes);
+    assert_memory_equal(record->frame.message, message, WIRE_HEADER_BYTES + bytes);
 
     frame.format = 9;
     frame.sequence = 2;
