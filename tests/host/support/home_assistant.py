@@ -6,7 +6,7 @@ Sources, as of Home Assistant 2026.6, each of https://www.home-assistant.io/inte
     mqtt/#device-discovery-payload      ROOT, REQUIRED, removal of a component
     mqtt/#discovery-payload             ORIGIN
     PLATFORM.mqtt/                      PLATFORMS, COMMON, DEVICE, AVAILABILITY, and what excludes
-                                        what; button's as of 2024.12
+                                        what; button's and image's as of 2024.12
     sensor/#device-class, and developers.home-assistant.io/docs/core/entity/sensor
                                         STATE_CLASSES, what a timestamp may not have"""
 
