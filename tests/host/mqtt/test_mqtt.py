@@ -113,6 +113,7 @@ def test_every_goes_on():
             Subscriber(broker.port, "pinhole/cam/#", version=5, clean=False) as sink, \
             Bridge(broker.port, "--policy", "every", f"cam={address_of(node)}") as bridge:
         for round_number in range(3):
+            wait_for("going on", lambda n=round_number: bridge.log.count("going on behind record") == n)
             sink.wait("/frame/meta", 20 * (round_number + 1))
             sink.wait("/position", 1)
             bridge.kill()

@@ -52,7 +52,7 @@ def test_commands():
             command = re.sub(r"\bpinholectl (?!-n)", f"pinholectl -n {address} ", command)
             command = command.replace("/etc/pinhole/key", key)
             # This machine's node has no key.
-            command = command.replace("--key-file ~/.config/pinhole/key", "")
+            command = re.sub(r"--(node-)?key-file ~/.config/pinhole/key", "", command)
             command = command.replace("sudo tee /etc/pinhole/pinhole.ini", "tee node.ini")
             for word, ending in ENDS_BY_ITSELF.items():
                 if re.search(rf"(^| ){word} ", command):
