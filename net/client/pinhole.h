@@ -238,6 +238,11 @@ PINHOLE_API int pinhole_pause(struct pinhole *p, int on);
  * event, then silence, then a RECONNECTED event. The flow then resumes with the events that were
  * missed, and with the frames (policy `every`) or the newest one (`latest`). */
 PINHOLE_API int pinhole_next(struct pinhole *p, int timeout_ms, struct pinhole_record **out);
+/** Reads a message that was kept or passed on, as pinhole_frame.message or from a stream of
+ * pinhole-relay. *out borrows from it, and the text of an event from `text`, which it is cut to. Needs
+ * no handle, any thread. 0, or -EBADMSG: it is no FRAME and no EVENT of the protocol. */
+PINHOLE_API int pinhole_read_message(const void *message, size_t bytes, struct pinhole_record *out,
+                                     char *text, size_t text_size);
 /** Gives a record back. Any order. */
 PINHOLE_API void pinhole_release(struct pinhole *p, struct pinhole_record *record);
 

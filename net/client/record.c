@@ -104,18 +104,17 @@ void client_record_give(struct pinhole *p, struct client_record *record)
     free_record(record);
 }
 
-static int decode_frame(struct pinhole *p, struct client_record *record,
-                        const struct wire_header *header)
+/** A payload of FRAME, which *out borrows. */
+static int read_frame(const uint8_t *payload, size_t bytes, struct pinhole_record *out)
 {
     struct wire_frame wire;
-    int at = wire_get_frame(record->bytes, record->length, &wire);
+    int at = wire_get_frame(payload, bytes, &wire);
     if (at < 0)
         return at;
-    size_t jpeg_bytes = record->length - (size_t)at;
-    if (jpeg_bytes == 0 || jpeg_bytes > p->info.frame_bytes_max)
+    if (bytes == (size_t)at)
         return -EBADMSG;
-    struct pinhole_frame *f = &record->shown.frame;
-    record->shown.kind = PINHOLE_FRAME;
+    struct pinhole_frame *f = &out->frame;
+    out->kind = PINHOLE_FRAME;
 #define COPY(name) f->name = wire.name
     COPY(boot_id), COPY(sequence), COPY(frame_id), COPY(sensor_sequence);
     COPY(width), COPY(height), COPY(quality), COPY(flags);
@@ -126,17 +125,16 @@ static int decode_frame(struct pinhole *p, struct client_record *record,
     COPY(skipped), COPY(trigger_id), COPY(edge_ns), COPY(exposure_delta_ns);
     COPY(trigger_source), COPY(encodes), COPY(burst_index);
 #undef COPY
-    f->jpeg = record->bytes + at;
-    f->jpeg_bytes = jpeg_bytes;
+    f->jpeg = payload + at;
+    f->jpeg_bytes = bytes - (size_t)at;
     f->received_ns = clock_now_ns();
-    f->message = record->bytes - WIRE_HEADER_BYTES;
-    f->message_bytes = WIRE_HEADER_BYTES + record->length;
-    wire_put_header(record->bytes - WIRE_HEADER_BYTES, header);
+    f->message = payload - WIRE_HEADER_BYTES;
+    f->message_bytes = WIRE_HEADER_BYTES + bytes;
     if (wire.format == JPEG_FORMAT)
         return 0;
     // A newer node's other format: say that there was a frame.
-    record->shown.kind = PINHOLE_EVENT;
-    record->shown.event = (struct pinhole_event){
+    out->kind = PINHOLE_EVENT;
+    out->event = (struct pinhole_event){
         .kind = PINHOLE_EVENT_FRAME_LOST,
         .boot_id = wire.boot_id,
         .sequence = wire.sequence,
@@ -148,16 +146,15 @@ static int decode_frame(struct pinhole *p, struct client_record *record,
     return 0;
 }
 
-static int decode_event(struct client_record *record)
+/** A payload of EVENT but for its text, which begins at the result. */
+static int read_event(const uint8_t *payload, size_t bytes, struct pinhole_record *out)
 {
     struct wire_event wire;
-    int at = wire_get_event(record->bytes, record->length, &wire);
+    int at = wire_get_event(payload, bytes, &wire);
     if (at < 0)
         return at;
-    record->bytes[record->length] = '\0';
-    client_clean((char *)record->bytes + at, true);
-    record->shown.kind = PINHOLE_EVENT;
-    record->shown.event = (struct pinhole_event){
+    out->kind = PINHOLE_EVENT;
+    out->event = (struct pinhole_event){
         .kind = (enum pinhole_event_kind)wire.kind,
         .boot_id = wire.boot_id,
         .sequence = wire.sequence,
@@ -170,17 +167,49 @@ static int decode_event(struct client_record *record)
         .trigger_source = wire.trigger_source,
         .outcome = wire.outcome,
         .camera_state = wire.camera_state,
-        .text = (const char *)record->bytes + at,
     };
-    return 0;
+    return at;
 }
 
 int client_record_decode(struct pinhole *p, struct client_record *record,
                          const struct wire_header *header)
 {
-    memset(&record->shown, 0, sizeof record->shown);
-    return header->type == WIRE_TYPE_FRAME ? decode_frame(p, record, header)
-                                           : decode_event(record);
+    struct pinhole_record *shown = &record->shown;
+    memset(shown, 0, sizeof *shown);
+    if (header->type == WIRE_TYPE_FRAME) {
+        wire_put_header(record->bytes - WIRE_HEADER_BYTES, header);
+        const int result = read_frame(record->bytes, record->length, shown);
+        return result == 0 && shown->frame.jpeg_bytes > p->info.frame_bytes_max ? -EBADMSG : result;
+    }
+    const int at = read_event(record->bytes, record->length, shown);
+    if (at < 0)
+        return at;
+    record->bytes[record->length] = '\0';
+    client_clean((char *)record->bytes + at, true);
+    shown->event.text = (const char *)record->bytes + at;
+    return 0;
+}
+
+int pinhole_read_message(const void *message, size_t bytes, struct pinhole_record *out, char *text,
+                         size_t text_size)
+{
+    struct wire_header header;
+    const uint8_t *payload = (const uint8_t *)message + WIRE_HEADER_BYTES;
+    memset(out, 0, sizeof *out);
+    if (bytes < WIRE_HEADER_BYTES || wire_get_header(message, &header) != 0 ||
+        header.length != bytes - WIRE_HEADER_BYTES || text_size == 0)
+        return -EBADMSG;
+    if (header.type == WIRE_TYPE_FRAME)
+        return read_frame(payload, header.length, out);
+    const int at = header.type == WIRE_TYPE_EVENT ? read_event(payload, header.length, out) : -1;
+    if (at < 0)
+        return -EBADMSG;
+    const size_t length = base_min_u64(header.length - (size_t)at, text_size - 1);
+    memcpy(text, payload + at, length);
+    text[length] = '\0';
+    client_clean(text, true);
+    out->event.text = text;
+    return 0;
 }
 
 int client_event_add(struct pinhole *p, enum pinhole_event_kind kind, uint64_t first, uint64_t last,

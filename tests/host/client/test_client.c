@@ -190,6 +190,14 @@ static void test_longer_fixed_part_and_unknown_format(void **state)
     assert_memory_equal(record->frame.jpeg, "jpeg", 4);
     assert_int_equal(record->frame.message_bytes, WIRE_HEADER_BYTES + bytes);
     assert_memory_equal(record->frame.message, message, WIRE_HEADER_BYTES + bytes);
+    struct pinhole_record again;
+    char text[8];
+    assert_int_equal(
+        pinhole_read_message(message, WIRE_HEADER_BYTES + bytes, &again, text, sizeof text), 0);
+    assert_int_equal(again.frame.width, 640);
+    assert_memory_equal(again.frame.jpeg, "jpeg", 4);
+    for (size_t cut = 0; cut < WIRE_HEADER_BYTES + bytes; cut++)
+        assert_int_equal(pinhole_read_message(message, cut, &again, text, sizeof text), -EBADMSG);
 
     frame.format = 9;
     frame.sequence = 2;
@@ -200,6 +208,27 @@ static void test_longer_fixed_part_and_unknown_format(void **state)
     assert_int_equal(record->event.kind, PINHOLE_EVENT_FRAME_LOST);
     assert_int_equal(record->event.sequence, 2);
     pair_close(&pair);
+}
+
+static void test_a_kept_event_is_read(void **state)
+{
+    (void)state;
+    uint8_t message[PEER_MESSAGE_MAX], payload[PEER_MESSAGE_MAX] = {0};
+    const struct wire_event event = {
+        .kind = WIRE_EVENT_GAP, .boot_id = BOOT, .first = 3, .last = 5, .sequence = 5};
+    const size_t at = wire_put_event(payload, &event);
+    memcpy(payload + at, "three\x1b lost", 11);
+    const size_t bytes = peer_make(message, WIRE_TYPE_EVENT, 0, 0, payload, at + 11);
+    struct pinhole_record record;
+    char text[8];
+    assert_int_equal(pinhole_read_message(message, bytes, &record, text, sizeof text), 0);
+    assert_int_equal(record.kind, PINHOLE_EVENT);
+    assert_int_equal(record.event.kind, PINHOLE_EVENT_GAP);
+    assert_int_equal(record.event.first, 3);
+    assert_int_equal(record.event.last, 5);
+    assert_string_equal(record.event.text, "three  "); // cut, and without control characters
+    const size_t other = peer_make(message, WIRE_TYPE_PING, 0, 0, payload, 4);
+    assert_int_equal(pinhole_read_message(message, other, &record, text, sizeof text), -EBADMSG);
 }
 
 static void test_borrowing(void **state)
@@ -517,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_spoiled_messages),
         cmocka_unit_test(test_frame_larger_than_hello_says),
         cmocka_unit_test(test_longer_fixed_part_and_unknown_format),
+        cmocka_unit_test(test_a_kept_event_is_read),
         cmocka_unit_test(test_borrowing),
         cmocka_unit_test(test_steady_state_reuses_buffers),
         cmocka_unit_test(test_time_outs),
