@@ -48,8 +48,8 @@ struct node_encode {
 /** Takes rate control's settings from the configuration. */
 void node_encode_apply_rate(struct node_encode *encode);
 /** Encodes until a picture is complete, or until one more slice as long as the last would end later
- * than NODE_ENCODE_TURN_NS after `now_ns`, the beginning of the turn. One slice at least. Begins the
- * next waiting frame when idle. */
+ * than NODE_ENCODE_TURN_NS after `now_ns`, the beginning of the turn. One slice at least. Begins
+ * the next waiting frame when idle. */
 void node_encode_turn(struct node_encode *encode, uint64_t now_ns);
 /** Whether that would do something. */
 static inline bool node_encode_has_work(const struct node_encode *encode)

@@ -2,9 +2,9 @@
 // The longest turn of the superloop, by the wall clock and in CPU time of its thread.
 //
 // CPU time leaves out the time that the kernel gave to others. Its clock costs a system call, and
-// the wall clock costs none. So CPU time is read before a wait ten times a second at most, and after
-// a turn that was longer by the wall clock than any in CPU time. All functions are pure; the caller
-// reads the clocks.
+// the wall clock costs none. So CPU time is read before a wait ten times a second at most, and
+// after a turn that was longer by the wall clock than any in CPU time. All functions are pure; the
+// caller reads the clocks.
 //
 //   turn_wait(), turn_read() if it asks for it, before a wait that may block
 //   -> turn_start() after any wait -> turn_end() -> turn_judge() or turn_skip()
@@ -13,8 +13,8 @@
 
 #include "hal/base.h"
 
-/** How old a reading of CPU time may become. A wait takes CPU time that belongs to no turn, and what
- * many waits take would hide the time of others. */
+/** How old a reading of CPU time may become. A wait takes CPU time that belongs to no turn, and
+ * what many waits take would hide the time of others. */
 #define TURN_READING_NS (100 * NS_PER_MS)
 
 struct turn {

@@ -53,7 +53,8 @@ struct client_record {
     struct pinhole_record shown; /**< first member: what the user holds */
     struct client_record *previous, *next;
     struct client_list *list; /**< the one it is in; NULL while it is being received */
-    uint8_t *bytes;           /**< the message's payload, behind its header */
+    uint8_t *message;         /**< header and payload */
+    uint8_t *bytes;           /**< the payload */
     size_t length, capacity;
 };
 

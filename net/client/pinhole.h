@@ -128,8 +128,8 @@ struct pinhole_frame {
     /** Records of this boot in which frames before this one are missing, whether skipped or lost; 0
      * and 0: none. What was lost rather than left out came as a GAP event before. */
     uint64_t lost_first, lost_last;
-    /** The whole message as it came, to be passed on: header, fixed part, JPEG (net/SPEC.md, FRAME).
-     * It may have fields that this version of the library does not know. */
+    /** The whole message as it came, to be passed on: header, fixed part, JPEG (net/SPEC.md,
+     * FRAME). It may have fields that this version of the library does not know. */
     const uint8_t *message;
     size_t message_bytes;
     uint64_t reserved[6];
@@ -239,8 +239,8 @@ PINHOLE_API int pinhole_pause(struct pinhole *p, int on);
  * missed, and with the frames (policy `every`) or the newest one (`latest`). */
 PINHOLE_API int pinhole_next(struct pinhole *p, int timeout_ms, struct pinhole_record **out);
 /** Reads a message that was kept or passed on, as pinhole_frame.message or from a stream of
- * pinhole-relay. *out borrows from it, and the text of an event from `text`, which it is cut to. Needs
- * no handle, any thread. 0, or -EBADMSG: it is no FRAME and no EVENT of the protocol. */
+ * pinhole-relay. *out borrows from it, and the text of an event from `text`, which it is cut to.
+ * Needs no handle, any thread. 0, or -EBADMSG: it is no FRAME and no EVENT of the protocol. */
 PINHOLE_API int pinhole_read_message(const void *message, size_t bytes, struct pinhole_record *out,
                                      char *text, size_t text_size);
 /** Gives a record back. Any order. */

@@ -46,7 +46,7 @@ void client_list_remove(struct client_record *record)
 
 static void free_record(struct client_record *record)
 {
-    free(record->bytes - WIRE_HEADER_BYTES);
+    free(record->message);
     free(record);
 }
 
@@ -81,12 +81,12 @@ struct client_record *client_record_take(struct pinhole *p, size_t bytes)
         // Frames vary in size: a quarter more, in large steps, so that the next ones fit.
         const size_t step = bytes < SMALL_BYTES ? SMALL_STEP_BYTES : STEP_BYTES;
         const size_t room = (bytes + bytes / 4 + step) / step * step;
-        uint8_t *message = malloc(WIRE_HEADER_BYTES + room);
-        if (message == NULL) {
+        record->message = malloc(WIRE_HEADER_BYTES + room);
+        if (record->message == NULL) {
             free(record);
             return NULL;
         }
-        record->bytes = message + WIRE_HEADER_BYTES;
+        record->bytes = record->message + WIRE_HEADER_BYTES;
         record->capacity = room;
     }
     record->length = bytes;
@@ -177,7 +177,7 @@ int client_record_decode(struct pinhole *p, struct client_record *record,
     struct pinhole_record *shown = &record->shown;
     memset(shown, 0, sizeof *shown);
     if (header->type == WIRE_TYPE_FRAME) {
-        wire_put_header(record->bytes - WIRE_HEADER_BYTES, header);
+        wire_put_header(record->message, header);
         const int result = read_frame(record->bytes, record->length, shown);
         return result == 0 && shown->frame.jpeg_bytes > p->info.frame_bytes_max ? -EBADMSG : result;
     }

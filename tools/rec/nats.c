@@ -27,6 +27,7 @@ struct rec_stream {
     natsConnection *nc;
     jsCtx *js;
     kvStore *entries;
+    bool has_entries;
     natsSubscription *subscription;
     int replicas; /**< of the stream */
 };
@@ -171,13 +172,28 @@ static int list(struct rec_stream *stream, void (*visit)(void *user, const char 
     return 0;
 }
 
+/** A bucket without entries is not asked for one. nats-server 2.9.10 has ended there. */
+static natsStatus look_for_entries(struct rec_stream *stream)
+{
+    kvStatus *status = NULL;
+    if (stream->has_entries)
+        return NATS_OK;
+    const natsStatus result = kvStore_Status(&status, stream->entries);
+    if (result == NATS_OK)
+        stream->has_entries = kvStatus_Values(status) > 0;
+    kvStatus_Destroy(status);
+    return result != NATS_OK ? result : stream->has_entries ? NATS_OK : NATS_NOT_FOUND;
+}
+
 static int get(struct rec_stream *stream, const char *level, char text[REC_ENTRY_BYTES],
                uint64_t *revision, char why[REC_WHY_BYTES])
 {
     kvEntry *entry = NULL;
     text[0] = '\0';
     *revision = 0;
-    const natsStatus result = kvStore_Get(&entry, stream->entries, level);
+    natsStatus result = look_for_entries(stream);
+    if (result == NATS_OK)
+        result = kvStore_Get(&entry, stream->entries, level);
     if (result == NATS_NOT_FOUND)
         return 0;
     if (result != NATS_OK)

@@ -54,10 +54,10 @@ struct rec_options {
     const char *listen;             /**< ADDRESS:PORT or NULL */
     unsigned allowed_count;         /**< 0: everybody may dial in */
     struct rec_allowed allowed[REC_ALLOWED_MAX];
-    const char *secret_file;  /**< NULL: there is none */
+    const char *secret_file;   /**< NULL: there is none */
     const char *node_key_file; /**< of the nodes that are dialled; NULL: there is none */
-    struct net_secret secret; /**< that who dials in must know, if there is one */
-    unsigned of_one_max;      /**< cameras that dial in from one address at a time */
+    struct net_secret secret;  /**< that who dials in must know, if there is one */
+    unsigned of_one_max;       /**< cameras that dial in from one address at a time */
     unsigned cameras_count;
     struct {
         char camera[REC_NAME_SIZE];

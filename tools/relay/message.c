@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-    EVENT_TEXT_BYTES_MAX = 128 << 10, // no event that libpinhole takes has more
+    EVENT_TEXT_BYTES_MAX = 128 << 10, /**< no event that libpinhole takes has more */
     EVENT_BYTES_MAX = WIRE_HEADER_BYTES + WIRE_EVENT_FIXED + EVENT_TEXT_BYTES_MAX,
 };
 

@@ -31,12 +31,12 @@ struct relay {
     struct relay_node node;
     struct relay_window window;
     struct relay_position position; /**< what the stream had when this connection was made */
-    bool is_up;                  /**< connected, the only relay, and the position is known */
-    uint64_t boot_id;            /**< of the newest record that was published */
-    uint64_t retry_ns, claim_ns; /**< when to connect, when to ask for other relays */
-    unsigned attempts;           /**< in vain, in a row */
-    bool has_said;               /**< `said` is not taken back yet */
-    char said[RELAY_WHY_BYTES];  /**< the last trouble that was said */
+    bool is_up;                     /**< connected, the only relay, and the position is known */
+    uint64_t boot_id;               /**< of the newest record that was published */
+    uint64_t retry_ns, claim_ns;    /**< when to connect, when to ask for other relays */
+    unsigned attempts;              /**< in vain, in a row */
+    bool has_said;                  /**< `said` is not taken back yet */
+    char said[RELAY_WHY_BYTES];     /**< the last trouble that was said */
 };
 
 /** -errno with a sentence in `why`. */

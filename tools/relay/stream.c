@@ -238,7 +238,8 @@ bool relay_stream_position(struct relay_server *server, struct relay_position *o
     if (result == NATS_OK)
         out->stream_last = info->State.LastSeq;
     jsStreamInfo_Destroy(info);
-    if (result == NATS_OK)
+    // A stream without messages is not asked for one. nats-server 2.9.10 has ended there.
+    if (result == NATS_OK && out->stream_last > 0)
         result = find_place(server, out, &behind);
     if (result == NATS_OK && out->is_known)
         result = read_back(server, out, behind);

@@ -61,9 +61,9 @@ static int accept_clients(int port, int count)
 static int pass_on(const uint8_t *jpeg, size_t bytes)
 {
     char head[128];
-    const int length = snprintf(head, sizeof head,
-                                "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %zu\r\n\r\n",
-                                bytes);
+    const int length =
+        snprintf(head, sizeof head,
+                 "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %zu\r\n\r\n", bytes);
     struct iovec part[2] = {{head, (size_t)length}, {(void *)(uintptr_t)jpeg, bytes}};
     for (int i = 0; i < output_count; i++)
         if (writev(output[i], part, 2) != (ssize_t)(length + (ssize_t)bytes))
@@ -75,8 +75,9 @@ int main(int argc, char **argv)
 {
     if (argc < 3 || argc > 4)
         return 2;
-    if (argc == 4 ? accept_clients(atoi(argv[2]), atoi(argv[3]) % CLIENTS_MAX) < 0
-                  : (output[output_count++] = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0666)) < 0)
+    if (argc == 4
+            ? accept_clients(atoi(argv[2]), atoi(argv[3]) % CLIENTS_MAX) < 0
+            : (output[output_count++] = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0666)) < 0)
         return fail("no reader");
     const int fd = subscribe(argv[1]);
     if (fd < 0)

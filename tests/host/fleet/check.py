@@ -227,8 +227,7 @@ def wait_arrived(hub, camera):
         for kind in ("frame", "event", "trigger"):
             try:
                 with Client(hub.servers[0].port, timeout_s=5) as client:
-                    message = client.api(f"STREAM.MSG.GET.{HUB_STREAM}",
-                                         last_by_subj=f"pinhole.gate.{kind}")["message"]
+                    message = client.last(HUB_STREAM, f"pinhole.gate.{kind}")
             except (OSError, Error):
                 continue
             head = wire.struct.unpack_from("<QQ", base64.b64decode(message["data"]), 16 + 8)
@@ -246,8 +245,7 @@ def wait_recorded(hub, messages):
     def look():
         try:
             with Client(hub.servers[0].port, timeout_s=5) as client:
-                message = client.api("STREAM.MSG.GET.KV_pinhole-rec-fleet",
-                                     last_by_subj="$KV.pinhole-rec-fleet.gate")["message"]
+                message = client.last("KV_pinhole-rec-fleet", "$KV.pinhole-rec-fleet.gate")
         except (OSError, Error):
             return False
         boots = json.loads(base64.b64decode(message["data"]))["boots"]

@@ -108,6 +108,12 @@ class Client:
             raise Error(answer["error"])
         return answer
 
+    def last(self, stream, subject):
+        """A subject's last message, asked for only where there are messages."""
+        if self.api(f"STREAM.INFO.{stream}")["state"]["last_seq"] == 0:
+            raise Error({"description": "there is no message yet", "err_code": 10037})
+        return self.api(f"STREAM.MSG.GET.{stream}", last_by_subj=subject)["message"]
+
     def publish(self, subject, payload, **headers):
         """Into a stream; returns its answer."""
         _, data = self.request(subject, payload,

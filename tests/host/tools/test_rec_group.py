@@ -67,8 +67,7 @@ class Bench:
 
     def entry(self, camera="gate"):
         """The camera's entry: its owner, and how far it is acknowledged."""
-        message = self.nats.api("STREAM.MSG.GET.KV_pinhole-rec-line",
-                                last_by_subj=f"$KV.pinhole-rec-line.{camera}")["message"]
+        message = self.nats.last("KV_pinhole-rec-line", f"$KV.pinhole-rec-line.{camera}")
         return json.loads(base64.b64decode(message["data"]))
 
     def last(self, camera="gate"):
