@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.." || exit
 suites=${*:-trixie testing}
 frames=${FRAMES:-10000}
 packages="binutils ca-certificates curl g++ gcc iproute2 libc6-dbg libc6-dev libcamera-dev
-  libcamera-ipa libcmocka-dev libgpiod-dev libinih-dev libjansson-dev libjpeg-dev
+  libcamera-ipa libcmocka-dev libcrypt-dev libgnutls28-dev libgpiod-dev libinih-dev libjansson-dev libjpeg-dev
   libjpeg-turbo-progs libmicrohttpd-dev libturbojpeg0-dev make nettle-dev pkg-config procps python3 valgrind"
 
 # --- inside a suite's own mounts ----------------------------------------------------------------
