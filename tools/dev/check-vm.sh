@@ -19,7 +19,7 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 base="gcc make pkg-config libc6-dev libjansson-dev libjpeg-dev libinih-dev libcmocka-dev libgpiod-dev nettle-dev"
-testing=$(tools/dev/rootfs.sh testing "$base linux-image-amd64 g++ libcamera-dev libcamera-ipa libmicrohttpd-dev kmod udev systemd libseccomp2 curl iproute2 busybox-static")
+testing=$(tools/dev/rootfs.sh testing "$base linux-image-amd64 g++ libcamera-dev libcamera-ipa libcrypt-dev libgnutls28-dev libmicrohttpd-dev kmod udev systemd libseccomp2 curl iproute2 busybox-static")
 trixie=$(tools/dev/rootfs.sh trixie "$base g++ libcamera-dev libcamera-ipa")
 bookworm=$(tools/dev/rootfs.sh bookworm "$base g++ libcamera-dev libcamera-ipa")
 work=${XDG_CACHE_HOME:-$HOME/.cache}/pinhole/vm
