@@ -15,6 +15,7 @@ VERSION := 0.2.0
 #: SEEDS=1000       sim: how many seeds; FIRST=N the first of them; SEED=X replays one
 #: SECONDS=600      fuzz: time for each fuzzer; SEED=X tries the same inputs in each run
 #: F=NAME           fuzz: only this fuzzer
+#: BOARD=virt       image: for which machine; a folder of board/image
 #: PREFIX=/usr/local, DESTDIR=   install: where to
 # Only from the command line: bash has a SECONDS of its own.
 FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
@@ -115,7 +116,7 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz sim install clean \
-  deb check-arm check-fleet check-libcamera check-mqtt check-vm check-deb
+  deb image check-arm check-fleet check-libcamera check-mqtt check-vm check-deb
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
@@ -174,6 +175,10 @@ check-arm check-fleet check-libcamera check-mqtt check-vm check-deb:
 deb: ## Debian packages for this machine, in build/packages
 	@tools/setup.sh deb
 	@tools/dev/deb.sh
+
+image: ## an image that boots and streams, in build/image: BOARD=virt
+	@tools/setup.sh image
+	@tools/dev/image.sh $(or $(BOARD),virt)
 
 sim: ## the whole node in a simulated machine: SEEDS=N runs so many, SEED=X replays one
 	+@$(SUBMAKE) $(SIM)

@@ -19,6 +19,7 @@ lint="clang-format-19 clang-tidy-19 cppcheck libcmocka-dev mypy pyflakes3 python
 fuzz="clang libclang-rt-dev llvm libcmocka-dev"
 mirror="ca-certificates mmdebstrap"
 packaging="debhelper dh-python dpkg-dev libavcodec-dev libavformat-dev libavutil-dev"
+image="make dosfstools e2fsprogs fdisk mtools qemu-user-static zstd $mirror"
 vm="cpio e2fsprogs kmod qemu-system-x86 xz-utils"
 
 purpose=${1:-run}
@@ -33,6 +34,7 @@ check-deb) needs="make iproute2 qemu-user-static $mirror" wants="" ;;
 check-arm) needs="make $mirror" wants="" ;;
 check-mqtt) needs="$build $mirror libmosquitto-dev mosquitto mosquitto-clients nats-server rabbitmq-server" wants="python3-paho-mqtt" ;;
 check-fleet) needs="$build libnats-dev nats-server python3" wants="libavformat-dev" ;;
+image) needs=$image wants="" ;;
 check-libcamera) needs="$build $mirror" wants="" ;;
 check-vm) needs="$build $mirror $vm" wants="" ;;
 *)

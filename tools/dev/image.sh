@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Makes an image that boots and streams, for a card or an emulator:  tools/dev/image.sh [BOARD]
+# BOARD is a folder of board/image, default virt (QEMU's machine). Debian 13, 64-bit ARM; Pinhole's
+# packages are cross-compiled for it. Needs root for chroot, but no loop device. The result is
+# build/image/pinhole-BOARD.img, and .img.zst, which must fit into 350 MB.
+#   PACKAGES=DIR   take the packages there instead of building them
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+limit=350000000
+suite=trixie machine=arm64
+installed="pinhole pinhole-libcamera pinhole-tools" # the packages that the image has
+
+# --- the root, under emulation --------------------------------------------------------------------
+
+in_root() {
+    chroot "$root" env -i PATH=/usr/sbin:/usr/bin HOME=/tmp LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+}
+lay_over() {
+    cp -r board/image/root/. "$root/"
+    cp board/image/initramfs/hook.sh "$root/etc/initramfs-tools/hooks/pinhole"
+    cp board/image/initramfs/root.sh "$root/etc/initramfs-tools/scripts/local-bottom/pinhole"
+    cp "board/image/$board/modules" "$root/etc/initramfs-tools/modules"
+    cp board/image/ssh-host-key.sh "$root/usr/lib/pinhole/ssh-host-key"
+    mkdir -p "$root/data" "$root/boot/firmware"
+    # What must last is on the data partition.
+    rm -rf "$root/var/lib/pinhole"
+    ln -s /data/pinhole "$root/var/lib/pinhole"
+    ln -sf /data/nats/relay.conf "$root/etc/pinhole/relay.conf"
+    ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+    echo pinhole >"$root/etc/hostname"
+    printf '127.0.0.1 localhost\n127.0.1.1 pinhole\n::1 localhost\n' >"$root/etc/hosts"
+}
+# What would make machines the same, or do at each start what the overlay forgets.
+tidy() {
+    rm -rf "$root"/etc/ssh/ssh_host_* "$root"/var/lib/apt/lists/* "$root"/var/cache/* "$root"/var/log/* \
+        "$root"/var/lib/systemd/random-seed "$root"/tmp/* "$root"/boot/*.old "$root"/vmlinuz* "$root"/initrd.img*
+    : >"$root/etc/machine-id"
+    touch "$root/etc/.updated" "$root/var/.updated"
+}
+inside_fill() {
+    mount --rbind /dev "$root/dev"
+    mount -t proc proc "$root/proc"
+    mount -t tmpfs tmp "$root/tmp"
+    local name
+    for name in $installed; do
+        cp "$packages/${name}"_*.deb "$root/tmp/"
+    done
+    in_root sh -ec 'dpkg --install /tmp/*.deb'
+    lay_over
+    in_root systemctl enable systemd-networkd systemd-resolved systemd-timesyncd
+    in_root systemctl disable apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
+    in_root update-initramfs -c -k all
+}
+
+if [ "${1:-}" = --inside ]; then
+    board=$2 root=$3 packages=$4
+    inside_fill
+    exit
+fi
+
+# --- partitions -----------------------------------------------------------------------------------
+
+# The kernel, what mounts its root, and the settings, where every computer can edit them.
+make_boot() {
+    rm -f "$work/boot"
+    mkfs.vfat -F 32 -n PINHOLE -C "$work/boot" $((boot_mib * 1024)) >/dev/null
+    mcopy -i "$work/boot" "$root"/boot/vmlinuz-* ::vmlinuz
+    mcopy -i "$work/boot" "$root"/boot/initrd.img-* ::initrd.img
+    mcopy -i "$work/boot" "board/image/$board/cmdline.txt" board/boot/pinhole{,-network}.ini ::
+}
+# Never written, so it needs no journal and no room.
+make_root() {
+    rm -rf "$root"/boot/{vmlinuz,initrd.img}-* "$work/root.ext4"
+    root_mib=$(($(du -sm "$root" | cut -f1) * 108 / 100 + 32))
+    mke2fs -q -t ext4 -O ^has_journal -m 0 -L pinhole-root -d "$root" "$work/root.ext4" ${root_mib}M
+}
+make_data() {
+    rm -f "$work/data.ext4"
+    mke2fs -q -t ext4 -b 4096 -m 0 -L pinhole-data "$work/data.ext4" ${data_mib}M
+}
+put() { # file, at MiB
+    dd if="$1" of="$image" bs=1M seek="$2" conv=notrunc,sparse status=none
+}
+join() {
+    rm -f "$image"
+    truncate -s $((1 + boot_mib + root_mib + data_mib))M "$image"
+    sfdisk --quiet "$image" <<END
+label: dos
+start=1MiB, size=${boot_mib}MiB, type=c, bootable
+size=${root_mib}MiB, type=83
+size=${data_mib}MiB, type=83
+END
+    put "$work/boot" 1
+    put "$work/root.ext4" $((1 + boot_mib))
+    put "$work/data.ext4" $((1 + boot_mib + root_mib))
+}
+
+# --- in order -------------------------------------------------------------------------------------
+
+board=${1:-virt}
+[ -e "board/image/$board/cmdline.txt" ] || {
+    echo "image: there is no board $board in board/image" >&2
+    exit 2
+}
+[ "$(id -u)" = 0 ] || {
+    echo "image: needs root (chroot): sudo make image BOARD=$board" >&2
+    exit 1
+}
+work=build/image/$board root=build/image/$board/root image=build/image/pinhole-$board.img
+boot_mib=128 root_mib=0 data_mib=64
+packages=${PACKAGES:-build/deb/$suite-$machine}
+if [ -z "${PACKAGES:-}" ]; then
+    tools/dev/check-deb.sh --build $suite:$machine
+fi
+# The packages that they need are in the cached tree, so that what is new installs in a moment. That
+# tree needs no initramfs, which takes minutes under emulation.
+export INITRD=No
+needed=$(for name in $installed; do
+    dpkg-deb --field "$packages/${name}"_*.deb Depends
+done | tr ',' '\n' | sed 's/|.*//; s/(.*//; s/ //g' | grep -v '^pinhole' | sort -u)
+tree=$(tools/dev/emulated.sh tools/dev/rootfs.sh --configured $suite \
+    "$(grep -hv '^#' "board/image/packages" "board/image/$board/packages" | paste -sd' ') $(paste -sd' ' <<<"$needed")" $machine)
+mkdir -p "$work"
+rm -rf "$root"
+cp -a "$tree" "$root"
+echo "image: installing Pinhole"
+tools/dev/emulated.sh "$0" --inside "$board" "$root" "$packages" >"$work/log" 2>&1 || {
+    tail -n 60 "$work/log" >&2
+    exit 1
+}
+tidy
+echo "image: making partitions"
+make_boot
+make_root
+make_data
+join
+zstd --quiet --force -T0 -12 "$image"
+rm -rf "${work:?}"/{root,boot,root.ext4,data.ext4}
+bytes=$(stat -c %s "$image.zst")
+echo "image: $image.zst has $((bytes / 1000000)) MB, $(($(stat -c %s "$image") / 1000000)) MB unpacked"
+[ "$bytes" -le $limit ] || {
+    echo "image: that is more than $((limit / 1000000)) MB" >&2
+    exit 1
+}
