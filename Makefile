@@ -116,7 +116,7 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz sim install clean \
-  deb image check-arm check-fleet check-libcamera check-mqtt check-vm check-deb
+  deb image check-arm check-fleet check-image check-libcamera check-mqtt check-vm check-deb
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
@@ -164,11 +164,12 @@ fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one
 
 check-arm: ## the C tests and a node on 64-bit and 32-bit ARM, emulated
 check-fleet: ## pinhole-relay, a leaf, a hub of three NATS servers, two recorders through kills and cuts (KILLS=N, SEED=N)
+check-image: ## the image in an emulator: settings from outside, pictures, CUTS=N power cuts (SEED=N)
 check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
 check-mqtt: ## pinhole-mqtt with the brokers of Debian 12 and 13: outages, stalls, cost, bad input
 check-vm: ## triggers on simulated GPIO lines, a USB camera, the units under systemd, in a virtual machine
 check-deb: ## build, install, use, upgrade and purge the packages on Debian 12 and 13, three machines
-check-arm check-fleet check-libcamera check-mqtt check-vm check-deb:
+check-arm check-fleet check-image check-libcamera check-mqtt check-vm check-deb:
 	@tools/setup.sh $@
 	@tools/dev/$@.sh
 

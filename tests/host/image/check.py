@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The image, as it is, in an emulated machine: settings edited on its boot partition from outside,
+pictures through the network, a mistake in the settings, power cuts. Each stop is a cut: the emulator is
+killed.
+
+CUTS=N      how often the power is cut (50), in turns while it starts and while it streams
+SEED=N      of the random moments; it is printed
+Last line: "N passed, N failed"."""
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import traceback
+
+from machine import MIB, Card, Machine, wait_for
+
+IMAGE = os.environ.get("IMAGE", "build/image/pinhole-virt.img")
+CUTS = int(os.environ.get("CUTS", "50"))
+SEED = int(os.environ.get("SEED", str(random.randrange(1 << 30))))
+CARD_MIB = 4096
+NAME = "line 1, camera 3"
+
+
+def tool(*command):
+    """Exit status and output."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+class Check:
+    """The steps in order; each stands on those before it."""
+
+    def __init__(self, folder):
+        self.random = random.Random(SEED)
+        self.card = Card(IMAGE, folder, CARD_MIB)
+        self.root = self.card.digest(2)
+        self.data_bytes = self.card.partition(3)[1]
+        self.start_s, self.serial, self.ssh_key = 0.0, None, None
+
+    def status(self):
+        return self.card.read("pinhole-status.txt").decode()
+
+    def check_systems(self):
+        """A cut leaves a journal to replay, nothing else to mend. The root has its bytes still."""
+        boot, data = self.card.copy(1), self.card.copy(3)
+        for command, allowed in ((("fsck.fat", "-n", boot), (0,)), (("e2fsck", "-p", data), (0, 1)),
+                                 (("e2fsck", "-fn", data), (0,))):
+            status, output = tool(*command)
+            assert status in allowed, output
+        assert self.card.digest(2) == self.root, "the root was written"
+
+    def first_start(self):
+        """The settings of the boot partition are used, the data partition has grown."""
+        self.card.edit("pinhole.ini", name=NAME, camera="fake", width=640, height=480, framerate=5,
+                       anonymous="view")
+        self.card.edit("pinhole-network.ini", hostname="line1")
+        with Machine(self.card) as machine:
+            self.start_s = machine.wait_frames()
+            print(f"     first start to pictures: {self.start_s:.0f} s", flush=True)
+            assert machine.feature("DeviceUserID") == NAME
+            assert machine.ssh_key() == "", "SSH answers, though nobody gave a key"
+            wait_for("the data partition has grown", lambda: sum(self.card.partition(3)) == CARD_MIB * MIB)
+            self.serial = machine.feature("DeviceSerialNumber")
+        assert "pinhole.ini: good, in use." in self.status(), self.status()
+        assert "pinhole-network.ini: good, in use." in self.status(), self.status()
+        assert self.card.partition(3)[1] > self.data_bytes
+        self.check_systems()
+
+    def mistake(self):
+        """It is named with its line, and the last good settings stay in use. SSH answers who has a key."""
+        good = self.card.read("pinhole.ini")
+        self.card.write("pinhole.ini", b"[node]\r\nname = mistaken\r\n[jpeg]\r\nqualty = 80\r\n")
+        key = os.path.join(self.card.folder, "key")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        with open(key + ".pub", encoding="ascii") as file:
+            self.card.edit("pinhole-network.ini", key=file.read().strip())
+        with Machine(self.card) as machine:
+            machine.wait_frames()
+            assert machine.feature("DeviceUserID") == NAME
+            self.ssh_key = wait_for("SSH answers", machine.ssh_key)
+        sentence = "pinhole.ini: NOT used. pinhole.ini:4: there is no key 'qualty' in [jpeg]"
+        assert sentence in self.status() and "the last good one stays in use" in self.status(), self.status()
+        self.check_systems()
+        self.card.write("pinhole.ini", good)
+
+    def cuts(self):
+        """After each one it streams again, with the same identity, its file systems clean."""
+        for cut in range(CUTS):
+            with Machine(self.card) as machine:
+                if cut % 2 == 0:
+                    seconds = machine.wait_frames()
+                    assert machine.feature("DeviceUserID") == NAME
+                    assert machine.feature("DeviceSerialNumber") == self.serial
+                    wait_for("the same SSH key", lambda m=machine: m.ssh_key() == self.ssh_key)
+                    moment = seconds + self.random.uniform(0, 10)
+                else:
+                    moment = self.random.uniform(0, self.start_s)
+                wait_for("the moment", lambda m=machine, s=moment: m.age() > s)
+            self.check_systems()
+            print(f"     cut {cut + 1} {moment:.1f} s after the start", flush=True)
+        assert "pinhole.ini: good, in use." in self.status(), self.status()
+
+
+def main():
+    print(f"SEED={SEED} CUTS={CUTS}", flush=True)
+    passed = failed = 0
+    with tempfile.TemporaryDirectory(prefix="pinhole-image-") as folder:
+        check = Check(folder)
+        for step in check.first_start, check.mistake, check.cuts:
+            try:
+                step()
+                passed += 1
+                print(f"ok   {step.__name__}", flush=True)
+            except Exception:  # pylint: disable=broad-except
+                traceback.print_exc()
+                failed += 1
+                print(f"FAIL {step.__name__}", flush=True)
+                break
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+sys.exit(main())
