@@ -19,6 +19,7 @@
 #include "tools/web/stream.h"
 
 #include "tools/web/colour.h"
+#include "tools/web/connection.h"
 #include "tools/web/request.h"
 
 #include <stdio.h>
@@ -286,15 +287,15 @@ static bool wants(const struct web_request *request, const char *name, bool is_d
 
 static struct web_stream *begin_stream(struct web_request *request)
 {
-    struct web_stream *stream = calloc(1, sizeof *stream);
+    const struct web_connection *link = web_connection_of(request->connection);
+    struct web_stream *stream = link == NULL ? NULL : calloc(1, sizeof *stream);
     if (stream == NULL)
         return NULL;
     const char *key = web_request_query(request, "key");
     struct web_http *http = &request->web->http;
     stream->web = request->web;
     stream->sleeper.connection = request->connection;
-    stream->fd =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    stream->fd = link->fd;
     const char *agent = web_request_header(request, "User-Agent");
     bool is_browser = agent != NULL && strstr(agent, "Mozilla/") != NULL;
     bool is_chromium = is_browser && strstr(agent, "Chrome/") != NULL;
