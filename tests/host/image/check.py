@@ -15,7 +15,7 @@ import sys
 import tempfile
 import traceback
 
-from machine import MIB, Card, Machine, wait_for
+from machine import MIB, PATIENCE_S, Card, Machine, wait_for
 
 IMAGE = os.environ.get("IMAGE", "build/image/pinhole-virt.img")
 CUTS = int(os.environ.get("CUTS", "50"))
@@ -62,7 +62,8 @@ class Check:
             print(f"     first start to pictures: {self.start_s:.0f} s", flush=True)
             assert machine.feature("DeviceUserID") == NAME
             assert machine.ssh_key() == "", "SSH answers, though nobody gave a key"
-            wait_for("the data partition has grown", lambda: sum(self.card.partition(3)) == CARD_MIB * MIB)
+            wait_for("the data partition has grown", lambda: sum(self.card.partition(3)) == CARD_MIB * MIB,
+                     PATIENCE_S)
             self.serial = machine.feature("DeviceSerialNumber")
         assert "pinhole.ini: good, in use." in self.status(), self.status()
         assert "pinhole-network.ini: good, in use." in self.status(), self.status()
@@ -80,7 +81,7 @@ class Check:
         with Machine(self.card) as machine:
             machine.wait_frames()
             assert machine.feature("DeviceUserID") == NAME
-            self.ssh_key = wait_for("SSH answers", machine.ssh_key)
+            self.ssh_key = wait_for("SSH answers", machine.ssh_key, PATIENCE_S)
         sentence = "pinhole.ini: NOT used. pinhole.ini:4: there is no key 'qualty' in [jpeg]"
         assert sentence in self.status() and "the last good one stays in use" in self.status(), self.status()
         self.check_systems()
@@ -94,11 +95,11 @@ class Check:
                     seconds = machine.wait_frames()
                     assert machine.feature("DeviceUserID") == NAME
                     assert machine.feature("DeviceSerialNumber") == self.serial
-                    wait_for("the same SSH key", lambda m=machine: m.ssh_key() == self.ssh_key)
+                    wait_for("the same SSH key", lambda m=machine: m.ssh_key() == self.ssh_key, PATIENCE_S)
                     moment = seconds + self.random.uniform(0, 10)
                 else:
                     moment = self.random.uniform(0, self.start_s)
-                wait_for("the moment", lambda m=machine, s=moment: m.age() > s)
+                wait_for("the moment", lambda m=machine, s=moment: m.age() > s, PATIENCE_S)
             self.check_systems()
             print(f"     cut {cut + 1} {moment:.1f} s after the start", flush=True)
         assert "pinhole.ini: good, in use." in self.status(), self.status()
