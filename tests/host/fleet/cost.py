@@ -13,20 +13,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 from nats import STREAM, Client, Relay, Server, create_stream  # noqa: E402
-from pinhole_node import Node, wait_for  # noqa: E402
+from pinhole_node import Node, cpu_s, wait_for  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 FRAMES, RATE = 150, 30
 LARGE = ("--width", "1920", "--height", "1080", "--framerate", str(RATE), "--quality", "95", "--set",
          "jpeg.frame_bytes_max=900K", "--set", "store.memory=64M")
-
-
-def cpu_ns(pid):
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total
 
 
 def stored(client):
@@ -47,10 +39,10 @@ def main():
             with Relay(server.url, node.address) as relay:
                 begin = stored(client)[0]
                 wait_for("the flow", lambda: stored(client)[0] > begin + 10)
-                (first, _), used = stored(client), cpu_ns(relay.process.pid)
+                (first, _), used = stored(client), cpu_s(relay.process.pid)
                 wait_for("frames", lambda: stored(client)[0] >= first + FRAMES)
-                (last, octets), used = stored(client), cpu_ns(relay.process.pid) - used
-                own.append(used / (last - first) / 1e3)
+                (last, octets), used = stored(client), cpu_s(relay.process.pid) - used
+                own.append(used / (last - first) * 1e6)
                 size = size or octets // 100
             with open(picture, "wb") as file:
                 file.write(os.urandom(size))

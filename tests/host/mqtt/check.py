@@ -24,7 +24,7 @@ import pinhole_wire as wire  # noqa: E402
 from cut_proxy import CutProxy  # noqa: E402
 from mqtt import (PERSISTENT, Bridge, Mosquitto, Nats, RabbitMQ, Subscriber, ROOT,  # noqa: E402
                   frame_header)
-from pinhole_node import Node, free_port, wait_for  # noqa: E402
+from pinhole_node import Node, cpu_s, free_port, wait_for  # noqa: E402
 
 SEED = int(os.environ.get("MQTT_SEED", time.time_ns() % 1000000))
 
@@ -173,16 +173,6 @@ def part_evicted():
 
 LARGE = ("--set", "camera.width=1920", "--set", "camera.height=1080", "--set",
          "camera.framerate=30", "--set", "jpeg.frame_bytes_max=1M", "--set", "store.memory=64M")
-
-
-def cpu_s(*pids):
-    """CPU time of processes with all their threads."""
-    total = 0
-    for pid in pids:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-                total += int(file.read().split()[0])
-    return total / 1e9
 
 
 def part_stalled():

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from keyed_node import CONTROL_KEY, VIEW_KEY, WRONG_KEY, KeyedNode, write_key  # noqa: E402
+from keyed_node import CONTROL_KEY, VIEW_KEY, WRONG_KEY, KeyedNode, bad_keys  # noqa: E402
 from pinhole_node import Node, run, run_cases  # noqa: E402
 from pinhole_wire import (AUTH, DENIED, FEATURES, FRAME, GET, SET, STATS, TRIGGER, Client,  # noqa: E402
                           Refused)
@@ -92,20 +92,13 @@ def test_the_log_says_to_whom_a_listener_is_open():
 
 def test_a_bad_key_file_stops_the_start():
     with tempfile.TemporaryDirectory() as place:
-        for name, text, mode, said in (
-                ("short", b"0123456789abcde\n", 0o600, "16 to 128 bytes"),
-                ("long", b"x" * 129, 0o600, "16 to 128 bytes"),
-                ("open", b"x" * 32, 0o644, "everybody can read or write it"),
-                ("absent", None, 0o600, "No such file")):
-            path = os.path.join(place, name)
-            if text is not None:
-                write_key(place, name, text, mode)
+        for path, said in bad_keys(place):
             for key in ("view_key_file", "control_key_file"):
                 for more in (("--check-config",), ()):
                     status, _, log = run("--camera", "fake", "--listen", "127.0.0.1:0", "--set",
                                          f"server.{key}={path}", *more)
                     assert status == 2 and f"server.{key} = {path}: " in log and said in log, \
-                        (name, key, more, status, log)
+                        (path, key, more, status, log)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,15 @@ def write_key(folder, name, key, mode=0o600):
     return path
 
 
+def bad_keys(folder):
+    """Files that hold no key or secret: each with its path, and what is said of it."""
+    for name, key, mode, said in (("short", b"0123456789abcde\n", 0o600, "16 to 128 bytes"),
+                                  ("long", b"x" * 129, 0o600, "16 to 128 bytes"),
+                                  ("open", b"x" * 32, 0o644, "everybody can read or write it")):
+        yield write_key(folder, name, key, mode), said
+    yield os.path.join(folder, "absent"), "No such file"
+
+
 class KeyedNode(Node):
     """`server.local = none`, with two keys. `view`, `control` and `wrong` are paths of key files."""
 

@@ -29,6 +29,16 @@ def wait_for(what, condition, seconds=PATIENCE_S):
     return value
 
 
+def cpu_s(*pids):
+    """CPU time of processes with all their threads."""
+    total = 0
+    for pid in pids:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+                total += int(file.read().split()[0])
+    return total / 1e9
+
+
 def free_port():
     """A port for a server that comes and goes: the kernel gives none of these to a connection that
     leaves, so it is still free when the server comes back."""

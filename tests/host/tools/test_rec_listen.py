@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 # pylint: disable=wrong-import-position
 import pinhole_wire as wire  # noqa: E402
 from fake_node import ERROR, PROVE, FakeNode, ScriptedNode, message  # noqa: E402
+from keyed_node import bad_keys, write_key  # noqa: E402
 from pinhole_node import BUILD, Node, free_port, run, run_cases, wait_for  # noqa: E402
 from recording import Recorder, Recording, count_lines  # noqa: E402
 
@@ -204,14 +205,6 @@ def test_one_address_leaves_connections_to_others():
         recorder.stop()
 
 
-def write_secret(folder, name, text, mode=0o600):
-    path = f"{folder}/{name}"
-    with open(path, "wb") as file:
-        file.write(text)
-    os.chmod(path, mode)
-    return path
-
-
 class ProvingNode(FakeNode):
     """A node that knows a secret, and computes its proof as SPEC.md says."""
 
@@ -242,12 +235,12 @@ def test_secret():
     with tempfile.TemporaryDirectory() as place:
         folder = f"{place}/out"
         recorder, port = listening(folder, "--uplink-secret",
-                                   write_secret(place, "theirs", secret + b"\n"))
+                                   write_key(place, "theirs", secret + b"\n"))
         with ProvingNode(secret, name=b"gate") as gate, \
                 ProvingNode(secret + b"r", name=b"wrong") as wrong, \
                 refusal(6)(name=b"old") as old, refusal(10)(name=b"unset") as unset, \
                 Node("--uplink", "%s:%d" % port, "--set", "node.name=belt", "--uplink-secret",
-                     write_secret(place, "ours", secret)):
+                     write_key(place, "ours", secret)):
             gate.dial(port)
             for node, said in ((wrong, "the node does not know the secret"),
                                (old, "software is older than uplink secrets"),
@@ -264,7 +257,7 @@ def test_secret():
 def test_secret_goes_to_the_uplink_alone():
     """A stranger who connects to the node gets no proof that it could pass on."""
     with tempfile.TemporaryDirectory() as place:
-        path = write_secret(place, "secret", b"0123456789abcdef")
+        path = write_key(place, "secret", b"0123456789abcdef")
         with Node("--uplink", f"127.0.0.1:{free_port()}", "--uplink-secret", path) as node:
             with wire.Client(node.address) as client:
                 client.send(PROVE, bytes(32), tag=5)
@@ -274,22 +267,15 @@ def test_secret_goes_to_the_uplink_alone():
 
 def test_secret_file_must_be_good():
     with tempfile.TemporaryDirectory() as place:
-        for name, text, mode, said in (
-                ("short", b"0123456789abcde\n", 0o600, "16 to 128 bytes"),
-                ("long", b"x" * 129, 0o600, "16 to 128 bytes"),
-                ("open", b"x" * 32, 0o644, "everybody can read or write it"),
-                ("absent", None, 0o600, "No such file")):
-            path = f"{place}/{name}"
-            if text is not None:
-                write_secret(place, name, text, mode)
+        for path, said in bad_keys(place):
             done = subprocess.run([f"{BUILD}/pinhole-rec", "-o", f"{place}/out", "--listen",
                                    "127.0.0.1:0", "--uplink-secret", path], capture_output=True,
                                   text=True, check=False)
-            assert done.returncode == 2 and said in done.stderr, (name, done)
+            assert done.returncode == 2 and said in done.stderr, (path, done)
             arguments = ("--uplink", "127.0.0.1:1", "--uplink-secret", path, "--camera", "fake")
             for more in (("--check-config",), ()):
                 status, _, log = run(*arguments, *more)
-                assert status == 2 and said in log, (name, more, status, log)
+                assert status == 2 and said in log, (path, more, status, log)
 
 
 def test_a_name_without_records_makes_no_folder():
