@@ -204,7 +204,7 @@ int pinhole_read_message(const void *message, size_t bytes, struct pinhole_recor
     const int at = header.type == WIRE_TYPE_EVENT ? read_event(payload, header.length, out) : -1;
     if (at < 0)
         return -EBADMSG;
-    const size_t length = base_min_u64(header.length - (size_t)at, text_size - 1);
+    const size_t length = (size_t)base_min_u64(header.length - (size_t)at, text_size - 1);
     memcpy(text, payload + at, length);
     text[length] = '\0';
     client_clean(text, true);

@@ -106,7 +106,8 @@ inside=(--inside)
 packages="make pkg-config qemu-user"
 for machine in $machines; do
     packages+=" gcc-${triplet[$machine]}"
-    for library in libc6 libcmocka libgpiod libinih libjansson libjpeg libmicrohttpd libturbojpeg0 nettle; do
+    for library in libc6 libcmocka libgpiod libinih libjansson libjpeg libmicrohttpd libmosquitto libnats \
+        libsqlite3 libturbojpeg0 nettle; do
         packages+=" $library-dev:$machine"
     done
 done

@@ -31,7 +31,7 @@ static const struct pinhole_event *event_of(const struct relay_entry *entry)
 /** The whole message of an event. Returns its length. */
 static size_t put_event(uint8_t out[EVENT_BYTES_MAX], const struct pinhole_event *event)
 {
-    const size_t text_bytes = base_min_u64(strlen(event->text), EVENT_TEXT_BYTES_MAX);
+    const size_t text_bytes = (size_t)base_min_u64(strlen(event->text), EVENT_TEXT_BYTES_MAX);
     const struct wire_header header = {
         .version = WIRE_VERSION,
         .type = WIRE_TYPE_EVENT,

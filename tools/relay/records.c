@@ -38,7 +38,7 @@ static bool open_node(struct relay *relay)
     const struct pinhole_options options = {
         .size = sizeof options,
         .connect_timeout_ms = OPEN_TIMEOUT_MS,
-        .records_max = relay->settings->window + RECORDS_SPARE,
+        .records_max = (unsigned)relay->settings->window + RECORDS_SPARE,
         .key_file = *relay->settings->node_key_file != '\0' ? relay->settings->node_key_file : NULL,
     };
     if (node->handle != NULL)
