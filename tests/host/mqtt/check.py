@@ -261,7 +261,7 @@ def part_cpu():
     """CPU of the bridge a 1080p frame, beside bare loops of mosquitto_publish() that take turns with
     it: of the bytes that the bridge sends too, a picture of the node and a text; of the picture
     alone; of a picture that is in memory."""
-    seconds, rate, rounds, text = 5, 30, 4, 475
+    seconds, rate, rounds, text = 4, 30, 8, 475
     for qos in (0, 1):
         with Mosquitto("max_inflight_messages 0\n") as broker, Node(*LARGE, small=False) as node, \
                 tempfile.TemporaryDirectory() as folder:
@@ -277,11 +277,13 @@ def part_cpu():
                               bare_loop(folder, broker.port, path, size, rate, counted, qos)))
             print(f"  QoS {qos}, {size} bytes, us a frame in {rounds} turns:")
             names = "bridge", "same bytes", "picture alone", "picture in memory"
-            best = [min(column) for column in zip(*turns)]  # the machine's neighbours only add
-            for name, column, least in zip(names, zip(*turns), best):
-                print(f"    {name:17} median {statistics.median(column):.0f}, least {least:.0f}: "
-                      f"bridge {best[0] / least:.2f} x", flush=True)
-            assert best[0] <= 1.25 * best[1], "a copy or a wake-up too many"
+            # Of the two of a turn, because the machine's neighbours slow both.
+            ratios = [sorted(turn[0] / turn[i] for turn in turns) for i in range(len(names))]
+            for name, column, of_turns in zip(names, zip(*turns), ratios):
+                print(f"    {name:17} median {statistics.median(column):.0f}: bridge "
+                      f"{statistics.median(of_turns):.2f} x ({of_turns[0]:.2f} to {of_turns[-1]:.2f})",
+                      flush=True)
+            assert statistics.median(ratios[1]) <= 1.25, "a copy or a wake-up too many"
 
 
 def percentile(values, part):
