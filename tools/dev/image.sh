@@ -50,7 +50,8 @@ inside_fill() {
     in_root sh -ec 'dpkg --install /tmp/*.deb'
     lay_over
     in_root systemctl enable systemd-networkd systemd-resolved systemd-timesyncd
-    in_root systemctl disable apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
+    in_root systemctl disable apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+        e2scrub_reap.service
     in_root update-initramfs -c -k all
 }
 

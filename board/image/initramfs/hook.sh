@@ -4,6 +4,6 @@
 [ "${1:-}" != prereqs ] || exit 0
 # shellcheck disable=SC1091 # only where the initramfs is made
 . /usr/share/initramfs-tools/hook-functions
-for program in e2fsck resize2fs sfdisk partx; do
+for program in e2fsck fsck.fat resize2fs sfdisk partx; do
     copy_exec "$(command -v $program)" /sbin
 done

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 # Runs in the initramfs, once the root is mounted, read-only, at $rootmnt. It lays memory over the root
 # and mounts the data partition at /data, before anything of the root has started: systemd reads the
-# machine's identity as its first act. Debian's overlayroot would do the first half only.
+# machine's identity as its first act. Debian's overlayroot would do the first half only. The boot
+# partition is mounted here, too: systemd would wait for udev to find it, and on a slow or busy machine
+# give up and start the node with the last good settings.
 [ "${1:-}" != prereqs ] || exit 0
 # shellcheck disable=SC1091 # only in the initramfs
 . /scripts/functions
@@ -41,6 +43,14 @@ mount_data() {
     mount -t ext4 -o noatime "$partition" "$data" && resize2fs "$partition"
 }
 
+# --- the boot partition ---------------------------------------------------------------------------
+# Only pinhole-boot writes to it.
+mount_boot() {
+    partition=$(blkid -L PINHOLE) || return
+    fsck.fat -a "$partition"
+    mount -t vfat -o ro,umask=0077 "$partition" "$rootmnt/boot/firmware"
+}
+
 # --- identity -------------------------------------------------------------------------------------
 identify() {
     mkdir -p "$data/pinhole" "$data/ssh" "$data/nats"
@@ -53,4 +63,5 @@ identify() {
 
 cover || panic "pinhole: memory cannot be laid over the root"
 mount_data || echo "pinhole: there is no data partition to use"
+mount_boot || echo "pinhole: there is no boot partition to read"
 identify
