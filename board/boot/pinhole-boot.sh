@@ -288,7 +288,7 @@ use_network() {
 tell() {
     cmp -s "$verdict" "$boot/pinhole-status.txt" && return 0
     was_read_only=no
-    if ! [ -w "$boot" ] || ! : >"$boot/pinhole-status.new" 2>/dev/null; then
+    if ! touch "$boot/pinhole-status.new" 2>/dev/null; then
         mount -o remount,rw "$boot" && was_read_only=yes
     fi
     cp "$verdict" "$boot/pinhole-status.new" && sync -f "$boot/pinhole-status.new" &&
@@ -305,5 +305,8 @@ consider pinhole-network.ini judge_network || status=1
 use_node || status=1
 use_network || status=1
 tr -d '\r' <"$verdict"
-tell || status=1
+tell || {
+    echo "pinhole-status.txt could not be written in $boot"
+    status=1
+}
 exit $status

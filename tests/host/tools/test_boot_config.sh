@@ -188,4 +188,12 @@ head -c 100000 /dev/urandom >"$boot/pinhole-network.ini"
 run
 says "pinhole-network.ini: NOT used."
 says "pinhole-network.ini: the last good one stays in use."
+
+# A partition that takes nothing: the settings are used all the same, and the log tells.
+rm "$boot/pinhole-network.ini"
+ln -s "$work/nowhere/file" "$boot/pinhole-status.new"
+sh board/boot/pinhole-boot.sh "$boot" "$root" >"$work/out" 2>&1
+[ $? = 1 ] || fail "the status is another"
+grep -qF "pinhole-network.ini: is not on this partition." "$work/out" || fail "$(cat "$work/out")"
+grep -qxF "pinhole-status.txt could not be written in $boot" "$work/out" || fail "$(cat "$work/out")"
 exit 0
