@@ -15,6 +15,7 @@ VERSION := 0.2.0
 #: SEEDS=1000       sim: how many seeds; FIRST=N the first of them; SEED=X replays one
 #: SECONDS=600      fuzz: time for each fuzzer; SEED=X tries the same inputs in each run
 #: F=NAME           fuzz: only this fuzzer
+#: PINHOLE_PHOTOS=DIR  test, bench: a folder of photographs
 #: BOARD=virt       image: for which machine; a folder of board/image
 #: PREFIX=/usr/local, DESTDIR=   install: where to
 # Only from the command line: bash has a SECONDS of its own.
@@ -117,6 +118,8 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 .SECONDARY:
 .PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz sim install clean \
   deb image check-arm check-fleet check-image check-libcamera check-mqtt check-vm check-deb
+# Photographs for tests and benchmarks, where there are any.
+export PINHOLE_PHOTOS ?= ../shared/data/kodak
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)

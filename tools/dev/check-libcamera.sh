@@ -77,7 +77,7 @@ install_photos() {
     local originals=$tree/usr/share/pinhole-test/originals n=0 photo
     local photos=$tree/usr/share/pinhole-test/photos
     mkdir -p "$originals" "$photos"
-    cp "${PINHOLE_PHOTOS:-../shared/data/kodak}"/*.jpg "$originals" 2>/dev/null || make_photos
+    cp "${PINHOLE_PHOTOS:-}"/*.jpg "$originals" 2>/dev/null || make_photos
     for photo in "$originals"/*.jpg; do
         inside "djpeg /usr/share/pinhole-test/originals/${photo##*/} |
             cjpeg -sample 2x2 >/usr/share/pinhole-test/photos/$n.jpg" || return

@@ -18,7 +18,7 @@ from mqtt import PROGRAM, Bridge, Mosquitto, skip_unless  # noqa: E402
 from pinhole_node import Node, run_cases, wait_for  # noqa: E402
 
 EXAMPLES = "tools/mqtt/examples"
-PHOTOS = os.environ.get("PINHOLE_PHOTOS", "../shared/data/kodak")
+PHOTOS = os.environ.get("PINHOLE_PHOTOS", "")
 COUNT = 5
 
 
@@ -52,7 +52,7 @@ def make_node():
     """Photographs where there are some, else the drawn scene."""
     if os.path.isdir(PHOTOS):
         return Node("--framerate", "10", camera=f"replay:{PHOTOS}", small=False)
-    print(f"not photographs: {PHOTOS} is not there")
+    print(f"no photographs in PINHOLE_PHOTOS={PHOTOS}")
     return Node()
 
 

@@ -261,9 +261,7 @@ static int by_name(const void *a, const void *b)
 unsigned photo_list(char (*paths)[512], unsigned max)
 {
     const char *folder = getenv("PINHOLE_PHOTOS");
-    if (folder == NULL)
-        folder = "../shared/data/kodak";
-    DIR *dir = opendir(folder);
+    DIR *dir = folder != NULL ? opendir(folder) : NULL;
     unsigned count = 0;
     for (struct dirent *entry; dir != NULL && count < max && (entry = readdir(dir)) != NULL;) {
         const char *dot = strrchr(entry->d_name, '.');

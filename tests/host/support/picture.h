@@ -44,8 +44,7 @@ void photo_free(struct photo *photo);
 /** Copies the part of the photograph at (x, y), which wraps around its edges. */
 void picture_crop(struct picture *picture, const struct photo *photo, uint32_t x, uint32_t y);
 
-/** Paths of the photographs that this machine has: $PINHOLE_PHOTOS, or the folder shared/data/kodak
- * beside the checkout. Returns how many (at most max). */
+/** Paths of the photographs in $PINHOLE_PHOTOS. Returns how many (at most max). */
 unsigned photo_list(char (*paths)[512], unsigned max);
 
 #endif

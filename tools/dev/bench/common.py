@@ -53,7 +53,7 @@ def crop(source, target, width, height, offset):
 def make_photographs():
     """Five photographs for each size, cropped without decoding: Kodak's for the smallest where
     they are present, else wallpapers."""
-    kodak = sorted(glob.glob(os.environ.get("PINHOLE_PHOTOS", "../shared/data/kodak") + "/*.jpg"))
+    kodak = sorted(glob.glob(os.environ.get("PINHOLE_PHOTOS", "") + "/*.jpg"))
     for width, height in SIZES:
         os.makedirs(photographs(width))
         if width == 640 and len(kodak) >= 5:
