@@ -136,12 +136,13 @@ for part in ${PART:-guest units}; do
     sed -i 's/\r$//' "$log"
     cp "$log" build/vm.log
     if ! grep -aqx 'VM-END 0' "$log"; then
-        # What each failed test wrote, or the log's end when no test failed.
+        # What each failed test wrote, and its machine after it; or the log's end when no test failed.
         awk '{ line[NR] = $0 }
-            $1 == "VM-RESULT" { if ($3 != 0) { failed = failed " " $2
-                    for (i = NR - start > 100 ? NR - 100 : start + 1; i <= NR; i++) print "  | " line[i] }
-                start = NR }
-            END { for (i = NR > 100 ? NR - 99 : 1; failed == "" && i <= NR; i++) print "  | " line[i]
+            $1 == "VM-RESULT" { at[++n] = NR; if ($3 != 0) { bad[n] = 1; failed = failed " " $2 } }
+            END { at[n + 1] = NR + 1
+                for (i = NR > 100 ? NR - 99 : 1; failed == "" && i <= NR; i++) print "  | " line[i]
+                for (k = 1; k <= n; k++) for (i = at[k - 1] + 1; bad[k] && i < at[k + 1]; i++)
+                    if (i > at[k] - 100 && i < at[k] + 100) print "  | " line[i]
                 print "check-vm: failed:" (failed == "" ? " the machine" : failed) }' "$log" >&2
         echo "check-vm: FAILED (status $status); the guest's whole log is in build/vm.log" >&2
         exit 1
