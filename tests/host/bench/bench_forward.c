@@ -8,11 +8,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "net/client/pinhole.h"
-#include "net/wire.h"
+#include "tests/host/support/bare_node.h"
 
 enum { CLIENTS_MAX = 64, BUFFER_BYTES = 16 << 20 };
 
@@ -24,18 +24,6 @@ static int fail(const char *what)
 {
     fprintf(stderr, "bench_forward: %s\n", what);
     return 1;
-}
-
-/** The library connects. What comes then is read past it. */
-static int subscribe(const char *address)
-{
-    static const struct pinhole_subscription wish = {
-        .size = sizeof wish, .policy = PINHOLE_LATEST, .no_events = 1, .from_sequence = UINT64_MAX};
-    struct pinhole *p;
-    if (pinhole_open(&p, address, NULL) < 0 || pinhole_subscribe(p, &wish) < 0)
-        return -1;
-    const int fd = pinhole_fd(p);
-    return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0 ? -1 : fd;
 }
 
 static int accept_clients(int port, int count)
@@ -79,7 +67,8 @@ int main(int argc, char **argv)
             ? accept_clients(atoi(argv[2]), atoi(argv[3]) % CLIENTS_MAX) < 0
             : (output[output_count++] = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0666)) < 0)
         return fail("no reader");
-    const int fd = subscribe(argv[1]);
+    const char *port = strrchr(argv[1], ':');
+    const int fd = bare_subscribe(port != NULL ? atoi(port + 1) : 0);
     if (fd < 0)
         return fail("no node");
     for (;;) {

@@ -7,9 +7,8 @@
 // picture has these user properties, which are constant. With it goes a constant text of that many
 // bytes with QoS 1, if there are any.
 // Prints its CPU time a frame in microseconds.
-#include "net/wire.h"
+#include "tests/host/support/bare_node.h"
 
-#include <arpa/inet.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <poll.h>
@@ -68,26 +67,6 @@ static void receive(int fd, void *out, size_t bytes)
         exit(1);
 }
 
-static int subscribe(int port)
-{
-    unsigned char message[WIRE_HEADER_BYTES + WIRE_SUBSCRIBE_FIXED];
-    const struct sockaddr_in to = {.sin_family = AF_INET,
-                                   .sin_port = htons((in_port_t)port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const struct wire_subscribe wish = {.policy = 1}; // latest
-    const struct wire_header header = {.version = WIRE_VERSION,
-                                       .type = WIRE_TYPE_SUBSCRIBE,
-                                       .length = WIRE_SUBSCRIBE_FIXED,
-                                       .tag = 1};
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    wire_put_header(message, &header);
-    wire_put_subscribe(message + WIRE_HEADER_BYTES, &wish);
-    if (connect(fd, (const struct sockaddr *)&to, sizeof to) < 0 ||
-        write(fd, message, sizeof message) != sizeof message)
-        exit(1);
-    return fd;
-}
-
 /** Receives one message. Returns the offset of its JPEG in `picture`; 0: it is no frame. */
 static int receive_message(int fd, struct wire_header *header)
 {
@@ -117,7 +96,7 @@ static void publish_node(struct mosquitto *mosq, char **argv, int frames, int qo
     static const char text[4096];
     const int text_bytes = atoi(argv[1]);
     mosquitto_property *properties = properties_of(argv + 2);
-    struct pollfd fds[2] = {{.fd = subscribe(atoi(argv[0])), .events = POLLIN},
+    struct pollfd fds[2] = {{.fd = bare_subscribe(atoi(argv[0])), .events = POLLIN},
                             {.fd = mosquitto_socket(mosq)}};
     while (frames > 0) {
         struct wire_header header;

@@ -6,6 +6,7 @@ import glob
 import re
 import shutil
 import subprocess
+import sys
 import time
 
 from common import BUILD, folder, median, process_cpu_ns, ROUNDS, say, started
@@ -51,6 +52,8 @@ def measure(command, count):
     at = []
     for frames in (20, 20 + FRAMES):
         while (written := count()) < frames:
+            if process.poll() is not None:
+                sys.exit(f"bench: {command[0]} ended with status {process.returncode}")
             time.sleep(0.01)
         at.append((written, process_cpu_ns(process.pid)))
     process.terminate()
