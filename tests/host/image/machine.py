@@ -129,7 +129,10 @@ class Machine:
             assert self.process.poll() is None, "the machine is off:\n" + self.log()[-3000:]
             return self.ctl("grab", "--count", str(count), "--replace", "-o", output + "/")[0] == 0
         os.makedirs(output, exist_ok=True)
-        wait_for("frames", grab, PATIENCE_S)
+        try:
+            wait_for("frames", grab, PATIENCE_S)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the console's end:\n{self.log()[-3000:]}") from None
         for name in os.listdir(output):
             with open(os.path.join(output, name), "rb") as file:
                 assert file.read(3) == b"\xff\xd8\xff", "no JPEG"
