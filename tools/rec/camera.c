@@ -31,7 +31,10 @@ static int enter_folder(struct rec_camera *camera)
         return 0;
     const bool was_known = camera->inode != 0;
     uint64_t serial_next;
-    int error = rec_recover_next_serial(folder, &serial_next);
+    // Made now, or by a run that a power cut ended.
+    int error = rec_folder_sync(camera->options->directory);
+    if (error == 0)
+        error = rec_recover_next_serial(folder, &serial_next);
     if (error < 0)
         return error;
     if (serial_next > camera->serial_next)
@@ -115,6 +118,8 @@ static void close_segment(struct rec_camera *camera, const char *reason, bool sh
     }
     int64_t bytes = rec_segment_close(segment, reason, is_broken);
     if (bytes < 0)
+        atomic_store(&camera->has_left_part, true);
+    if (bytes < 0)
         say("%s: cannot complete %s: %s; the next start will", camera->source.camera, stem,
             strerror((int)-bytes));
     else if (bytes > 0)
@@ -134,13 +139,20 @@ static bool is_time_up(const struct rec_camera *camera)
     return segment_ns != 0 && clock_now_ns() - camera->segment->opened_ns >= segment_ns;
 }
 
+/** What a sync has lost is not written again. The segment ends, so that the next ones are whole. */
+static void sync_segment(struct rec_camera *camera)
+{
+    if (rec_segment_sync(camera->segment, camera->options->sync_ns) < 0)
+        close_segment(camera, "", false, true);
+}
+
 void rec_camera_tick(struct rec_camera *camera)
 {
     pthread_mutex_lock(&camera->lock);
     if (camera->segment != NULL && is_time_up(camera))
         close_segment(camera, "time", false, false);
     if (camera->segment != NULL && camera->commit == NULL)
-        rec_segment_sync(camera->segment, camera->options->sync_ns);
+        sync_segment(camera);
     pthread_mutex_unlock(&camera->lock);
 }
 
@@ -346,7 +358,7 @@ static void store(struct rec_camera *camera, const struct entry *entry)
     end_failing(camera);
     count(camera, entry);
     if (camera->commit == NULL)
-        rec_segment_sync(camera->segment, camera->options->sync_ns);
+        sync_segment(camera);
 }
 
 /** May the next segment begin for another shape only? */

@@ -36,6 +36,7 @@ struct rec_camera {
 
     atomic_ullong frames, bytes, missing, dropped, repeated; /**< since the start */
     atomic_bool was_reached, is_linked;
+    atomic_bool has_left_part; /**< a segment that the next start completes */
 };
 
 /** Prepares the camera. Its folder is `name`, or with an address made at once; its position is what

@@ -71,6 +71,16 @@ int rec_segment_rename(int folder_fd, const char *from, const char *to)
     return renameat(folder_fd, from, folder_fd, to) < 0 ? -errno : 0;
 }
 
+int rec_folder_sync(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    const int error = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return error;
+}
+
 uint64_t rec_media_pts(const struct rec_media *media, uint64_t timestamp_ns, uint64_t tick_ns)
 {
     uint64_t since_ns =

@@ -282,7 +282,7 @@ static int read_id(struct rec_from *from)
             error = -EIO;
     }
     close(fd);
-    return error;
+    return error == 0 ? rec_folder_sync(from->options->directory) : error;
 }
 
 int rec_from_start(struct rec_from **out, const struct rec_options *options,

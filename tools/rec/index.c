@@ -206,8 +206,6 @@ static bool open_file(struct rec_index *index, const char *path)
     if (sqlite3_open(path, &index->db) != SQLITE_OK)
         return false;
     sqlite3_busy_timeout(index->db, BUSY_MS);
-    // What a power cut damages is made from the sidecars again.
-    sqlite3_exec(index->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
     if (sqlite3_exec(index->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
         return false;
     const int64_t layout = number_of(index, "PRAGMA user_version");

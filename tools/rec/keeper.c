@@ -114,19 +114,23 @@ static int lock_folder(struct rec_keeper *keeper)
     char path[REC_PATH_SIZE];
     struct stat status;
     const char *directory = keeper->options->directory;
-    if (mkdir(directory, 0777) < 0 && errno != EEXIST) {
-        int error = errno;
-        say("cannot make the folder %s: %s", directory, strerror(error));
-        return -error;
+    const bool is_made = mkdir(directory, 0777) == 0;
+    int error = !is_made && errno != EEXIST ? -errno : 0;
+    snprintf(path, sizeof path, "%.*s/..", REC_PATH_SIZE - 8, directory);
+    if (is_made)
+        error = rec_folder_sync(path);
+    if (error < 0) {
+        say("cannot make the folder %s: %s", directory, strerror(-error));
+        return error;
     }
     snprintf(path, sizeof path, "%.*s/.pinhole-rec.lock", REC_PATH_SIZE - 32, directory);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0 || stat(directory, &status) < 0) {
-        int error = errno;
-        say("cannot write in %s: %s", directory, strerror(error));
+        error = -errno;
+        say("cannot write in %s: %s", directory, strerror(-error));
         if (fd >= 0)
             close(fd);
-        return -error;
+        return error;
     }
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         say("%s is in use by another pinhole-rec", directory);

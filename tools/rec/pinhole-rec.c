@@ -26,7 +26,7 @@ struct recorder {
 
 /** What the cameras have done, summed. */
 struct sum {
-    unsigned cameras, linked, unreached;
+    unsigned cameras, linked, unreached, with_part;
     unsigned long long frames, bytes, missing, dropped, repeated;
 };
 
@@ -36,6 +36,7 @@ static void add_up(struct rec_camera *camera, void *user)
     sum->cameras++;
     sum->linked += atomic_load(&camera->is_linked);
     sum->unreached += !atomic_load(&camera->was_reached);
+    sum->with_part += atomic_load(&camera->has_left_part);
     sum->frames += atomic_load(&camera->frames);
     sum->bytes += atomic_load(&camera->bytes);
     sum->missing += atomic_load(&camera->missing);
@@ -167,7 +168,7 @@ static int finish(struct recorder *r, int code)
     rec_keeper_close(r->keeper);
     if (code != REC_OK)
         return code;
-    if (sum.dropped > 0)
+    if (sum.dropped > 0 || sum.with_part > 0)
         return REC_UNWRITTEN;
     // In listen mode nobody may have come. In a group the others may have all cameras.
     if (sum.unreached > 0 || (sum.cameras == 0 && !is_standby))

@@ -25,7 +25,8 @@
 /** Process exit codes. When several apply, the first in this order of weight: 1, 3, 4. */
 enum rec_exit {
     REC_OK = 0,
-    REC_UNWRITTEN = 1, /**< the folder cannot be used, or records were dropped: disk full, ... */
+    REC_UNWRITTEN =
+        1, /**< the folder cannot be used, records were dropped, a segment is unfinished */
     REC_USAGE = 2,
     REC_NO_LINK = 3, /**< a camera was never reached */
     REC_MISSING = 4, /**< all was written that came, but the node no longer had some records */

@@ -8,6 +8,7 @@
 // a start that finds both begins over.
 #include "tools/rec/recover.h"
 
+#include "tools/rec/crc32c.h"
 #include "tools/rec/segment.h"
 
 #include <dirent.h>
@@ -34,12 +35,33 @@ struct remains {
     uint64_t frames, lines, media_end; /**< what the sidecar says and the media bears out */
     off_t sidecar_end;                 /**< of that */
     char last_file[32];                /**< of that, in a folder */
+    struct rec_position at;            /**< where the recording stands after that */
+    bool is_cut;                       /**< the sidecar has more */
+    struct rec_boot lost; /**< up to where the next segment goes on behind that; last 0 = nowhere */
 };
 
 static bool ends_with(const char *text, const char *end)
 {
     size_t length = strlen(text), end_length = strlen(end);
     return length > end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+/** The number that a segment's files begin with; 0: it is no such file. */
+static uint64_t serial_of(const char *name)
+{
+    char *after;
+    const uint64_t serial = strtoull(name, &after, 10);
+    return name[0] >= '0' && name[0] <= '9' && *after == '_' ? serial : 0;
+}
+
+/** The next name. 1, 0: there is none, or -errno. */
+static int next_name(DIR *folder, struct dirent **entry)
+{
+    errno = 0;
+    *entry = readdir(folder);
+    if (*entry == NULL)
+        return errno > 0 ? -errno : 0;
+    return 1;
 }
 
 static void make_stem(char *out, const char *name, const char *suffix)
@@ -53,13 +75,21 @@ static bool exists(int folder_fd, const char *name)
     return fstatat(folder_fd, name, &status, 0) == 0;
 }
 
-/** 1, 0 or -errno. A power cut can leave a file with holes where nothing was written yet. (The end
- * is not looked at: cameras may pad their own JPEGs.) */
-static int is_jpeg(int fd, uint64_t offset)
+/** Is it the picture of the line? 1, 0 or -errno. A power cut can leave a file with holes where
+ * nothing was written yet, and a sync that failed anywhere. */
+static int is_picture(int fd, uint64_t offset, const struct rec_line *line)
 {
-    unsigned char begin[2];
-    const ssize_t got = pread(fd, begin, 2, (off_t)offset);
-    return got < 0 ? -errno : got == 2 && begin[0] == 0xff && begin[1] == 0xd8;
+    if (line->bytes < 2 || line->bytes > SIZE_MAX / 2)
+        return 0;
+    uint8_t *jpeg = malloc((size_t)line->bytes);
+    if (jpeg == NULL)
+        return -ENOMEM;
+    const ssize_t got = pread(fd, jpeg, (size_t)line->bytes, (off_t)offset);
+    int result = got < 0 ? -errno : 0;
+    if (got == (ssize_t)line->bytes && jpeg[0] == 0xff && jpeg[1] == 0xd8)
+        result = !line->has_crc || rec_crc32c(jpeg, (size_t)line->bytes) == line->crc32c;
+    free(jpeg);
+    return result;
 }
 
 /** The media of a segment under either of its names; the unfinished one goes first. */
@@ -92,8 +122,9 @@ static int is_whole(int fd, const struct rec_line *line)
         return errno == ENOENT ? 0 : -errno;
     int result = is_file && fstat(file, &status) < 0 ? -errno : 0;
     const uint64_t size = (uint64_t)status.st_size;
-    if (result == 0 && (is_file ? size == line->bytes : size >= line->end))
-        result = is_jpeg(file, is_file ? 0 : line->offset);
+    if (result == 0 &&
+        (is_file ? size == line->bytes : size >= line->end && line->end >= line->bytes))
+        result = is_picture(file, is_file ? 0 : line->offset, line);
     if (is_file)
         close(file);
     return result;
@@ -126,12 +157,14 @@ static int open_sidecar(const struct remains *r, struct rec_reader **reader)
 
 static int survey(struct remains *r)
 {
+    char name[REC_FILE_SIZE];
+    struct stat status;
     struct rec_line line;
     struct rec_reader *reader = NULL;
     int result = open_sidecar(r, &reader);
     if (result < 0)
         return result;
-    for (; (result = rec_reader_next(reader, &line)) > 0; r->sidecar_end = rec_reader_at(reader)) {
+    while ((result = rec_reader_next(reader, &line)) > 0) {
         if (line.type == REC_LINE_FRAME) {
             result = is_whole(r->media_fd, &line);
             if (result <= 0)
@@ -141,8 +174,57 @@ static int survey(struct remains *r)
             memcpy(r->last_file, line.file, sizeof r->last_file);
         }
         r->lines += line.type != REC_LINE_OTHER && line.type != REC_LINE_SEGMENT;
+        r->sidecar_end = rec_reader_at(reader);
+        rec_position_follow(&r->at, &line);
     }
     rec_reader_close(reader);
+    rec_segment_name(name, r->stem, ".jsonl", true);
+    r->is_cut = fstatat(r->folder_fd, name, &status, 0) == 0 && status.st_size > r->sidecar_end;
+    return result < 0 ? result : 0;
+}
+
+/** The sidecar of the segment after this one, finished or not; "" = there is none. -errno. */
+static int find_next(const struct remains *r, char out[REC_FILE_SIZE])
+{
+    uint64_t nearest = UINT64_MAX;
+    const uint64_t own = serial_of(r->stem);
+    struct dirent *entry;
+    int result;
+    out[0] = '\0';
+    DIR *handle = opendir(r->folder);
+    if (handle == NULL)
+        return -errno;
+    while ((result = next_name(handle, &entry)) > 0) {
+        const uint64_t serial = serial_of(entry->d_name);
+        if (serial <= own || serial >= nearest || strlen(entry->d_name) >= REC_FILE_SIZE ||
+            (!ends_with(entry->d_name, ".jsonl") && !ends_with(entry->d_name, ".jsonl.part")))
+            continue;
+        nearest = serial;
+        snprintf(out, REC_FILE_SIZE, "%.*s", REC_FILE_SIZE - 1, entry->d_name);
+    }
+    closedir(handle);
+    return result;
+}
+
+/** Does the next segment go on behind what this one has? 0 or -errno. Segments between may have
+ * been deleted on purpose. */
+static int look_ahead(struct remains *r)
+{
+    struct rec_line line = {0};
+    struct rec_reader *reader = NULL;
+    char name[REC_FILE_SIZE];
+    int result = find_next(r, name);
+    if (result < 0 || name[0] == '\0' || !r->at.is_known)
+        return result;
+    int fd = openat(r->folder_fd, name, O_RDONLY | O_CLOEXEC);
+    result = fd < 0 ? -errno : rec_reader_open(&reader, fd);
+    if (result == 0)
+        result = rec_reader_next(reader, &line);
+    rec_reader_close(reader);
+    const struct rec_boot *next = rec_position_find(&line.position, r->at.boots[0].boot_id);
+    const bool is_next = r->is_cut || serial_of(name) == serial_of(r->stem) + 1;
+    if (is_next && next != NULL && next->last > r->at.boots[0].last)
+        r->lost = *next;
     return result < 0 ? result : 0;
 }
 
@@ -160,6 +242,17 @@ static int append_line(int fd, char *line)
     return error;
 }
 
+/** The last lines. The node is asked again for what is cut, unless a later segment goes on behind
+ * it. */
+static int append_end(const struct remains *r, int fd)
+{
+    int error = 0;
+    if (r->lost.last != 0)
+        error = append_line(fd, rec_sidecar_missing(r->lost.boot_id, r->at.boots[0].last + 1,
+                                                    r->lost.last, "damaged"));
+    return error < 0 ? error : append_line(fd, rec_sidecar_end("recovered", r->frames, ended));
+}
+
 /** Cuts sidecar and media to what both have. */
 static int cut(const struct remains *r)
 {
@@ -169,9 +262,12 @@ static int cut(const struct remains *r)
     if (fd < 0)
         return -errno;
     int error = ftruncate(fd, r->sidecar_end) < 0 ? -errno : 0;
-    // The last line only says what happened: a full disk may lack it.
-    if (error == 0 && append_line(fd, rec_sidecar_end("recovered", r->frames, ended)) < 0)
+    // Mostly the last line only says what happened: a full disk may lack it.
+    const int appended = error == 0 ? append_end(r, fd) : 0;
+    if (appended < 0)
         (void)!ftruncate(fd, r->sidecar_end);
+    if (appended < 0 && r->lost.last != 0)
+        error = appended;
     if (fsync(fd) < 0 && error == 0)
         error = -errno;
     close(fd);
@@ -268,7 +364,7 @@ static int copy_lines(struct copy *copy)
     }
     rec_reader_close(reader);
     if (error == 0)
-        error = append_line(copy->sidecar_fd, rec_sidecar_end("recovered", copy->r->frames, ended));
+        error = append_end(copy->r, copy->sidecar_fd);
     if (error == 0 && copy->media != NULL)
         error = copy->ops->finish(copy->media);
     if (error == 0 && fsync(copy->sidecar_fd) < 0)
@@ -329,7 +425,7 @@ static bool tidy(const struct remains *r)
 static int complete(struct remains *r)
 {
     char name[REC_FILE_SIZE];
-    if (r->lines == 0) {
+    if (r->lines == 0 && r->lost.last == 0) {
         if (r->media[0] != '\0')
             rec_segment_unlink(r->folder_fd, r->media);
         unlinkat(r->folder_fd, rec_segment_name(name, r->stem, ".jsonl", true), 0);
@@ -364,6 +460,8 @@ static int recover(int folder_fd, const char *folder, const char *stem)
     if (error == 0)
         error = survey(&r);
     if (error == 0)
+        error = look_ahead(&r);
+    if (error == 0)
         error = complete(&r);
     if (r.media_fd >= 0)
         close(r.media_fd);
@@ -383,16 +481,6 @@ static void finish_deletion(int folder_fd, const char *stem)
     if (find_media(folder_fd, stem, name, &is_final))
         rec_segment_unlink(folder_fd, name);
     unlinkat(folder_fd, rec_segment_name(name, stem, ".jsonl.gone", false), 0);
-}
-
-/** The next name. 1, 0: there is none, or -errno. */
-static int next_name(DIR *folder, struct dirent **entry)
-{
-    errno = 0;
-    *entry = readdir(folder);
-    if (*entry == NULL)
-        return errno > 0 ? -errno : 0;
-    return 1;
 }
 
 /** Is the unfinished sidecar of this group? NULL: of none. */
@@ -434,14 +522,6 @@ int rec_recover_folder(const char *folder, const char *address)
     }
     closedir(handle);
     return result < 0 ? result : error;
-}
-
-/** The number that a segment's files begin with; 0: it is no such file. */
-static uint64_t serial_of(const char *name)
-{
-    char *after;
-    const uint64_t serial = strtoull(name, &after, 10);
-    return name[0] >= '0' && name[0] <= '9' && *after == '_' ? serial : 0;
 }
 
 /** Removes an unfinished segment. Its sidecar goes last: while it is there, this is done again. */

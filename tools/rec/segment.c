@@ -139,14 +139,16 @@ int rec_segment_flush(struct rec_segment *segment)
         error = -errno;
     if (fsync(segment->folder_fd) < 0 && error == 0)
         error = -errno;
+    if (segment->sync_error == 0)
+        segment->sync_error = error;
     return error;
 }
 
-void rec_segment_sync(struct rec_segment *segment, uint64_t sync_ns)
+int rec_segment_sync(struct rec_segment *segment, uint64_t sync_ns)
 {
-    // An error shows again when the segment is completed.
-    if (sync_ns != 0 && clock_now_ns() - segment->synced_ns >= sync_ns)
-        (void)rec_segment_flush(segment);
+    if (sync_ns == 0 || clock_now_ns() - segment->synced_ns < sync_ns)
+        return 0;
+    return rec_segment_flush(segment);
 }
 
 /** The media's last bytes and its final name. Sets *occupied when it is a file. */
@@ -161,14 +163,18 @@ static int complete_media(struct rec_segment *segment, bool is_broken, uint64_t 
     const uint64_t frames = segment->media->frames;
     if (!is_broken && frames > 0)
         error = ops->finish(segment->media);
+    if (frames > 0 && (is_broken || error == -ENOSPC || error == -EDQUOT)) {
+        // Without its trailer it is still readable, and the trailer may be what there is no room
+        // for.
+        error = ops->sync(segment->media);
+    }
     ops->close(segment->media); // what could not be finished ends after its last frame
     segment->media = NULL;
     if (frames == 0) {
         rec_segment_unlink(segment->folder_fd, part);
         return 0;
     }
-    // Without its trailer it is still readable, and the trailer may be what there is no room for.
-    if (error != 0 && error != -ENOSPC && error != -EDQUOT)
+    if (error != 0)
         return error;
     if (fstatat(segment->folder_fd, part, &status, 0) == 0 && S_ISREG(status.st_mode))
         *occupied = rec_occupied_by(&status);
@@ -198,7 +204,11 @@ int64_t rec_segment_close(struct rec_segment *segment, const char *reason, bool 
     if (!is_broken) // a segment is whole without this line
         (void)rec_segment_line(segment,
                                rec_sidecar_end("end", rec_segment_frames(segment), reason));
-    int error = segment->media != NULL ? complete_media(segment, is_broken, &media_bytes) : 0;
+    int error = segment->sync_error;
+    if (segment->media != NULL && error == 0)
+        error = complete_media(segment, is_broken, &media_bytes);
+    else if (segment->media != NULL)
+        segment->ops->close(segment->media);
     stamp(segment->sidecar_fd);
     if (fsync(segment->sidecar_fd) < 0 && error == 0)
         error = -errno;

@@ -74,6 +74,7 @@ struct rec_segment {
     uint64_t sidecar_bytes; /**< up to the last whole line */
     uint64_t lines;         /**< after the first */
     uint64_t opened_ns, synced_ns;
+    int sync_error;           /**< 0, or of the first sync that failed: the kernel says it once */
     uint64_t accounted_bytes; /**< what the keeper knows of */
     bool has_shape;           /**< a frame's header could be read */
     struct rec_shape shape;   /**< the last one */
@@ -91,10 +92,12 @@ uint64_t rec_segment_bytes(const struct rec_segment *segment);
 uint64_t rec_segment_frames(const struct rec_segment *segment);
 /** Hands all to the disk: when it returns 0, a power cut takes nothing of it. Or -errno. */
 int rec_segment_flush(struct rec_segment *segment);
-/** rec_segment_flush() when sync_ns have passed since the last. */
-void rec_segment_sync(struct rec_segment *segment, uint64_t sync_ns);
+/** rec_segment_flush() when sync_ns have passed since the last. After -errno only close may follow.
+ */
+int rec_segment_sync(struct rec_segment *segment, uint64_t sync_ns);
 /** Completes, syncs and renames it; what holds nothing is removed. A segment whose writing failed
- * (is_broken) gets no trailer. Frees it. Returns the bytes it occupies, or -errno. */
+ * (is_broken) gets no trailer. One of which a sync has failed is left to recovery, which reads
+ * every picture. Frees it. Returns the bytes it occupies, or -errno. */
 int64_t rec_segment_close(struct rec_segment *segment, const char *reason, bool is_broken);
 /** Frees it and leaves its files as a crash would. */
 void rec_segment_abandon(struct rec_segment *segment);
@@ -107,6 +110,8 @@ char *rec_segment_name(char *out, const char *stem, const char *suffix, bool is_
 void rec_segment_unlink(int folder_fd, const char *name);
 /** Renames a file within the folder. -EEXIST: the new name is taken, by whatever. */
 int rec_segment_rename(int folder_fd, const char *from, const char *to);
+/** Makes sure that a power cut does not take the names in this folder. -errno. */
+int rec_folder_sync(const char *path);
 /** Is it the name of a picture in a folder of JPEGs? */
 bool rec_is_picture_name(const char *name);
 /** Bytes on the disk: whole blocks, and what the file system needs to know of a file. */
