@@ -296,6 +296,18 @@ $(WEB_FAULTY): $(call obj,$(WEB_C) tests/host/support/fail_site.c tests/host/too
 	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -lgnutls -ljansson -lcrypt)
 test-programs: $(WEB_FAULTY)
 
+# The same for the relay.
+RELAY_WRAPPED := $(REC_WRAPPED) eventfd js_AddStream js_GetLastMsg js_GetStreamInfo js_SubscribeSync natsInbox_Create \
+  natsMsgHeader_Get natsMsgHeader_Set natsMsg_Create natsMsg_GetMetaData natsOptions_Create natsOptions_SetServers \
+  natsSubscription_NextMsg $(addprefix natsConnection_,Connect JetStream PublishMsg PublishRequestString \
+  PublishString Subscribe SubscribeSync)
+RELAY_FAULTY := $(BUILD)/tests/pinhole-relay-faulty
+$(RELAY_FAULTY): LDFLAGS += $(RELAY_WRAPPED:%=-Wl$(COMMA)--wrap=%)
+$(RELAY_FAULTY): $(call obj,$(RELAY_C) $(NATS_C) tests/host/support/fail_site.c tests/host/tools/fail_site_nats.c) \
+  $(LIB_COMMON) $(LIB_CLIENT)
+	$(call link,$(CC),$(CLIENT_LIBS) -lnats -ljansson)
+test-programs: $(if $(NATS),$(RELAY_FAULTY))
+
 TEST_PARTS := $(LIB_SUPPORT) $(LIB_NODE) $(LIB_CLIENT)
 TEST_LIBS := $(NODE_LIBS) $(CLIENT_LIBS) $(if $(TURBOJPEG),-lturbojpeg) -lcmocka
 test-programs: $(TESTS) $(FUZZ_NAMES:%=$(BUILD)/tests/fuzz/%) $(PRELOADS)

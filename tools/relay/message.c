@@ -126,25 +126,32 @@ natsStatus relay_message_make(natsMsg **out, const char *subject, const char *re
 
 // --- back ---------------------------------------------------------------------------------------
 
-static bool get(natsMsg *message, const char *name, int base, uint64_t *out)
+/** Reads it if nothing has failed before. NATS_NOT_FOUND: there is no such number. */
+static natsStatus get(natsStatus before, natsMsg *message, const char *name, int base,
+                      uint64_t *out)
 {
     const char *text = NULL;
     char *end;
-    if (natsMsgHeader_Get(message, name, &text) != NATS_OK)
-        return false;
+    const natsStatus result = before == NATS_OK ? natsMsgHeader_Get(message, name, &text) : before;
+    if (result != NATS_OK)
+        return result;
     errno = 0;
     *out = strtoull(text, &end, base);
-    return *text != '\0' && *end == '\0' && errno == 0;
+    return *text != '\0' && *end == '\0' && errno == 0 ? NATS_OK : NATS_NOT_FOUND;
 }
 
-bool relay_message_read(natsMsg *message, struct relay_stored *out)
+natsStatus relay_message_read(natsMsg *message, struct relay_stored *out)
 {
-    if (!get(message, "Pinhole-Boot", 16, &out->boot_id) ||
-        !get(message, "Pinhole-Sequence", 10, &out->sequence) ||
-        !get(message, "Pinhole-Settled", 10, &out->settled) ||
-        !get(message, "Pinhole-Behind", 10, &out->behind))
-        return false;
-    if (!get(message, "Pinhole-First", 10, &out->first))
+    natsStatus result = get(NATS_OK, message, "Pinhole-Boot", 16, &out->boot_id);
+    result = get(result, message, "Pinhole-Sequence", 10, &out->sequence);
+    result = get(result, message, "Pinhole-Settled", 10, &out->settled);
+    result = get(result, message, "Pinhole-Behind", 10, &out->behind);
+    if (result != NATS_OK)
+        return result;
+    result = get(NATS_OK, message, "Pinhole-First", 10, &out->first);
+    if (result == NATS_NOT_FOUND)
         out->first = out->sequence;
-    return out->first <= out->sequence && out->sequence < INT64_MAX;
+    else if (result != NATS_OK)
+        return result;
+    return out->first <= out->sequence && out->sequence < INT64_MAX ? NATS_OK : NATS_NOT_FOUND;
 }

@@ -33,7 +33,7 @@ const char *relay_message_kind(const struct relay_entry *entry);
  * way, of the same boot. */
 natsStatus relay_message_make(natsMsg **out, const char *subject, const char *reply,
                               const struct relay_entry *entry, const struct relay_entry *settled);
-/** Reads the headers back. False: it is no message of a relay. */
-bool relay_message_read(natsMsg *message, struct relay_stored *out);
+/** Reads the headers back. NATS_NOT_FOUND: it is no message of a relay. Else nobody knows. */
+natsStatus relay_message_read(natsMsg *message, struct relay_stored *out);
 
 #endif

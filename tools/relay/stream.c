@@ -147,8 +147,7 @@ static natsStatus last_of(struct relay_server *server, const char *kind, struct 
     if (result != NATS_OK)
         return result;
     *stream_sequence = natsMsg_GetSequence(message);
-    if (!relay_message_read(message, out))
-        result = NATS_NOT_FOUND; // somebody else's
+    result = relay_message_read(message, out);
     natsMsg_Destroy(message);
     return result;
 }
@@ -191,11 +190,13 @@ static natsStatus note(struct relay_position *out, natsMsg *message, bool *is_la
         return result;
     *is_last = meta->NumPending == 0;
     jsMsgMetaData_Destroy(meta);
-    if (relay_message_read(message, &stored) && stored.boot_id == out->boot_id &&
-        stored.sequence >= out->next &&
+    result = relay_message_read(message, &stored);
+    if (result != NATS_OK)
+        return result == NATS_NOT_FOUND ? NATS_OK : result; // somebody else's
+    if (stored.boot_id == out->boot_id && stored.sequence >= out->next &&
         !relay_ranges_add(&out->stored, stored.first, stored.sequence))
-        result = NATS_INSUFFICIENT_BUFFER;
-    return result;
+        return NATS_INSUFFICIENT_BUFFER;
+    return NATS_OK;
 }
 
 /** Reads the headers of all messages of the node behind that place. */

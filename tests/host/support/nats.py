@@ -242,9 +242,9 @@ def is_same(one, other):
 class Relay(Process):
     """pinhole-relay between a server and a node's address."""
 
-    def __init__(self, url, address, *arguments, name="gate", env=None):
+    def __init__(self, url, address, *arguments, name="gate", env=None, program=PROGRAM):
         super().__init__()
-        self.command = [PROGRAM, "--server", url, *arguments,
+        self.command = [program, "--server", url, *arguments,
                         f"{name}={address[0]}:{address[1]}"]
         self.environment = os.environ | (env or {})
         self.start()
