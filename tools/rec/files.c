@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,6 +39,50 @@ bool rec_is_picture_name(const char *name)
     while (isdigit((unsigned char)name[digits]))
         digits++;
     return digits >= 12 && strcmp(name + digits, ".jpg") == 0;
+}
+
+static const char *const media_suffixes[] = {".mkv", ".mp4", ""};
+enum { SUFFIXES = sizeof media_suffixes / sizeof media_suffixes[0] };
+
+bool rec_name_ends(const char *text, const char *end)
+{
+    size_t length = strlen(text), end_length = strlen(end);
+    return length > end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+uint64_t rec_segment_serial(const char *name)
+{
+    char *after;
+    const uint64_t serial = strtoull(name, &after, 10);
+    return name[0] >= '0' && name[0] <= '9' && *after == '_' ? serial : 0;
+}
+
+int rec_folder_next(DIR *folder, struct dirent **entry)
+{
+    errno = 0;
+    *entry = readdir(folder);
+    if (*entry == NULL)
+        return errno > 0 ? -errno : 0;
+    return 1;
+}
+
+bool rec_name_exists(int folder_fd, const char *name)
+{
+    struct stat status;
+    return fstatat(folder_fd, name, &status, 0) == 0;
+}
+
+bool rec_segment_media(int folder_fd, const char *stem, char *name, bool *is_final)
+{
+    for (int final = 0; final < 2; final++)
+        for (int i = 0; i < SUFFIXES; i++)
+            if (rec_name_exists(folder_fd,
+                                rec_segment_name(name, stem, media_suffixes[i], final == 0))) {
+                *is_final = final == 1;
+                return true;
+            }
+    name[0] = '\0';
+    return false;
 }
 
 void rec_segment_unlink(int folder_fd, const char *name)

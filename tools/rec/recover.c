@@ -20,8 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const media_suffixes[] = {".mkv", ".mp4", ""};
-enum { SUFFIXES = sizeof media_suffixes / sizeof media_suffixes[0] };
+static const char *const file_suffixes[] = {".mkv", ".mp4"};
 static const char ended[] = "the recorder had ended unexpectedly";
 
 /** An unfinished segment and what is known of it. */
@@ -40,39 +39,9 @@ struct remains {
     struct rec_boot lost; /**< up to where the next segment goes on behind that; last 0 = nowhere */
 };
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), end_length = strlen(end);
-    return length > end_length && strcmp(text + length - end_length, end) == 0;
-}
-
-/** The number that a segment's files begin with; 0: it is no such file. */
-static uint64_t serial_of(const char *name)
-{
-    char *after;
-    const uint64_t serial = strtoull(name, &after, 10);
-    return name[0] >= '0' && name[0] <= '9' && *after == '_' ? serial : 0;
-}
-
-/** The next name. 1, 0: there is none, or -errno. */
-static int next_name(DIR *folder, struct dirent **entry)
-{
-    errno = 0;
-    *entry = readdir(folder);
-    if (*entry == NULL)
-        return errno > 0 ? -errno : 0;
-    return 1;
-}
-
 static void make_stem(char *out, const char *name, const char *suffix)
 {
     snprintf(out, REC_FILE_SIZE, "%.*s", (int)(strlen(name) - strlen(suffix)), name);
-}
-
-static bool exists(int folder_fd, const char *name)
-{
-    struct stat status;
-    return fstatat(folder_fd, name, &status, 0) == 0;
 }
 
 /** Is it the picture of the line? 1, 0 or -errno. A power cut can leave a file with holes where
@@ -90,19 +59,6 @@ static int is_picture(int fd, uint64_t offset, const struct rec_line *line)
         result = !line->has_crc || rec_crc32c(jpeg, (size_t)line->bytes) == line->crc32c;
     free(jpeg);
     return result;
-}
-
-/** The media of a segment under either of its names; the unfinished one goes first. */
-static bool find_media(int folder_fd, const char *stem, char *name, bool *is_final)
-{
-    for (int final = 0; final < 2; final++)
-        for (int i = 0; i < SUFFIXES; i++)
-            if (exists(folder_fd, rec_segment_name(name, stem, media_suffixes[i], final == 0))) {
-                *is_final = final == 1;
-                return true;
-            }
-    name[0] = '\0';
-    return false;
 }
 
 /** Has the media the whole frame? 1, 0 or -errno. A line that speaks of the other kind of media (a
@@ -187,17 +143,18 @@ static int survey(struct remains *r)
 static int find_next(const struct remains *r, char out[REC_FILE_SIZE])
 {
     uint64_t nearest = UINT64_MAX;
-    const uint64_t own = serial_of(r->stem);
+    const uint64_t own = rec_segment_serial(r->stem);
     struct dirent *entry;
     int result;
     out[0] = '\0';
     DIR *handle = opendir(r->folder);
     if (handle == NULL)
         return -errno;
-    while ((result = next_name(handle, &entry)) > 0) {
-        const uint64_t serial = serial_of(entry->d_name);
+    while ((result = rec_folder_next(handle, &entry)) > 0) {
+        const uint64_t serial = rec_segment_serial(entry->d_name);
         if (serial <= own || serial >= nearest || strlen(entry->d_name) >= REC_FILE_SIZE ||
-            (!ends_with(entry->d_name, ".jsonl") && !ends_with(entry->d_name, ".jsonl.part")))
+            (!rec_name_ends(entry->d_name, ".jsonl") &&
+             !rec_name_ends(entry->d_name, ".jsonl.part")))
             continue;
         nearest = serial;
         snprintf(out, REC_FILE_SIZE, "%.*s", REC_FILE_SIZE - 1, entry->d_name);
@@ -222,7 +179,7 @@ static int look_ahead(struct remains *r)
         result = rec_reader_next(reader, &line);
     rec_reader_close(reader);
     const struct rec_boot *next = rec_position_find(&line.position, r->at.boots[0].boot_id);
-    const bool is_next = r->is_cut || serial_of(name) == serial_of(r->stem) + 1;
+    const bool is_next = r->is_cut || rec_segment_serial(name) == rec_segment_serial(r->stem) + 1;
     if (is_next && next != NULL && next->last > r->at.boots[0].last)
         r->lost = *next;
     return result < 0 ? result : 0;
@@ -377,7 +334,7 @@ static int complete_with_index(const struct remains *r)
 {
     char sidecar[REC_FILE_SIZE], fresh[REC_FILE_SIZE], media[REC_FILE_SIZE];
     struct copy copy = {
-        .r = r, .ops = rec_media_of(ends_with(r->media, ".mp4.part") ? REC_MP4 : REC_MATROSKA)};
+        .r = r, .ops = rec_media_of(rec_name_ends(r->media, ".mp4.part") ? REC_MP4 : REC_MATROSKA)};
     if (copy.ops == NULL)
         return -ENOSYS;
     const char *slash = strrchr(r->folder, '/');
@@ -409,12 +366,13 @@ static int complete_with_index(const struct remains *r)
 static bool tidy(const struct remains *r)
 {
     char name[REC_FILE_SIZE], part[REC_FILE_SIZE];
-    const bool is_done = exists(r->folder_fd, rec_segment_name(name, r->stem, ".jsonl", false));
+    const bool is_done =
+        rec_name_exists(r->folder_fd, rec_segment_name(name, r->stem, ".jsonl", false));
     unlinkat(r->folder_fd, rec_segment_name(name, r->stem, ".jsonl.new", false), 0);
-    for (int i = 0; i < SUFFIXES - 1; i++) {
-        rec_segment_name(part, r->stem, media_suffixes[i], true);
-        rec_segment_name(name, r->stem, media_suffixes[i], false);
-        if (exists(r->folder_fd, part) && exists(r->folder_fd, name))
+    for (int i = 0; i < 2; i++) {
+        rec_segment_name(part, r->stem, file_suffixes[i], true);
+        rec_segment_name(name, r->stem, file_suffixes[i], false);
+        if (rec_name_exists(r->folder_fd, part) && rec_name_exists(r->folder_fd, name))
             unlinkat(r->folder_fd, is_done ? part : name, 0);
     }
     if (is_done)
@@ -451,7 +409,7 @@ static int recover(int folder_fd, const char *folder, const char *stem)
     snprintf(r.stem, sizeof r.stem, "%s", stem);
     if (tidy(&r))
         return 0;
-    if (find_media(folder_fd, stem, r.media, &r.is_final)) {
+    if (rec_segment_media(folder_fd, stem, r.media, &r.is_final)) {
         r.media_fd = openat(folder_fd, r.media, O_RDWR | O_CLOEXEC);
         if (r.media_fd < 0 && errno == EISDIR)
             r.media_fd = openat(folder_fd, r.media, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -478,7 +436,7 @@ static void finish_deletion(int folder_fd, const char *stem)
 {
     char name[REC_FILE_SIZE];
     bool is_final;
-    if (find_media(folder_fd, stem, name, &is_final))
+    if (rec_segment_media(folder_fd, stem, name, &is_final))
         rec_segment_unlink(folder_fd, name);
     unlinkat(folder_fd, rec_segment_name(name, stem, ".jsonl.gone", false), 0);
 }
@@ -506,13 +464,13 @@ int rec_recover_folder(const char *folder, const char *address)
     DIR *handle = opendir(folder);
     if (handle == NULL)
         return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-    while ((result = next_name(handle, &entry)) > 0) {
+    while ((result = rec_folder_next(handle, &entry)) > 0) {
         if (strlen(entry->d_name) >= REC_FILE_SIZE)
             continue;
-        if (ends_with(entry->d_name, ".jsonl.gone")) {
+        if (rec_name_ends(entry->d_name, ".jsonl.gone")) {
             make_stem(stem, entry->d_name, ".jsonl.gone");
             finish_deletion(dirfd(handle), stem);
-        } else if (ends_with(entry->d_name, ".jsonl.part")) {
+        } else if (rec_name_ends(entry->d_name, ".jsonl.part")) {
             if (!is_of(dirfd(handle), entry->d_name, address))
                 continue;
             make_stem(stem, entry->d_name, ".jsonl.part");
@@ -530,7 +488,7 @@ static void remove_segment(int folder_fd, const char *sidecar)
     char stem[REC_FILE_SIZE], name[REC_FILE_SIZE];
     bool is_final;
     make_stem(stem, sidecar, ".jsonl.part");
-    for (int i = 0; i < 2 && find_media(folder_fd, stem, name, &is_final); i++)
+    for (int i = 0; i < 2 && rec_segment_media(folder_fd, stem, name, &is_final); i++)
         rec_segment_unlink(folder_fd, name);
     unlinkat(folder_fd, rec_segment_name(name, stem, ".jsonl.new", false), 0);
     unlinkat(folder_fd, sidecar, 0);
@@ -559,9 +517,9 @@ int rec_recover_cut(const char *folder, const char *address, const struct rec_ma
     DIR *handle = opendir(folder);
     if (handle == NULL)
         return errno == ENOENT ? 0 : -errno;
-    while ((result = next_name(handle, &entry)) > 0) {
-        const uint64_t serial = serial_of(entry->d_name);
-        if (serial < mark->serial || serial == 0 || !ends_with(entry->d_name, ".jsonl.part") ||
+    while ((result = rec_folder_next(handle, &entry)) > 0) {
+        const uint64_t serial = rec_segment_serial(entry->d_name);
+        if (serial < mark->serial || serial == 0 || !rec_name_ends(entry->d_name, ".jsonl.part") ||
             !is_of(dirfd(handle), entry->d_name, address))
             continue;
         if (serial > mark->serial || mark->sidecar_bytes == 0) {
@@ -575,140 +533,4 @@ int rec_recover_cut(const char *folder, const char *address, const struct rec_ma
     }
     closedir(handle);
     return result;
-}
-
-static int by_serial(const void *a, const void *b)
-{
-    const struct rec_found *left = a, *right = b;
-    return left->serial < right->serial ? -1 : left->serial > right->serial;
-}
-
-static uint64_t folder_bytes(int folder_fd, const char *name)
-{
-    uint64_t bytes = 0;
-    struct stat status;
-    int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-    if (folder == NULL) {
-        if (fd >= 0)
-            close(fd);
-        return 0;
-    }
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-        if (entry->d_name[0] != '.' && fstatat(fd, entry->d_name, &status, 0) == 0)
-            bytes += rec_occupied_by(&status);
-    closedir(folder);
-    return bytes;
-}
-
-static void weigh(int folder_fd, struct rec_found *found)
-{
-    char name[REC_FILE_SIZE];
-    bool is_final;
-    struct stat status;
-    if (fstatat(folder_fd, rec_segment_name(name, found->name, ".jsonl", false), &status, 0) == 0) {
-        found->bytes = rec_occupied_by(&status);
-        found->time_ns = (uint64_t)status.st_mtim.tv_sec * NS_PER_S;
-    }
-    if (!find_media(folder_fd, found->name, name, &is_final) ||
-        fstatat(folder_fd, name, &status, 0) < 0)
-        return;
-    found->bytes += rec_occupied_by(&status);
-    if (S_ISDIR(status.st_mode))
-        found->bytes += folder_bytes(folder_fd, name);
-}
-
-/** Makes room for one more. */
-static int grow(struct rec_found **list, int count, int *room)
-{
-    if (count < *room)
-        return 0;
-    const int wanted = *room > 0 ? 2 * *room : 64;
-    struct rec_found *grown = realloc(*list, (size_t)wanted * sizeof **list);
-    if (grown == NULL)
-        return -ENOMEM;
-    *list = grown;
-    *room = wanted;
-    return 0;
-}
-
-int rec_recover_list(const char *folder, struct rec_found **out)
-{
-    int count = 0, room = 0, result;
-    struct dirent *entry;
-    *out = NULL;
-    DIR *handle = opendir(folder);
-    if (handle == NULL)
-        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-    while ((result = next_name(handle, &entry)) > 0) {
-        const uint64_t serial = serial_of(entry->d_name);
-        const size_t length = strlen(entry->d_name) - strlen(".jsonl");
-        if (serial == 0 || !ends_with(entry->d_name, ".jsonl") || length >= sizeof out[0]->name)
-            continue;
-        result = grow(out, count, &room);
-        if (result < 0)
-            break;
-        struct rec_found *found = &(*out)[count++];
-        memset(found, 0, sizeof *found);
-        found->serial = serial;
-        memcpy(found->name, entry->d_name, length);
-        weigh(dirfd(handle), found);
-    }
-    closedir(handle);
-    if (count > 0)
-        qsort(*out, (size_t)count, sizeof **out, by_serial);
-    if (result == 0)
-        return count;
-    free(*out);
-    *out = NULL;
-    return result;
-}
-
-int rec_recover_next_serial(const char *folder, uint64_t *out)
-{
-    uint64_t highest = 0;
-    struct dirent *entry;
-    int result;
-    DIR *handle = opendir(folder);
-    if (handle == NULL)
-        return -errno;
-    while ((result = next_name(handle, &entry)) > 0)
-        if (serial_of(entry->d_name) > highest)
-            highest = serial_of(entry->d_name);
-    closedir(handle);
-    *out = highest + 1;
-    return result;
-}
-
-/** Follows one sidecar. 0 or -errno. */
-static int follow(const char *path, struct rec_position *position, char *device_serial, size_t size)
-{
-    struct rec_line line;
-    struct rec_reader *reader = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int result = fd < 0 ? -errno : rec_reader_open(&reader, fd);
-    if (result < 0)
-        return result;
-    while ((result = rec_reader_next(reader, &line)) > 0) {
-        rec_position_follow(position, &line);
-        if (line.type == REC_LINE_SEGMENT && line.device_serial[0] != '\0')
-            snprintf(device_serial, size, "%s", line.device_serial);
-    }
-    rec_reader_close(reader);
-    return result;
-}
-
-int rec_recover_position(const char *folder, struct rec_position *out, char *device_serial,
-                         size_t size)
-{
-    struct rec_found *found;
-    *out = (struct rec_position){0};
-    int count = rec_recover_list(folder, &found), error = count < 0 ? count : 0;
-    for (int i = count - 1; i >= 0 && !out->is_known && error == 0; i--) {
-        char path[REC_PATH_SIZE];
-        snprintf(path, sizeof path, "%.*s/%s.jsonl", REC_PATH_SIZE - 48, folder, found[i].name);
-        error = follow(path, out, device_serial, size);
-    }
-    free(found);
-    return error;
 }

@@ -10,6 +10,7 @@
 
 #include "tools/rec/sidecar.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 enum { REC_FILE_SIZE = 64 };
@@ -110,6 +111,14 @@ char *rec_segment_name(char *out, const char *stem, const char *suffix, bool is_
 void rec_segment_unlink(int folder_fd, const char *name);
 /** Renames a file within the folder. -EEXIST: the new name is taken, by whatever. */
 int rec_segment_rename(int folder_fd, const char *from, const char *to);
+bool rec_name_ends(const char *name, const char *end);
+bool rec_name_exists(int folder_fd, const char *name);
+/** The number that a segment's files begin with; 0: it is no such file. */
+uint64_t rec_segment_serial(const char *name);
+/** The media of a segment under either of its names; the unfinished one goes first. */
+bool rec_segment_media(int folder_fd, const char *stem, char *name, bool *is_final);
+/** The next name of the folder. 1, 0: there is none, or -errno. */
+int rec_folder_next(DIR *folder, struct dirent **entry);
 /** Makes sure that a power cut does not take the names in this folder. -errno. */
 int rec_folder_sync(const char *path);
 /** Is it the name of a picture in a folder of JPEGs? */
