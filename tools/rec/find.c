@@ -5,11 +5,10 @@
 
 #include "tools/common/json.h"
 #include "tools/common/text.h"
-#include "tools/rec/crc32c.h"
-#include "tools/rec/index.h"
+#include "tools/rec/export.h"
+#include "tools/rec/segment.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 static const char help[] =
     "Usage: pinhole-rec find [OPTION]... FOLDER...\n"
@@ -31,12 +29,13 @@ static const char help[] =
     "  --json          a JSON object a line; else file, offset, bytes, time and trigger, with "
     "tabs\n"
     "  --export DIR    also writes each as a JPEG file\n"
+    "  --container C   --export: matroska or mp4: those of a camera in one file; jpeg\n"
     "What a recorder has not completed is left out.\n"
     "Exit codes: 0 found; 1 nothing, or a picture cannot be exported; 2 wrong usage.\n";
 
 struct finder {
     bool is_json;
-    const char *export_folder;
+    struct rec_export export; /**< its folder NULL: none is wanted */
     uint64_t count, faults;
 };
 
@@ -63,22 +62,12 @@ static bool read_time(const char *text, int64_t *out_ns)
     return true;
 }
 
-static void print_time(char *out, size_t bytes, int64_t realtime_ns, const char *format)
-{
-    char date[32];
-    const time_t seconds = (time_t)(realtime_ns / (int64_t)NS_PER_S);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    strftime(date, sizeof date, format, &parts);
-    snprintf(out, bytes, "%s.%09" PRId64 "Z", date, realtime_ns % (int64_t)NS_PER_S);
-}
-
 // --- what is done with a picture -----------------------------------------------------------------
 
 static void print_hit(const struct finder *finder, const struct rec_hit *hit)
 {
     char when[64];
-    print_time(when, sizeof when, hit->realtime_ns, "%Y-%m-%dT%H:%M:%S");
+    rec_time_print(when, sizeof when, hit->realtime_ns, "%Y-%m-%dT%H:%M:%S");
     if (!finder->is_json) {
         text_print(stdout, hit->path);
         printf("\t%" PRId64 "\t%" PRId64 "\t%s\t%" PRId64 "\n", hit->offset, hit->bytes, when,
@@ -101,65 +90,25 @@ static void print_hit(const struct finder *finder, const struct rec_hit *hit)
     free(text);
 }
 
-/** The picture's bytes on the heap; NULL: they are not there, or changed. */
-static uint8_t *read_picture(const struct rec_hit *hit)
-{
-    struct stat status;
-    int fd = open(hit->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return NULL;
-    uint8_t *jpeg = NULL;
-    if (fstat(fd, &status) == 0 && hit->bytes > 0 && hit->bytes <= status.st_size)
-        jpeg = malloc((size_t)hit->bytes);
-    const ssize_t got = jpeg != NULL ? pread(fd, jpeg, (size_t)hit->bytes, (off_t)hit->offset) : -1;
-    close(fd);
-    if (got == hit->bytes && (!hit->has_crc || rec_crc32c(jpeg, (size_t)got) == hit->crc32c))
-        return jpeg;
-    free(jpeg);
-    return NULL;
-}
-
-/** Writes CAMERA_TIME_SEQUENCE.jpg. False after saying what was wrong. */
-static bool export_picture(const struct finder *finder, const struct rec_hit *hit)
-{
-    char name[REC_NAME_SIZE], when[64], path[REC_PATH_SIZE];
-    rec_name_to_file(name, hit->camera);
-    print_time(when, sizeof when, hit->realtime_ns, "%Y%m%dT%H%M%S");
-    snprintf(path, sizeof path, "%.600s/%s_%s_%" PRId64 ".jpg", finder->export_folder, name, when,
-             hit->sequence);
-    uint8_t *jpeg = read_picture(hit);
-    if (jpeg == NULL) {
-        say("%s: the picture at %" PRId64 " is not there, or damaged", hit->path, hit->offset);
-        return false;
-    }
-    FILE *file = fopen(path, "wbe");
-    bool is_good = file != NULL && fwrite(jpeg, (size_t)hit->bytes, 1, file) == 1;
-    if (file != NULL && fclose(file) != 0)
-        is_good = false;
-    if (!is_good)
-        say("%s: %s", path, strerror(errno));
-    free(jpeg);
-    return is_good;
-}
-
 static void visit(void *user, const struct rec_hit *hit)
 {
     struct finder *finder = user;
     finder->count++;
     print_hit(finder, hit);
-    if (finder->export_folder != NULL && !export_picture(finder, hit))
+    if (finder->export.folder != NULL && !rec_export_put(&finder->export, hit))
         finder->faults++;
 }
 
 // --- the command line ----------------------------------------------------------------------------
 
-enum { CAMERA = 1, FROM, TO, TRIGGER, JSON, EXPORT };
+enum { CAMERA = 1, FROM, TO, TRIGGER, JSON, EXPORT, CONTAINER };
 static const struct option options[] = {{"camera", required_argument, NULL, CAMERA},
                                         {"from", required_argument, NULL, FROM},
                                         {"to", required_argument, NULL, TO},
                                         {"trigger", required_argument, NULL, TRIGGER},
                                         {"json", no_argument, NULL, JSON},
                                         {"export", required_argument, NULL, EXPORT},
+                                        {"container", required_argument, NULL, CONTAINER},
                                         {"help", no_argument, NULL, 'h'},
                                         {0}};
 
@@ -180,21 +129,22 @@ static bool take_option(struct finder *finder, struct rec_query *query, int lett
     case TO: return read_time(optarg, &query->until_ns);
     case TRIGGER: return read_number(optarg, &query->trigger);
     case JSON: finder->is_json = true; return true;
-    default: finder->export_folder = optarg; return true;
+    case CONTAINER: return rec_container_read(optarg, &finder->export.container);
+    default: finder->export.folder = optarg; return true;
     }
 }
 
 static bool find_in(struct finder *finder, const struct rec_query *query, const char *folder)
 {
     struct rec_index *index = rec_index_open(folder);
-    const bool is_good = index != NULL && rec_index_find(index, query, visit, finder);
+    const bool is_found = index != NULL && rec_index_find(index, query, visit, finder);
     rec_index_close(index);
-    return is_good;
+    return rec_export_end(&finder->export) && is_found;
 }
 
 int rec_find(int argc, char **argv)
 {
-    struct finder finder = {0};
+    struct finder finder = {.export = {.container = REC_JPEG}};
     struct rec_query query = {.until_ns = INT64_MAX};
     int letter;
     while ((letter = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -212,8 +162,14 @@ int rec_find(int argc, char **argv)
         say("find where? `pinhole-rec find --help` tells more");
         return REC_USAGE;
     }
-    if (finder.export_folder != NULL && mkdir(finder.export_folder, 0777) < 0 && errno != EEXIST) {
-        say("cannot make the folder %s: %s", finder.export_folder, strerror(errno));
+    rec_media_load();
+    if (rec_media_of(finder.export.container) == NULL) {
+        say("there is no libavformat: only --container jpeg");
+        return REC_USAGE;
+    }
+    const char *folder = finder.export.folder;
+    if (folder != NULL && mkdir(folder, 0777) < 0 && errno != EEXIST) {
+        say("cannot make the folder %s: %s", folder, strerror(errno));
         return 1;
     }
     for (; optind < argc; optind++)

@@ -133,17 +133,6 @@ static bool read_seconds(const char *text, uint64_t *out_ns)
     return true;
 }
 
-static bool read_container(const char *text, enum rec_container *out)
-{
-    static const char *const names[] = {"matroska", "mp4", "jpeg"};
-    for (int i = 0; i < 3; i++)
-        if (strcmp(text, names[i]) == 0) {
-            *out = (enum rec_container)i;
-            return true;
-        }
-    return false;
-}
-
 static int add_camera(struct rec_options *options, const char *text)
 {
     char file[REC_NAME_SIZE];
@@ -288,7 +277,7 @@ static bool take_option(struct rec_options *out, int letter)
     switch (letter) {
     case 'l': out->listen = optarg; return true;
     case 'o': out->directory = optarg; return *optarg != '\0';
-    case 'c': return read_container(optarg, &out->container);
+    case 'c': return rec_container_read(optarg, &out->container);
     case 's': return read_seconds(optarg, &out->segment_ns);
     case 'b': return read_bytes(optarg, &out->segment_bytes);
     case 'q': return read_bytes(optarg, &out->quota_bytes);

@@ -48,3 +48,14 @@ bool rec_name_to_file(char out[REC_NAME_SIZE], const char *camera)
         snprintf(out, REC_NAME_SIZE, "camera");
     return true;
 }
+
+bool rec_container_read(const char *text, enum rec_container *out)
+{
+    static const char *const names[] = {"matroska", "mp4", "jpeg"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum rec_container)i;
+            return true;
+        }
+    return false;
+}

@@ -76,6 +76,8 @@ int rec_options_read(struct rec_options *out, int argc, char **argv);
  * file name would be too long, and is cut. */
 bool rec_name_to_file(char out[REC_NAME_SIZE], const char *camera);
 
+/** Reads matroska, mp4 or jpeg. False: it is none of them. */
+bool rec_container_read(const char *text, enum rec_container *out);
 /** Sleeps, but not longer than until the end. */
 void rec_sleep_ms(int ms);
 

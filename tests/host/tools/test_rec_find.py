@@ -3,6 +3,7 @@
 """pinhole-rec find: by camera, time and trigger, from an index that sidecars fill."""
 
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -13,11 +14,13 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
-from fake_node import JPEG, ScriptedNode  # noqa: E402
+from fake_node import JPEG, JPEG_GREY, ScriptedNode  # noqa: E402
 from pinhole_node import BUILD, run_cases, wait_for  # noqa: E402
-from recording import Recorder, Recording, count_lines, has_avformat  # noqa: E402
+from recording import (FFPROBE, Recorder, Recording, count_lines, has_avformat,  # noqa: E402
+                       nanoseconds)
 
 INDEX = ".pinhole-rec.index"
+FIRST_NS = 1795818722219731852
 
 
 def find(*arguments, code=0):
@@ -28,18 +31,19 @@ def find(*arguments, code=0):
     return done.stdout.splitlines()
 
 
-def picture(sequence):
-    return JPEG + sequence.to_bytes(8, "big")
+def picture(sequence, jpeg=JPEG):
+    return jpeg + sequence.to_bytes(8, "big")
 
 
-def record(folder, camera, first, last, *arguments):
+def record(folder, camera, first, last, *arguments, jpeg=JPEG):
     """Frames of which every third answers a trigger, in a recording that is complete."""
     before = count_lines(f"{folder}/{camera}")
 
     def script(node, send, _boot_id, _start):
         for sequence in range(first, last + 1):
-            send(node.frame(sequence, picture(sequence), sequence if sequence % 3 == 0 else 0))
-    with ScriptedNode(script, sequence_next=last + 1) as node:
+            send(node.frame(sequence, picture(sequence, jpeg), sequence if sequence % 3 == 0 else 0))
+    with ScriptedNode(script, sequence_next=last + 1,
+                      realtime_ns=lambda sequence: FIRST_NS + sequence * sequence * 33333333) as node:
         recorder = Recorder(folder, *arguments, f"{camera}={node.address}")
         wait_for("all frames", lambda: count_lines(f"{folder}/{camera}") ==
                  before + last - first + 1)
@@ -83,6 +87,60 @@ def test_find():
                 file.seek(int(offset) + 30)
                 file.write(b"\0\1\2\3")
             find("--camera", "gate", "--trigger", 6, "--export", f"{folder}/out", folder, code=1)
+
+
+def packets(path):
+    """Time in seconds and digest of each picture of a film."""
+    done = subprocess.run([FFPROBE, "-v", "error", "-show_data_hash", "md5", "-show_entries",
+                           "packet=pts_time,data_hash", "-of", "json", path],
+                          capture_output=True, text=True, check=True)
+    return [(float(p["pts_time"]), p["data_hash"].removeprefix("MD5:").lower())
+            for p in json.loads(done.stdout)["packets"]]
+
+
+def check_film(path, frames, pictures):
+    """The film has these pictures, byte for byte, at the times of the sidecar's frames."""
+    found = packets(path)
+    assert [digest for _, digest in found] == \
+        [hashlib.md5(p).hexdigest() for p in pictures], (path, found)
+    times = [nanoseconds(frame["realtime"]) for frame in frames]
+    for (second, _), time_ns in zip(found, times):
+        # Matroska counts milliseconds.
+        assert abs(second - (time_ns - times[0]) / 1e9) <= 0.000501, (path, found, times)
+
+
+def test_films():
+    """--container: the pictures of a camera in one file, of whatever files they are."""
+    if FFPROBE is None or not has_avformat():
+        print("without ffprobe or libavformat: this case is left out")
+        return
+    for recorded, container, suffix in (("jpeg", "matroska", "mkv"), ("matroska", "mp4", "mp4")):
+        with tempfile.TemporaryDirectory() as folder:
+            record(folder, "gate", 1, 6, "-c", recorded)
+            record(folder, "line 1.5", 1, 4, "-c", recorded)
+            record(folder, "gate", 7, 10, "-c", recorded)
+            record(folder, "gate", 11, 12, "-c", recorded, jpeg=JPEG_GREY)
+            export = "--export", f"{folder}/out", "--container", container
+            assert len(find(*export, folder)) == 16
+            films = sorted(os.listdir(f"{folder}/out"))
+            assert [name.rsplit("_", 1)[1] for name in films] == \
+                [f"1.{suffix}", f"11.{suffix}", f"1.{suffix}"], films
+            frames = Recording(f"{folder}/gate").frames
+            first, grey = sorted((n for n in films if n.startswith("gate")), key=len)
+            check_film(f"{folder}/out/{first}", frames[:10], [picture(n) for n in range(1, 11)])
+            check_film(f"{folder}/out/{grey}", frames[10:],
+                       [picture(n, JPEG_GREY) for n in (11, 12)])
+            # A part of them, over the file of before; a damaged picture is not in it.
+            with open(find("--trigger", 3, "--camera", "gate", folder)[0].split("\t")[0],
+                      "r+b") as file:
+                data = file.read()
+                file.seek(data.index(picture(3)) + 30)
+                file.write(b"\0\1\2\3")
+            find("--camera", "gate", "--to", frames[4]["realtime"], *export, folder, code=1)
+            check_film(f"{folder}/out/{first}", [f for f in frames[:5] if f["sequence"] != 3],
+                       [picture(n) for n in (1, 2, 4, 5)])
+            assert not glob.glob(f"{folder}/out/*.part")
+    find("--container", "gif", ".", code=2)
 
 
 def test_index_follows_the_folder():
