@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tools/relay/nats_config.h"
 
+#include "tools/relay/message.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -66,6 +68,8 @@ static void put_leaf(FILE *out, const struct relay_settings *s)
     put_jetstream(out, s, s->level);
     fputs("leafnodes {\n  remotes: [{\n    urls: ", out);
     put_urls(out, "nats-leaf://", s->peers[0] != '\0' ? s->peers : "127.0.0.1:7422");
+    // Else records of other cameras would come along, into this one's stream.
+    fputs("    deny_imports: [\"" RELAY_PREFIX ".>\"]\n", out);
     if (s->credentials_file[0] != '\0')
         put_pair(out, "    credentials", s->credentials_file);
     fputs("  }]\n}\n", out);

@@ -335,6 +335,9 @@ def test_store_and_forward():
             edge.trigger()
             check_against(wait_for("all records in the hub", lambda e=edge: e.in_hub(hub)),
                           edge.node.address)
+        for edge in edges.values():  # the hub hands on what a leaf asks for, and none asks
+            with Client(edge.leaf.port) as nats:
+                assert all(m.subject.startswith(edge.subject) for m in read_stream(nats))
     for edge in edges.values():
         edge.end()
 
