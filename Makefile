@@ -249,11 +249,11 @@ $(BUILD)/pinhole-rec: $(call obj,$(filter-out %/avformat.c %/nats.c,$(REC_C))) $
 $(BUILD)/pinhole-rec-avformat.so: $(call obj,tools/rec/avformat.c tools/rec/files.c)
 	$(call link,$(CC) -shared,-lavformat -lavcodec -lavutil)
 $(BUILD)/pinhole-rec-nats.so: $(call obj,tools/rec/nats.c $(NATS_C))
-	$(call link,$(CC) -shared,-lnats)
+	$(call link,$(CC) -shared,-lnats -lhogweed)
 $(BUILD)/pinhole-mqtt: $(call obj,$(MQTT_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -lmosquitto -ljansson -ljpeg -linih -lmicrohttpd)
 $(BUILD)/pinhole-relay: $(call obj,$(RELAY_C) $(NATS_C)) $(LIB_COMMON) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) -lnats -ljansson)
+	$(call link,$(CC),$(CLIENT_LIBS) -lnats -lhogweed -ljansson)
 # The page's files are embedded by .incbin, which no compiler reports as a dependency.
 $(call obj,$(WEB_C)): $(wildcard tools/web/page/*)
 

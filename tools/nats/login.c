@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "tools/nats/login.h"
 
+#include "tools/nats/nkey.h"
+
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +27,23 @@ static bool has(const char *text)
     return text != NULL && *text != '\0';
 }
 
+static natsStatus sign(char **why, unsigned char **signature, int *bytes, const char *nonce,
+                       void *seed)
+{
+    (void)why;
+    return nats_Sign(seed, nonce, signature, bytes);
+}
+
+/** The library asks for the signature at each connection. */
+static natsStatus set_nkey(natsOptions *options, const char *line)
+{
+    char key[NKEY_PUBLIC_BYTES];
+    const char *seed = nkey_in_line(line);
+    if (seed == NULL || !nkey_public(key, seed))
+        return NATS_INVALID_ARG;
+    return natsOptions_SetNKey(options, key, sign, (void *)(uintptr_t)seed);
+}
+
 natsStatus nats_login_set(natsOptions *options, const struct nats_login *login)
 {
     natsStatus result = NATS_OK;
@@ -34,6 +54,8 @@ natsStatus nats_login_set(natsOptions *options, const struct nats_login *login)
         result = natsOptions_SetToken(options, login->token);
     if (result == NATS_OK && has(login->credentials_file))
         result = natsOptions_SetUserCredentialsFromFiles(options, login->credentials_file, NULL);
+    if (result == NATS_OK && has(login->nkey))
+        result = set_nkey(options, login->nkey);
     if (result == NATS_OK && has(login->ca_file))
         result = natsOptions_SetSecure(options, true);
     if (result == NATS_OK && has(login->ca_file))
@@ -57,6 +79,7 @@ static const char *explain(natsStatus status, int code)
     default: break;
     }
     switch ((int)status) {
+    case NATS_INVALID_ARG: return "a URL or the nkey is malformed";
     case NATS_NO_SERVER: return "no server answers";
     case NATS_CONNECTION_AUTH_FAILED: return "the server refuses the credentials";
     case NATS_NO_RESPONDERS: return "JetStream is not enabled at this server, or has no leader now";

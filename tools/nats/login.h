@@ -13,6 +13,7 @@
 /** Who connects. Each may be NULL or "": none. */
 struct nats_login {
     const char *user, *password, *token, *credentials_file;
+    const char *nkey; /**< a line of a key file, see nkey.h; stays until the connection ends */
     const char *ca_file, *cert_file, *key_file; /**< with a CA, TLS is on */
 };
 

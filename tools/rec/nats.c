@@ -50,6 +50,7 @@ static natsStatus connect_to(struct rec_stream *stream)
                                      .password = o->password,
                                      .token = o->token,
                                      .credentials_file = o->credentials_file,
+                                     .nkey = o->nkey,
                                      .ca_file = o->ca_file,
                                      .cert_file = o->cert_file,
                                      .key_file = o->key_file};

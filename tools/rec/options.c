@@ -45,8 +45,8 @@ static const char help[] =
     "      --stream NAME        its stream (default: pinhole)\n"
     "      --lease-seconds S    another recorder takes over when this one is silent for that time\n"
     "                           (default 10)\n"
-    "      --user, --password-file, --token-file, --credentials-file, --ca-file, --cert-file,\n"
-    "      --key-file           as of pinhole-relay\n"
+    "      --user, --password-file, --token-file, --nkey-file, --credentials-file, --ca-file,\n"
+    "      --cert-file, --key-file  as of pinhole-relay\n"
     "  -o, --output DIR         folder of the folders (default: recordings)\n"
     "      --require-mount      write only while DIR is a mount point\n"
     "  -c, --container WHAT     matroska, mp4 (fragmented), or jpeg: a folder of files\n"
@@ -214,7 +214,7 @@ static bool read_interval(const char *text, uint32_t *out_us)
 }
 
 enum { DISCARD = 256, SYNC, SECONDS, QUIET, ALLOW, SECRET, OF_ONE, MOUNT, INTERVAL, NODE_KEY };
-enum { FROM = 300, GROUP, STREAM, LEASE, USER, PASSWORD, TOKEN, CREDENTIALS, CA, CERT, KEY };
+enum { FROM = 300, GROUP, STREAM, LEASE, USER, PASSWORD, TOKEN, NKEY, CREDENTIALS, CA, CERT, KEY };
 static const struct option long_options[] = {
     {"listen", required_argument, NULL, 'l'},
     {"allow", required_argument, NULL, ALLOW},
@@ -228,6 +228,7 @@ static const struct option long_options[] = {
     {"user", required_argument, NULL, USER},
     {"password-file", required_argument, NULL, PASSWORD},
     {"token-file", required_argument, NULL, TOKEN},
+    {"nkey-file", required_argument, NULL, NKEY},
     {"credentials-file", required_argument, NULL, CREDENTIALS},
     {"ca-file", required_argument, NULL, CA},
     {"cert-file", required_argument, NULL, CERT},
@@ -258,6 +259,7 @@ static void take_stream_option(struct rec_options *out, int letter)
                                    [USER - FROM] = &out->from.user,
                                    [PASSWORD - FROM] = &out->from.password_file,
                                    [TOKEN - FROM] = &out->from.token_file,
+                                   [NKEY - FROM] = &out->from.nkey_file,
                                    [CREDENTIALS - FROM] = &out->from.credentials_file,
                                    [CA - FROM] = &out->from.ca_file,
                                    [CERT - FROM] = &out->from.cert_file,
@@ -320,12 +322,19 @@ static int check_from(struct rec_options *options)
                      "digits, '-' and '_'");
     if (strchr(from->servers, '@') != NULL)
         return usage("a URL has no user and password here: they come from --user and files");
-    const int password = secret_read(from->password_file, "nats-password", from->password,
-                                     sizeof from->password, why, sizeof why);
-    const int token = secret_read(from->token_file, "nats-token", from->token, sizeof from->token,
-                                  why, sizeof why);
-    if ((password < 0 && password != -ENOENT) || (token < 0 && token != -ENOENT))
-        return usage("%s", why);
+    const struct {
+        const char *path, *credential;
+        char *out;
+        size_t bytes;
+    } secrets[] = {
+        {from->password_file, "nats-password", from->password, sizeof from->password},
+        {from->token_file, "nats-token", from->token, sizeof from->token},
+        {from->nkey_file, "nats-nkey", from->nkey, sizeof from->nkey},
+    };
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        if (secret_read(secrets[i].path, secrets[i].credential, secrets[i].out, secrets[i].bytes,
+                        why, sizeof why) == -EINVAL)
+            return usage("%s", why);
     return REC_OK;
 }
 
@@ -364,7 +373,7 @@ int rec_options_read(struct rec_options *out, int argc, char **argv)
         .segment_ns = SEGMENT_S * NS_PER_S,
         .sync_ns = SYNC_S * NS_PER_S,
         .of_one_max = REC_CAMERAS_OF_ONE,
-        .from = {.stream = "pinhole", .password_file = "", .token_file = ""},
+        .from = {.stream = "pinhole", .password_file = "", .token_file = "", .nkey_file = ""},
         .lease_ns = LEASE_S * NS_PER_S,
     };
     int letter, index = 0;

@@ -26,8 +26,8 @@ enum {
 struct rec_stream_options {
     const char *servers, *stream, *group;
     const char *user, *credentials_file, *ca_file, *cert_file, *key_file; /**< NULL: none */
-    const char *password_file, *token_file;                               /**< "": none */
-    char password[1024], token[1024];                                     /**< "": none */
+    const char *password_file, *token_file, *nkey_file;                   /**< "": none */
+    char password[1024], token[1024], nkey[1024];                         /**< "": none */
 };
 
 /** One record as it is in the stream. */

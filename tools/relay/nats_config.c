@@ -2,8 +2,10 @@
 #include "tools/relay/nats_config.h"
 
 #include "tools/relay/message.h"
+#include "tools/relay/nats_users.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /** Writes a quoted text; control characters have no place in it. */
@@ -72,14 +74,21 @@ static void put_leaf(FILE *out, const struct relay_settings *s)
     fputs("    deny_imports: [\"" RELAY_PREFIX ".>\"]\n", out);
     if (s->credentials_file[0] != '\0')
         put_pair(out, "    credentials", s->credentials_file);
+    if (s->nkey_file[0] != '\0') {
+        fputs("    include ", out);
+        put_text(out, s->nkey_file);
+        fputc('\n', out);
+    }
     fputs("  }]\n}\n", out);
 }
 
-static void put_hub(FILE *out, const struct relay_settings *s)
+static void put_hub(FILE *out, const struct relay_settings *s, const struct relay_users *users)
 {
     fputs("# The hub: `pinhole-relay --gather NODE...` lets its stream take those of the leaves.\n",
           out);
     put_jetstream(out, s, "hub");
+    if (users->keys != NULL)
+        relay_users_print(out, users, s);
     fputs("leafnodes {\n", out);
     put_pair(out, "  host", s->bind);
     fprintf(out, "  port: %" PRIu64 "\n}\n", s->leaf_port);
@@ -92,19 +101,31 @@ static void put_hub(FILE *out, const struct relay_settings *s)
     fputs("}\n", out);
 }
 
-void relay_nats_config_print(FILE *out, const struct relay_settings *settings)
+static void put_all(FILE *out, const struct relay_settings *s, const struct relay_users *users)
 {
-    const bool is_leaf = settings->mode == RELAY_PRINT_LEAF;
-    const char *standard = is_leaf ? settings->level : "hub";
-    put_pair(out, "server_name",
-             settings->server_name[0] != '\0' ? settings->server_name : standard);
-    put_pair(out, "host", settings->bind);
+    const bool is_leaf = s->mode == RELAY_PRINT_LEAF;
+    const char *standard = is_leaf ? s->level : "hub";
+    put_pair(out, "server_name", s->server_name[0] != '\0' ? s->server_name : standard);
+    put_pair(out, "host", s->bind);
     fprintf(out,
             "port: %" PRIu64 "\n# The same on each server: a message passes all of them.\n"
             "max_payload: %" PRIu64 "\n",
-            settings->client_port, settings->payload_max);
+            s->client_port, s->payload_max);
     if (is_leaf)
-        put_leaf(out, settings);
+        put_leaf(out, s);
     else
-        put_hub(out, settings);
+        put_hub(out, s, users);
+}
+
+int relay_nats_config_print(FILE *out, const struct relay_settings *settings,
+                            char why[RELAY_WHY_BYTES])
+{
+    struct relay_users users = {0};
+    int result = 0;
+    if (settings->mode == RELAY_PRINT_HUB && settings->keys_folder[0] != '\0')
+        result = relay_users_make(&users, settings, why);
+    if (result == 0)
+        put_all(out, settings, &users);
+    free(users.keys);
+    return result;
 }

@@ -7,7 +7,9 @@
 
 #include <stdio.h>
 
-/** Writes the leaf's (RELAY_PRINT_LEAF) or a hub server's configuration. */
-void relay_nats_config_print(FILE *out, const struct relay_settings *settings);
+/** Writes the leaf's (RELAY_PRINT_LEAF) or a hub server's configuration. -EINVAL with a sentence in
+ * `why`: a user's key cannot be read or made. */
+int relay_nats_config_print(FILE *out, const struct relay_settings *settings,
+                            char why[RELAY_WHY_BYTES]);
 
 #endif

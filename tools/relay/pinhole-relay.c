@@ -65,8 +65,10 @@ int main(int argc, char **argv)
     mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     if (settings.mode == RELAY_PRINT_LEAF || settings.mode == RELAY_PRINT_HUB) {
-        relay_nats_config_print(stdout, &settings);
-        return EXIT_SUCCESS;
+        if (relay_nats_config_print(stdout, &settings, why) == 0)
+            return EXIT_SUCCESS;
+        say("%s", why);
+        return EXIT_FAILURE;
     }
     const bool is_done =
         settings.mode == RELAY_GATHER ? gather(&settings, why) : run(&settings, why);

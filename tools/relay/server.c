@@ -136,6 +136,7 @@ static natsStatus set_options(natsOptions *options, struct relay_server *server)
                                      .password = s->has_password ? s->password : NULL,
                                      .token = s->has_token ? s->token : NULL,
                                      .credentials_file = s->credentials_file,
+                                     .nkey = s->nkey,
                                      .ca_file = s->ca_file,
                                      .cert_file = s->cert_file,
                                      .key_file = s->key_file};

@@ -6,6 +6,7 @@
 #include "net/secret.h"
 #include "tools/common/keys.h"
 #include "tools/common/secret.h"
+#include "tools/nats/nkey.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -53,7 +54,8 @@ static const struct option own_options[] = {
 static const char help[] =
     "Usage: pinhole-relay [OPTION]... NAME=ADDRESS\n"
     "       pinhole-relay [OPTION]... --gather NAME...\n"
-    "       pinhole-relay [OPTION]... --print-nats-config leaf|hub [NAME]\n"
+    "       pinhole-relay [OPTION]... --print-nats-config leaf NAME\n"
+    "       pinhole-relay [OPTION]... --print-nats-config hub [--keys-folder DIR NAME...]\n"
     "Puts each record of a Pinhole node into a stream of NATS JetStream.\n\n"
     "  NAME=ADDRESS     the node: its token in subjects, and host, host:port, [v6]:port or\n"
     "                   unix:/path\n"
@@ -121,7 +123,7 @@ static int take_leaves(struct relay_settings *out, int count, char **arguments,
                        char why[RELAY_WHY_BYTES])
 {
     if (count < 1 || count > RELAY_GATHER_MAX)
-        return fail(why, "--gather takes the names of 1 to %d leaves", RELAY_GATHER_MAX);
+        return fail(why, "1 to %d leaves are to be named", RELAY_GATHER_MAX);
     out->leaves = calloc((size_t)count, sizeof *out->leaves);
     if (out->leaves == NULL)
         return fail(why, "out of memory");
@@ -143,7 +145,9 @@ static int take_arguments(struct relay_settings *out, int count, char **argument
         return take_name(out->level, arguments[0], why);
     case RELAY_PRINT_HUB: break;
     }
-    return count == 0 ? 0 : fail(why, "--print-nats-config hub takes no NAME");
+    if ((count > 0) != (out->keys_folder[0] != '\0'))
+        return fail(why, "--print-nats-config hub: --keys-folder and the NAMEs go together");
+    return count == 0 ? 0 : take_leaves(out, count, arguments, why);
 }
 
 // --- checks -------------------------------------------------------------------------------------
@@ -172,8 +176,15 @@ static int read_secrets(struct relay_settings *s, char why[RELAY_WHY_BYTES])
                                      sizeof s->password, why, RELAY_WHY_BYTES);
     const int token =
         secret_read(s->token_file, "nats-token", s->token, sizeof s->token, why, RELAY_WHY_BYTES);
-    if ((password < 0 && password != -ENOENT) || (token < 0 && token != -ENOENT))
+    const int nkey =
+        s->mode == RELAY_RUN || s->mode == RELAY_GATHER
+            ? secret_read(s->nkey_file, "nats-nkey", s->nkey, sizeof s->nkey, why, RELAY_WHY_BYTES)
+            : -ENOENT;
+    if (password == -EINVAL || token == -EINVAL || nkey == -EINVAL)
         return -EINVAL;
+    if (nkey == 0 && nkey_in_line(s->nkey) == NULL)
+        return fail(why, "%.300s: its first line has no seed of a user (nkey: SU...)",
+                    s->nkey_file[0] != '\0' ? s->nkey_file : "nats-nkey");
     s->has_password = password == 0;
     s->has_token = token == 0;
     return 0;

@@ -34,9 +34,9 @@ struct relay_settings {
     char level[LEVEL_BYTES];        /**< the same as a token of subjects */
     char address[RELAY_TEXT_BYTES]; /**< for pinhole_open() */
     unsigned leaves_count;
-    char (*leaves)[LEVEL_BYTES]; /**< --gather: the leaves' nodes, as tokens; never freed */
+    char (*leaves)[LEVEL_BYTES]; /**< the leaves' nodes, as tokens; never freed */
     bool has_password, has_token;
-    char password[1024], token[1024];
+    char password[1024], token[1024], nkey[1024]; /**< nkey "": none */
 };
 
 /** Fills *out. 0; 1 when --help or --version was printed; -EINVAL with a sentence in `why`. */

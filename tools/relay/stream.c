@@ -5,6 +5,7 @@
 #include "tools/common/say.h"
 #include "tools/relay/message.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,118 +20,150 @@ static bool fail(struct relay_server *server, char why[RELAY_WHY_BYTES], const c
 
 // --- the stream itself --------------------------------------------------------------------------
 
-static void configure(jsStreamConfig *config, const struct relay_settings *s, const char *name)
-{
-    jsStreamConfig_Init(config);
-    config->Name = name;
-    config->Storage = js_FileStorage;
-    config->Discard = js_DiscardOld;
-    config->Replicas = (int64_t)s->replicas;
-    config->MaxBytes = s->max_bytes != 0 ? (int64_t)s->max_bytes : -1;
-    config->MaxAge = (int64_t)(s->max_age_s * NS_PER_S);
-}
-
 bool relay_stream_ensure(struct relay_server *server, char why[RELAY_WHY_BYTES])
 {
+    const struct relay_settings *s = server->settings;
     jsStreamInfo *info = NULL;
-    natsStatus result =
-        js_GetStreamInfo(&info, server->js, server->settings->stream, NULL, &server->code);
+    natsStatus result = js_GetStreamInfo(&info, server->js, s->stream, NULL, &server->code);
     if (result == NATS_NOT_FOUND) {
         const char *subjects[] = {RELAY_PREFIX ".*.*"};
         jsStreamConfig config;
-        configure(&config, server->settings, server->settings->stream);
+        jsStreamConfig_Init(&config);
+        config.Name = s->stream;
+        config.Storage = js_FileStorage;
+        config.Discard = js_DiscardOld;
+        config.Replicas = (int64_t)s->replicas;
+        config.MaxBytes = s->max_bytes != 0 ? (int64_t)s->max_bytes : -1;
+        config.MaxAge = (int64_t)(s->max_age_s * NS_PER_S);
         config.Subjects = subjects;
         config.SubjectsLen = ARRAY_SIZE(subjects);
         result = js_AddStream(&info, server->js, &config, NULL, &server->code);
     }
     jsStreamInfo_Destroy(info);
-    return result == NATS_OK || fail(server, why, server->settings->stream, result);
+    return result == NATS_OK || fail(server, why, s->stream, result);
 }
 
 // --- the hub ------------------------------------------------------------------------------------
 
-/** A leaf's stream as the hub sees it: the API prefix has the leaf's domain. */
-struct source {
-    jsStreamSource source;
-    jsExternalStream external;
-    char prefix[LEVEL_BYTES + 20];
-};
-
-static bool has_source(const jsStreamConfig *config, const char *prefix)
+/** Asks JetStream itself: the library would drop members of a configuration that it does not know.
+ * NULL with a sentence in `why`, and server->code. */
+static json_t *ask(struct relay_server *server, const char *verb, const json_t *body,
+                   char why[RELAY_WHY_BYTES])
 {
-    for (int i = 0; i < config->SourcesLen; i++)
-        if (config->Sources[i]->External != NULL &&
-            strcmp(config->Sources[i]->External->APIPrefix, prefix) == 0)
-            return true;
-    return false;
+    const char *stream = server->settings->hub_stream;
+    char subject[RELAY_TEXT_BYTES + 40];
+    natsMsg *message = NULL;
+    json_t *answer = NULL;
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : strdup("");
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.%s.%s", verb, stream);
+    server->code = 0;
+    const natsStatus result =
+        text != NULL
+            ? natsConnection_RequestString(&message, server->nc, subject, text, RELAY_ANSWER_MS)
+            : NATS_NO_MEMORY;
+    free(text);
+    if (result == NATS_OK)
+        answer =
+            json_loadb(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), 0, NULL);
+    natsMsg_Destroy(message);
+    const json_t *error = json_object_get(answer, "error");
+    if (answer != NULL && error == NULL)
+        return answer;
+    server->code = (jsErrCode)json_integer_value(json_object_get(error, "err_code"));
+    const char *said = json_string_value(json_object_get(error, "description"));
+    if (result != NATS_OK)
+        fail(server, why, stream, result);
+    else
+        snprintf(why, RELAY_WHY_BYTES, "stream %s: %s", stream,
+                 said != NULL ? said : "an unknown answer");
+    json_decref(answer);
+    return NULL;
 }
 
-/** libnats 3.4.1 wants a delivery prefix of every external stream, if an empty one. */
-static void add(struct source *source, const jsStreamSource *from, const jsExternalStream *external)
+static json_t *make_config(const struct relay_settings *s)
 {
-    source->source = *from;
-    if (external == NULL)
-        return;
-    source->external = *external;
-    if (source->external.DeliverPrefix == NULL)
-        source->external.DeliverPrefix = "";
-    source->source.External = &source->external;
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:i}", "name", s->hub_stream,
+                     "storage", "file", "retention", "limits", "discard", "old", "num_replicas",
+                     (json_int_t)s->replicas, "max_bytes",
+                     s->max_bytes != 0 ? (json_int_t)s->max_bytes : (json_int_t)-1, "max_age",
+                     (json_int_t)(s->max_age_s * NS_PER_S), "max_msgs", -1, "max_msg_size", -1,
+                     "max_consumers", -1);
 }
 
-/** Puts the sources that `config` has, and the new ones, into `sources`. Returns how many. */
-static int list_sources(const struct relay_settings *s, const jsStreamConfig *config,
-                        struct source *sources)
+/** A leaf's stream as the hub sees it. The API prefix has the leaf's domain. Records come by a
+ * subject of the leaf's own, and get the leaf's name, whatever name it gave them. */
+static json_t *make_source(const struct relay_settings *s, const char *leaf)
 {
-    int count = 0;
-    for (; count < config->SourcesLen; count++)
-        add(&sources[count], config->Sources[count], config->Sources[count]->External);
-    for (unsigned i = 0; i < s->leaves_count; i++) {
-        jsStreamSource source;
-        jsExternalStream external;
-        struct source *place = &sources[count];
-        snprintf(place->prefix, sizeof place->prefix, "$JS.%s.API", s->leaves[i]);
-        if (has_source(config, place->prefix))
-            continue;
-        jsExternalStream_Init(&external);
-        external.APIPrefix = place->prefix;
-        jsStreamSource_Init(&source);
-        source.Name = s->stream;
-        add(place, &source, &external);
-        count++;
+    char api[LEVEL_BYTES + 20], deliver[LEVEL_BYTES + 40], name[LEVEL_BYTES + 40];
+    snprintf(api, sizeof api, "$JS.%s.API", leaf);
+    snprintf(deliver, sizeof deliver, RELAY_PREFIX ".%s.hub.source", leaf);
+    snprintf(name, sizeof name, RELAY_PREFIX ".%s.{{wildcard(2)}}", leaf);
+    return json_pack("{s:s, s:{s:s, s:s}, s:[{s:s, s:s}]}", "name", s->stream, "external", "api",
+                     api, "deliver", deliver, "subject_transforms", "src", RELAY_PREFIX ".*.*",
+                     "dest", name);
+}
+
+static const char *api_of(const json_t *source)
+{
+    const char *api =
+        json_string_value(json_object_get(json_object_get(source, "external"), "api"));
+    return api != NULL ? api : "";
+}
+
+/** Adds a source for each leaf that has none. */
+static bool add_sources(const struct relay_settings *s, json_t *config)
+{
+    size_t i;
+    const json_t *each;
+    if (json_object_get(config, "sources") == NULL)
+        json_object_set_new(config, "sources", json_array());
+    json_t *sources = json_object_get(config, "sources");
+    for (unsigned leaf = 0; leaf < s->leaves_count; leaf++) {
+        bool is_there = false;
+        json_t *source = make_source(s, s->leaves[leaf]);
+        json_array_foreach(sources, i, each) is_there =
+            is_there || strcmp(api_of(each), api_of(source)) == 0;
+        if (is_there)
+            json_decref(source);
+        else if (json_array_append_new(sources, source) < 0)
+            return false;
     }
-    return count;
+    return true;
+}
+
+/** What the server keeps of it: one that is too old leaves out the names. */
+static void report(const struct relay_settings *s, const json_t *sources)
+{
+    size_t i, named = 0;
+    const json_t *each;
+    json_array_foreach(sources, i, each) named +=
+        json_object_get(each, "subject_transforms") != NULL;
+    say("stream %s takes those of %zu leaves", s->hub_stream, json_array_size(sources));
+    if (named < json_array_size(sources))
+        say("%zu of them can put records under other cameras' names: nats-server before 2.10, or a "
+            "source that was made with one",
+            json_array_size(sources) - named);
 }
 
 bool relay_stream_gather(struct relay_server *server, char why[RELAY_WHY_BYTES])
 {
     const struct relay_settings *s = server->settings;
-    jsStreamInfo *info = NULL;
-    jsStreamConfig config;
-    configure(&config, s, s->hub_stream);
-    natsStatus result = js_GetStreamInfo(&info, server->js, s->hub_stream, NULL, &server->code);
-    const bool is_new = result == NATS_NOT_FOUND;
-    if (result != NATS_OK && !is_new)
-        return fail(server, why, s->hub_stream, result);
-    if (!is_new)
-        config = *info->Config;
-    const size_t most = s->leaves_count + (size_t)config.SourcesLen;
-    struct source *sources = calloc(most, sizeof *sources);
-    jsStreamSource **list = calloc(most, sizeof *list);
-    result = NATS_NO_MEMORY;
-    if (sources != NULL && list != NULL) {
-        config.SourcesLen = list_sources(s, &config, sources);
-        for (int i = 0; i < config.SourcesLen; i++)
-            list[i] = &sources[i].source;
-        config.Sources = list;
-        result = is_new ? js_AddStream(NULL, server->js, &config, NULL, &server->code)
-                        : js_UpdateStream(NULL, server->js, &config, NULL, &server->code);
-    }
-    if (result == NATS_OK)
-        say("stream %s takes those of %d leaves", s->hub_stream, config.SourcesLen);
-    free(sources);
-    free(list);
-    jsStreamInfo_Destroy(info);
-    return result == NATS_OK || fail(server, why, s->hub_stream, result);
+    json_t *info = ask(server, "INFO", NULL, why), *done = NULL;
+    const bool is_new = info == NULL && server->code == JSStreamNotFoundErr;
+    if (info == NULL && !is_new)
+        return false;
+    json_t *config = is_new ? make_config(s) : json_incref(json_object_get(info, "config"));
+    if (config != NULL && add_sources(s, config))
+        done = ask(server, is_new ? "CREATE" : "UPDATE", config, why);
+    else
+        snprintf(why, RELAY_WHY_BYTES, "out of memory");
+    if (done != NULL)
+        report(s, json_object_get(json_object_get(done, "config"), "sources"));
+    const bool is_good = done != NULL;
+    json_decref(done);
+    json_decref(config);
+    json_decref(info);
+    return is_good;
 }
 
 // --- the position -------------------------------------------------------------------------------

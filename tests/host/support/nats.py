@@ -17,6 +17,12 @@ PROGRAM = f"{BUILD}/pinhole-relay"
 STREAM, HUB_STREAM = "pinhole", "fleet"
 
 
+def is_old():
+    """Is nats-server older than 2.10? It knows neither `sync_interval: always` nor keys of leaves."""
+    text = subprocess.run(["nats-server", "-v"], capture_output=True, text=True, check=True).stdout
+    return tuple(int(n) for n in text.split("v")[-1].split(".")[:2]) < (2, 10)
+
+
 class Server(Process):
     """nats-server on loopback, started again on the same port and folder. `config` is its file's
     text with {folder}; without it JetStream has what `lines` leave at the defaults."""
@@ -53,17 +59,18 @@ class Error(Exception):
 class Client:
     """One connection: requests, and publishing with headers. Blocking."""
 
-    def __init__(self, port, user=None, password=None, timeout_s=PATIENCE_S):
+    def __init__(self, port, user=None, password=None, key=None, timeout_s=PATIENCE_S):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
         self.file = self.socket.makefile("rb")
-        self.file.readline()  # INFO
+        info = json.loads(self.file.readline().removeprefix(b"INFO "))
         options = {"verbose": False, "headers": True, "no_responders": True, "protocol": 1}
         if user:
             options |= {"user": user, "pass": password}
+        if key:
+            options |= {"nkey": key.public, "sig": key.sign(info["nonce"].encode())}
         self.inbox = f"_INBOX.test{os.getpid()}.{id(self)}"
         self.count = 0
-        self.socket.sendall(f"CONNECT {json.dumps(options)}\r\nSUB {self.inbox}.* 1\r\nPING\r\n"
-                            .encode())
+        self.socket.sendall(f"CONNECT {json.dumps(options)}\r\nPING\r\n".encode())
         self.until(b"PONG")
 
     def until(self, wanted):
@@ -79,6 +86,8 @@ class Client:
 
     def request(self, subject, payload=b"", headers=None):
         """Headers and payload of the answer to this request."""
+        if self.count == 0:
+            self.socket.sendall(f"SUB {self.inbox}.* 1\r\n".encode())
         self.count += 1
         reply = f"{self.inbox}.{self.count}"
         if headers:
