@@ -33,7 +33,7 @@ deb) needs="$build $build_wants $packaging" wants="" ;;
 check-deb) needs="make iproute2 qemu-user-static $mirror" wants="" ;;
 check-arm) needs="make $mirror" wants="" ;;
 check-mqtt) needs="$build $mirror libmosquitto-dev mosquitto mosquitto-clients nats-server rabbitmq-server" wants="python3-paho-mqtt" ;;
-check-fleet) needs="$build libnats-dev nats-server python3" wants="libavformat-dev" ;;
+check-fleet) needs="$build $mirror e2fsprogs libnats-dev nats-server python3" wants="libavformat-dev" ;;
 image) needs=$image wants="" ;;
 check-image) needs="$build $image openssh-client python3 qemu-system-arm" wants="" ;;
 check-libcamera) needs="$build $mirror" wants="" ;;
