@@ -3,10 +3,10 @@
 #include "hal/base.h"
 #include "hal/os/clock.h"
 #include "tools/common/json.h"
+#include "tools/common/preview.h"
 #include "tools/common/say.h"
 #include "tools/mqtt/camera.h"
 #include "tools/mqtt/message.h"
-#include "tools/mqtt/preview.h"
 
 #include <mqtt_protocol.h>
 #include <stdio.h>
@@ -210,8 +210,8 @@ void mqtt_publish_preview(struct mqtt_camera *camera, const struct pinhole_frame
         return;
     camera->preview_ns = now_ns;
     size_t bytes = 0;
-    uint8_t *jpeg = mqtt_preview_make(frame->jpeg, frame->jpeg_bytes, settings->preview_width,
-                                      settings->preview_quality, &bytes);
+    uint8_t *jpeg = preview_make(frame->jpeg, frame->jpeg_bytes, settings->preview_width,
+                                 settings->preview_quality, &bytes);
     char topic[MQTT_TOPIC_BYTES];
     make_topic(camera, topic, "preview");
     const struct mqtt_publication publication = {.topic = topic, .payload = jpeg, .bytes = bytes};

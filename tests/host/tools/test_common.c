@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// What the tools share: text from outside, JSON, names as levels, secrets.
+// What the tools share: text from outside, JSON, names as levels, secrets, previews.
 #include "hal/base.h"
+#include "tests/host/support/jpeg_file.h"
 #include "tools/common/frame_members.h"
 #include "tools/common/jpeg_shape.h"
 #include "tools/common/json.h"
 #include "tools/common/level.h"
+#include "tools/common/preview.h"
 #include "tools/common/secret.h"
 #include "tools/common/text.h"
 
@@ -205,6 +207,66 @@ static void a_frame_keeps_each_digit(void **state)
     }
 }
 
+// --- previews -----------------------------------------------------------------------------------
+
+/** A picture whose frame header says another size, if one is given. */
+static struct jpeg_file make_jpeg(bool is_progressive, unsigned said)
+{
+    static uint8_t pixels[320 * 240 * 3];
+    struct jpeg_file file = jpeg_file_encode(JPEG_FILE_420, 320, 240, pixels, 80, is_progressive);
+    const size_t header = jpeg_frame_header(file.data, file.bytes);
+    assert_int_not_equal(header, 0);
+    for (size_t i = 0; said != 0 && i < 4; i++) // height, then width, behind the precision
+        file.data[header + 5 + i] = (uint8_t)(i % 2 == 0 ? said >> 8 : said);
+    return file;
+}
+
+static void assert_preview(const struct jpeg_file *file, unsigned width, unsigned wanted)
+{
+    struct jpeg_shape shape;
+    size_t bytes;
+    uint8_t *preview = preview_make(file->data, file->bytes, width, 70, &bytes);
+    assert_non_null(preview);
+    assert_true(jpeg_shape_read(&shape, preview, bytes));
+    assert_int_equal(shape.width, wanted);
+    assert_int_equal(shape.height, wanted * 3 / 4);
+    free(preview);
+}
+
+static void a_preview_is_at_most_as_wide_or_an_eighth(void **state)
+{
+    (void)state;
+    struct jpeg_file file = make_jpeg(false, 0);
+    assert_preview(&file, 1000, 320);
+    assert_preview(&file, 319, 280);
+    assert_preview(&file, 100, 80);
+    assert_preview(&file, 1, 40);
+    free(file.data);
+}
+
+static void assert_no_preview(struct jpeg_file file)
+{
+    size_t bytes;
+    assert_null(preview_make(file.data, file.bytes, 160, 70, &bytes));
+    free(file.data);
+}
+
+static void no_preview_of_what_is_no_picture_or_too_large(void **state)
+{
+    (void)state;
+    struct jpeg_file file = make_jpeg(false, 0);
+    size_t bytes;
+    for (size_t cut = 0; cut < jpeg_frame_header(file.data, file.bytes); cut++)
+        assert_null(preview_make(file.data, cut, 160, 70, &bytes));
+    memset(file.data, 0xA5, file.bytes);
+    assert_no_preview(file);
+    static uint8_t pixels[16 * 16 * 4];
+    assert_no_preview(jpeg_file_encode(JPEG_FILE_CMYK, 16, 16, pixels, 80, false));
+    // Small files that would take hundreds of megabytes.
+    assert_no_preview(make_jpeg(false, 65000));
+    assert_no_preview(make_jpeg(true, 8000));
+}
+
 static unsigned allocations_left;
 static bool is_once, has_failed;
 
@@ -325,6 +387,8 @@ int main(void)
         cmocka_unit_test(a_shape_of_a_broken_picture_is_none),
         cmocka_unit_test(names_survive_levels),
         cmocka_unit_test(odd_levels_have_no_name),
+        cmocka_unit_test(a_preview_is_at_most_as_wide_or_an_eighth),
+        cmocka_unit_test(no_preview_of_what_is_no_picture_or_too_large),
         cmocka_unit_test(a_secret_is_the_first_line_of_its_file),
         cmocka_unit_test(memory_that_runs_out_anywhere_is_seen_at_the_end),
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "tools/mqtt/preview.h"
+#include "tools/common/preview.h"
 
 #include <setjmp.h>
 #include <stdbool.h>
@@ -8,7 +8,10 @@
 
 #include <jpeglib.h>
 
-enum { HEADERS_BYTES = 4096 };
+enum {
+    HEADERS_BYTES = 4096,
+    DECODER_BYTES_MAX = 64 << 20, /**< what a progressive picture may need for its coefficients */
+};
 
 /** One conversion. libjpeg reports errors by a jump to `failed`. */
 struct conversion {
@@ -34,6 +37,9 @@ static void begin_decode(struct conversion *c, const uint8_t *jpeg, size_t bytes
 {
     jpeg_mem_src(&c->in, jpeg, bytes);
     jpeg_read_header(&c->in, TRUE);
+    if ((uint64_t)c->in.image_width * c->in.image_height > PREVIEW_PIXELS_MAX)
+        longjmp(c->failed, 1);
+    c->in.mem->max_memory_to_use = DECODER_BYTES_MAX;
     c->in.scale_denom = 8;
     c->in.scale_num = 8;
     while (c->in.scale_num > 1 && (c->in.image_width * c->in.scale_num + 7) / 8 > width)
@@ -92,8 +98,8 @@ static bool run(struct conversion *c, const uint8_t *jpeg, size_t bytes, unsigne
     return true;
 }
 
-uint8_t *mqtt_preview_make(const uint8_t *jpeg, size_t jpeg_bytes, unsigned width, unsigned quality,
-                           size_t *bytes)
+uint8_t *preview_make(const uint8_t *jpeg, size_t jpeg_bytes, unsigned width, unsigned quality,
+                      size_t *bytes)
 {
     struct conversion c = {.row = NULL};
     c.in.err = c.out.err = jpeg_std_error(&c.errors);
