@@ -80,29 +80,49 @@ static natsStatus set_boot(natsStatus before, natsMsg *message, const char *name
     return before == NATS_OK ? natsMsgHeader_Set(message, name, text) : before;
 }
 
+static natsStatus set_text(natsStatus before, natsMsg *message, const char *name, const char *text)
+{
+    return before == NATS_OK ? natsMsgHeader_Set(message, name, text) : before;
+}
+
+static natsStatus set_frame(natsStatus result, natsMsg *message, const struct pinhole_frame *frame)
+{
+    result = set_number(result, message, "Pinhole-Time", frame->realtime_ns);
+    if (frame->trigger_id != 0)
+        result = set_number(result, message, "Pinhole-Trigger", frame->trigger_id);
+    if ((frame->flags & PINHOLE_FRAME_CLOCK_SYNCHRONIZED) == 0)
+        result = set_text(result, message, "Pinhole-Clock", "not synchronized");
+    return result;
+}
+
+static natsStatus set_event(natsStatus result, natsMsg *message, const struct pinhole_event *event)
+{
+    result = set_number(result, message, "Pinhole-Time", event->realtime_ns);
+    result = set_text(result, message, "Pinhole-Event", pinhole_event_name(event->kind));
+    if (event->kind == PINHOLE_EVENT_BOOT)
+        result = set_boot(result, message, "Pinhole-Former-Boot", event->former_boot_id);
+    if (event->kind != PINHOLE_EVENT_TRIGGER)
+        return result;
+    result = set_text(result, message, "Pinhole-Outcome", pinhole_outcome_name(event->outcome));
+    result = set_number(result, message, "Pinhole-Trigger", event->first);
+    if (event->last != event->first)
+        result = set_number(result, message, "Pinhole-Trigger-Last", event->last);
+    return result;
+}
+
 static natsStatus set_headers(natsMsg *message, const struct relay_entry *entry,
                               const struct relay_entry *settled)
 {
     const struct pinhole_frame *frame = frame_of(entry);
-    const struct pinhole_event *event = event_of(entry);
     char id[RELAY_ID_BYTES];
     snprintf(id, sizeof id, "%016" PRIx64 ":%" PRIu64, entry->boot_id, entry->sequence);
     natsStatus result = natsMsgHeader_Set(message, "Nats-Msg-Id", id);
     result = set_boot(result, message, "Pinhole-Boot", entry->boot_id);
     result = set_number(result, message, "Pinhole-Sequence", entry->sequence);
-    result = set_number(result, message, "Pinhole-Time",
-                        frame != NULL ? frame->realtime_ns : event->realtime_ns);
     if (entry->first != entry->sequence)
         result = set_number(result, message, "Pinhole-First", entry->first);
-    if (frame != NULL && frame->trigger_id != 0)
-        result = set_number(result, message, "Pinhole-Trigger", frame->trigger_id);
-    if (frame == NULL && event->kind == PINHOLE_EVENT_TRIGGER)
-        result = set_number(result, message, "Pinhole-Trigger", event->first);
-    if (frame != NULL && (frame->flags & PINHOLE_FRAME_CLOCK_SYNCHRONIZED) == 0)
-        result = result == NATS_OK ? natsMsgHeader_Set(message, "Pinhole-Clock", "not synchronized")
-                                   : result;
-    if (frame == NULL && event->kind == PINHOLE_EVENT_BOOT)
-        result = set_boot(result, message, "Pinhole-Former-Boot", event->former_boot_id);
+    result = frame != NULL ? set_frame(result, message, frame)
+                           : set_event(result, message, event_of(entry));
     result = set_number(result, message, "Pinhole-Settled", settled->first);
     return set_number(result, message, "Pinhole-Behind", settled->behind);
 }

@@ -172,6 +172,14 @@ class Stored:
         if kind == wire.FRAME:
             assert headers.get("Pinhole-Trigger", "0") == str(record.trigger_id), headers
             assert ("Pinhole-Clock" in headers) == (not record.field_flags & 1), headers
+        is_trigger = kind == wire.EVENT and record.kind == wire.TRIGGER_EVENT
+        assert headers.get("Pinhole-Event") == (
+            wire.EVENT_NAMES[record.kind] if kind == wire.EVENT else None), headers
+        assert headers.get("Pinhole-Outcome") == (
+            wire.OUTCOMES[record.outcome] if is_trigger else None), headers
+        if is_trigger:
+            assert headers["Pinhole-Trigger"] == str(record.first), headers
+            assert headers.get("Pinhole-Trigger-Last", str(record.first)) == str(record.last), headers
         wanted = "frame" if kind == wire.FRAME else \
             "trigger" if record.kind == wire.TRIGGER_EVENT else "event"
         assert self.subject.split(".")[0::2] == ["pinhole", wanted], self.subject

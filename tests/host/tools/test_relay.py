@@ -31,6 +31,18 @@ def trigger(client, times):
         client.until(lambda r, i=identity: r.type == wire.FRAME and r.trigger_id == i)
 
 
+def trigger_too_fast(client):
+    """Until a trigger comes while the one before it is pending."""
+    def is_answer(record):
+        return record.trigger_id == last if record.type == wire.FRAME else \
+            record.kind == wire.TRIGGER_EVENT
+    answer = None
+    while answer is None or answer.type == wire.FRAME:
+        client.trigger()
+        last = client.trigger()
+        answer = client.until(is_answer)
+
+
 def last_sequence(address):
     with wire.Client(address) as client:
         return client.hello.sequence_next - 1
@@ -69,9 +81,11 @@ def test_each_record_once():
                 trigger(client, 10)
                 victim.start()
             trigger(client, 12)
+        trigger_too_fast(client)
         records = check_against(wait_stored(server.wait(), node.address), node.address)
         frames = [r for r in records.values() if r.record.type == wire.FRAME]
         assert {f.record.trigger_id for f in frames} >= set(range(1, 101)), len(frames)
+        assert "OVERRUN" in [r.headers.get("Pinhole-Outcome") for r in records.values()]
         said = relay.said("not synchronised")
         assert (said > 0) == any("Pinhole-Clock" in f.headers for f in frames), relay.log
 
@@ -98,6 +112,8 @@ def test_restart_in_the_middle_of_a_window():
                 if record.type == wire.FRAME and record.trigger_id else {}
             if record.type == wire.FRAME and not record.field_flags & 1:
                 more["Pinhole_Clock"] = "not synchronized"
+            if record.type == wire.EVENT:
+                more["Pinhole_Event"] = wire.EVENT_NAMES[record.kind]
             kind = "frame" if record.type == wire.FRAME else "event"
             answer = nats.publish(f"pinhole.gate.{kind}", payload, **more, Pinhole_Settled=settled,
                                   Nats_Msg_Id=f"{record.boot_id:016x}:{record.sequence}",
