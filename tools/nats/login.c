@@ -8,7 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SERVERS_MAX = 16, LIST_BYTES = 1024 };
+enum {
+    SERVERS_MAX = 16,
+    LIST_BYTES = 1024,
+    CONNECT_MS = 2000,
+    PING_MS = 2000,
+    PINGS_OUT = 2,
+};
 
 natsStatus nats_login_servers(natsOptions *options, const char *list)
 {
@@ -62,6 +68,27 @@ natsStatus nats_login_set(natsOptions *options, const struct nats_login *login)
         result = natsOptions_LoadCATrustedCertificates(options, login->ca_file);
     if (result == NATS_OK && has(login->cert_file))
         result = natsOptions_LoadCertificatesChain(options, login->cert_file, login->key_file);
+    return result;
+}
+
+natsStatus nats_login_connect(natsConnection **out, const char *servers,
+                              const struct nats_login *login, const char *name)
+{
+    natsOptions *options = NULL;
+    natsStatus result = natsOptions_Create(&options);
+    if (result == NATS_OK)
+        result = nats_login_servers(options, servers);
+    if (result == NATS_OK)
+        result = nats_login_set(options, login);
+    if (result == NATS_OK) {
+        natsOptions_SetName(options, name);
+        natsOptions_SetTimeout(options, CONNECT_MS);
+        natsOptions_SetAllowReconnect(options, false);
+        natsOptions_SetPingInterval(options, PING_MS);
+        natsOptions_SetMaxPingsOut(options, PINGS_OUT);
+        result = natsConnection_Connect(out, options);
+    }
+    natsOptions_Destroy(options);
     return result;
 }
 

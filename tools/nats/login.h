@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What relay and recorder share of NATS: servers and credentials of a connection, and sentences for
-// calls that fail.
+// What relay, recorder and fleet page share of NATS: servers and credentials of a connection, and
+// sentences for calls that fail.
 #ifndef PINHOLE_TOOLS_NATS_LOGIN_H
 #define PINHOLE_TOOLS_NATS_LOGIN_H
 
@@ -21,6 +21,10 @@ struct nats_login {
 natsStatus nats_login_servers(natsOptions *options, const char *list);
 /** Sets credentials and TLS. */
 natsStatus nats_login_set(natsOptions *options, const struct nats_login *login);
+/** Connects to one of the servers, under that name. A connection that ends is not made again: its
+ * owner opens a new one. */
+natsStatus nats_login_connect(natsConnection **out, const char *servers,
+                              const struct nats_login *login, const char *name);
 /** Writes a sentence for a failed call: the status, JetStream's code (0: none), and what the server
  * complained of ("": nothing). */
 void nats_login_why(char *why, size_t bytes, const char *what, natsStatus status, int code,

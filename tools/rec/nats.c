@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The stream by libnats. A connection that ends is not made again here: its owner opens a new one.
+// The stream by libnats.
 #include "tools/rec/stream.h"
 
 #ifdef HAVE_NATS
@@ -12,10 +12,7 @@
 #include <string.h>
 
 enum {
-    CONNECT_MS = 2000,
     ANSWER_MS = 3000,
-    PING_MS = 2000,
-    PINGS_OUT = 2,
     FETCH_MS = 200,
     REPLICAS_MAX = 5,
     PENDING_MAX = 1 << 20, /**< not acknowledged; the recorder bounds it by time */
@@ -54,22 +51,7 @@ static natsStatus connect_to(struct rec_stream *stream)
                                      .ca_file = o->ca_file,
                                      .cert_file = o->cert_file,
                                      .key_file = o->key_file};
-    natsOptions *options = NULL;
-    natsStatus result = natsOptions_Create(&options);
-    if (result == NATS_OK)
-        result = nats_login_servers(options, o->servers);
-    if (result == NATS_OK)
-        result = nats_login_set(options, &login);
-    if (result == NATS_OK) {
-        natsOptions_SetName(options, "pinhole-rec");
-        natsOptions_SetTimeout(options, CONNECT_MS);
-        natsOptions_SetAllowReconnect(options, false);
-        natsOptions_SetPingInterval(options, PING_MS);
-        natsOptions_SetMaxPingsOut(options, PINGS_OUT);
-        result = natsConnection_Connect(&stream->nc, options);
-    }
-    natsOptions_Destroy(options);
-    return result;
+    return nats_login_connect(&stream->nc, o->servers, &login, "pinhole-rec");
 }
 
 /** Is the stream there? As many servers keep the entries as keep the records. */
