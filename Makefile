@@ -88,7 +88,8 @@ CLIENT_C := $(wildcard net/*.c net/client/*.c) hal/os/clock.c
 APP_C := $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c))
 COMMON_C := $(wildcard tools/common/*.c)
 CTL_C := $(wildcard tools/ctl/*.c)
-WEB_C := $(wildcard tools/web/*.c)
+WEB_C := $(filter-out %/nats.c,$(wildcard tools/web/*.c))
+WEB_LIBS := -lmicrohttpd -lgnutls -ljansson -lcrypt -ljpeg
 MQTT_C := $(wildcard tools/mqtt/*.c)
 NATS_C := $(wildcard tools/nats/*.c)
 RELAY_C := $(wildcard tools/relay/*.c)
@@ -107,7 +108,8 @@ LIB_COMMON := $(BUILD)/libcommon.a
 LIB_SHARED := $(BUILD)/libpinhole.so.1
 BACKEND := $(if $(LIBCAMERA),$(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard hal/libcamera/*.cpp)))
 PLUGIN := $(if $(LIBCAMERA),$(BUILD)/pinhole-libcamera.so)
-REC_PLUGINS := $(if $(AVFORMAT),$(BUILD)/pinhole-rec-avformat.so) $(if $(NATS),$(BUILD)/pinhole-rec-nats.so)
+TOOL_PLUGINS := $(if $(AVFORMAT),$(BUILD)/pinhole-rec-avformat.so) \
+  $(if $(NATS),$(BUILD)/pinhole-rec-nats.so $(BUILD)/pinhole-web-nats.so)
 PROGRAMS := $(if $(wildcard app/main.c),$(BUILD)/pinhole) $(if $(CTL_C),$(BUILD)/pinholectl) \
   $(if $(WEB_C),$(BUILD)/pinhole-web) $(if $(filter %-rec.c,$(REC_C)),$(BUILD)/pinhole-rec) \
   $(if $(MOSQUITTO),$(if $(MQTT_C),$(BUILD)/pinhole-mqtt)) \
@@ -126,7 +128,7 @@ all: programs ## the node, the tools and libpinhole (the default)
 ifeq ($(filter-out all,$(MAKECMDGOALS))$(and $(PKG),$(shell $(PKG_CONFIG) --exists libjpeg libmicrohttpd gnutls inih jansson nettle && echo ok)),)
 $(error Libraries are missing; `tools/setup.sh run` installs them, as `make run` and `make test` do)
 endif
-programs: $(PROGRAMS) $(PLUGIN) $(REC_PLUGINS) $(LIB_CLIENT) $(LIB_SHARED)
+programs: $(PROGRAMS) $(PLUGIN) $(TOOL_PLUGINS) $(LIB_CLIENT) $(LIB_SHARED)
 
 help: ## this text
 	@printf '%s\n\n' 'Pinhole: a Raspberry Pi as an industrial camera. Start with `make run`. Targets:'
@@ -241,10 +243,13 @@ $(PLUGIN): $(BACKEND) $(call obj,$(BACKEND_C)) hal/libcamera/libcamera.map
 	$(call link,$(CXX) -shared -Wl$(COMMA)--version-script=hal/libcamera/libcamera.map,$(LIBCAMERA_LIBS))
 $(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -ljansson)
-$(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_COMMON) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -lgnutls -ljansson -lcrypt)
+$(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_COMMON) $(LIB_CLIENT) | $(TOOL_PLUGINS)
+	$(call link,$(CC),$(CLIENT_LIBS) $(WEB_LIBS))
+$(BUILD)/pinhole-web-nats.so: $(call obj,tools/web/nats.c $(NATS_C))
+	$(call link,$(CC) -shared,-lnats)
+$(call obj,tools/web/nats.c): CPPFLAGS += -DHAVE_NATS
 $(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT) $(if $(NATS),-DHAVE_NATS) $(if $(SQLITE),-DHAVE_SQLITE)
-$(BUILD)/pinhole-rec: $(call obj,$(filter-out %/avformat.c %/nats.c,$(REC_C))) $(LIB_COMMON) $(LIB_CLIENT) | $(REC_PLUGINS)
+$(BUILD)/pinhole-rec: $(call obj,$(filter-out %/avformat.c %/nats.c,$(REC_C))) $(LIB_COMMON) $(LIB_CLIENT) | $(TOOL_PLUGINS)
 	$(call link,$(CC),$(CLIENT_LIBS) $(REC_LIBS))
 $(BUILD)/pinhole-rec-avformat.so: $(call obj,tools/rec/avformat.c tools/rec/files.c)
 	$(call link,$(CC) -shared,-lavformat -lavcodec -lavutil)
@@ -293,7 +298,7 @@ WEB_FAULTY := $(BUILD)/tests/pinhole-web-faulty
 $(WEB_FAULTY): LDFLAGS += $(WEB_WRAPPED:%=-Wl$(COMMA)--wrap=%)
 $(WEB_FAULTY): $(call obj,$(WEB_C) tests/host/support/fail_site.c tests/host/tools/fail_site_web.c) \
   $(LIB_COMMON) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) -lmicrohttpd -lgnutls -ljansson -lcrypt)
+	$(call link,$(CC),$(CLIENT_LIBS) $(WEB_LIBS))
 test-programs: $(WEB_FAULTY)
 
 # The same for the relay.
@@ -338,7 +343,7 @@ $(BUILD)/tests/client/test_client_faults: LDFLAGS += $(foreach name,malloc callo
 
 # A fuzzer's body with a main() that plays every file of its corpus once, and with libFuzzer's. A tool's
 # fuzzer has the tool but for its main().
-FUZZ_LIBS := -Wl,--end-group $(TEST_LIBS) $(REC_LIBS) -lmicrohttpd -lgnutls -lcrypt \
+FUZZ_LIBS := -Wl,--end-group $(TEST_LIBS) $(REC_LIBS) $(WEB_LIBS) \
   $(if $(AVFORMAT),-lavformat -lavcodec -lavutil)
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/host/fuzz/%.o $(call obj,tests/host/fuzz/fuzz_driver.c) $(TEST_PARTS)
 	$(call link,$(CC) -Wl$(COMMA)--start-group,$(FUZZ_LIBS))
@@ -378,7 +383,7 @@ install: programs ## into PREFIX: programs, backend, library, header, pkg-config
 	install -m 644 net/client/pinhole.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(LIB_CLIENT) $(LIB_SHARED) $(DESTDIR)$(LIBDIR)
 	ln -sf libpinhole.so.1 $(DESTDIR)$(LIBDIR)/libpinhole.so
-	$(if $(strip $(PLUGIN) $(REC_PLUGINS)),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pinhole $(PLUGIN) $(REC_PLUGINS))
+	$(if $(strip $(PLUGIN) $(TOOL_PLUGINS)),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pinhole $(PLUGIN) $(TOOL_PLUGINS))
 	install -D board/boot/pinhole-boot.sh $(DESTDIR)$(PREFIX)/lib/pinhole/pinhole-boot
 	$(if $(DESTDIR),,-ldconfig)
 	sed $(foreach name,VERSION PREFIX LIBDIR CLIENT_LIBS,-e 's|@$(name)@|$(strip $($(name)))|') \

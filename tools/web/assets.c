@@ -13,6 +13,8 @@
     extern const char symbol##_end[] __attribute__((visibility("hidden")))
 
 EMBED(web_asset_page, "tools/web/page/index.html");
+EMBED(web_asset_fleet, "tools/web/page/fleet.html");
+EMBED(web_asset_fleet_script, "tools/web/page/fleet.js");
 EMBED(web_asset_style, "tools/web/page/style.css");
 EMBED(web_asset_script, "tools/web/page/app.js");
 EMBED(web_asset_triggers, "tools/web/page/triggers.js");
@@ -20,11 +22,17 @@ EMBED(web_asset_login, "tools/web/page/login.html");
 EMBED(web_asset_login_script, "tools/web/page/login.js");
 EMBED(web_asset_icon, "tools/web/page/favicon.svg");
 
+/** What "/" is with a fleet. */
+static const char fleet_page[] = "/fleet.html";
+
 static const struct asset {
     const char *path, *type;
     const char *bytes, *end;
 } assets[] = {
     {"/", "text/html; charset=utf-8", web_asset_page, web_asset_page_end},
+    {fleet_page, "text/html; charset=utf-8", web_asset_fleet, web_asset_fleet_end},
+    {"/fleet.js", "text/javascript; charset=utf-8", web_asset_fleet_script,
+     web_asset_fleet_script_end},
     {"/style.css", "text/css; charset=utf-8", web_asset_style, web_asset_style_end},
     {"/app.js", "text/javascript; charset=utf-8", web_asset_script, web_asset_script_end},
     {"/triggers.js", "text/javascript; charset=utf-8", web_asset_triggers, web_asset_triggers_end},
@@ -37,8 +45,10 @@ static const struct asset {
 
 enum MHD_Result web_asset_answer(struct web_request *request)
 {
+    const bool is_fleet = request->web->fleet.ops != NULL && strcmp(request->route->path, "/") == 0;
+    const char *path = is_fleet ? fleet_page : request->route->path;
     const struct asset *asset = assets;
-    while (strcmp(asset->path, request->route->path) != 0)
+    while (strcmp(asset->path, path) != 0)
         asset++;
     struct MHD_Response *response =
         MHD_create_response_from_buffer((size_t)(asset->end - asset->bytes),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "tools/web/fleet_picture.h"
 #include "tools/web/gateway.h"
 #include "tools/web/log.h"
 
@@ -72,7 +73,8 @@ const struct pinhole_feature *web_calls_feature(const struct web_calls *calls, c
 
 struct caller {
     struct web *web;
-    struct pinhole *node; /**< NULL: not connected */
+    struct pinhole *node;        /**< NULL: not connected */
+    struct web_fleet_link *link; /**< the same */
     struct pinhole_feature features[WEB_FEATURES_MAX];
     char stats[STATS_BYTES_MAX];
 };
@@ -170,8 +172,22 @@ static void keep_error(struct caller *caller, struct web_call *call)
     snprintf(call->error, sizeof call->error, "%s", error);
 }
 
+static int fetch_thumbnail(struct caller *caller, struct web_call *call)
+{
+    struct web *web = caller->web;
+    char why[WEB_FLEET_WHY_BYTES] = "";
+    uint8_t *jpeg = NULL;
+    const int result = web_fleet_fetch(&web->fleet, &caller->link, &web->options.fleet, call->lines,
+                                       &jpeg, &call->bytes, why);
+    call->text = (char *)jpeg;
+    snprintf(call->error, sizeof call->error, "%.*s", (int)sizeof call->error - 1, why);
+    return result;
+}
+
 static int ask(struct caller *caller, struct web_call *call)
 {
+    if (call->kind == WEB_CALL_THUMBNAIL)
+        return fetch_thumbnail(caller, call);
     int result = connect_node(caller, call);
     if (result < 0)
         return result;
@@ -180,6 +196,7 @@ static int ask(struct caller *caller, struct web_call *call)
     case WEB_CALL_SET: result = pinhole_set_lines(caller->node, call->lines); break;
     case WEB_CALL_TRIGGER: result = pinhole_trigger(caller->node, &call->trigger_id); break;
     case WEB_CALL_STATS: result = fetch_stats(caller, call); break;
+    case WEB_CALL_THUMBNAIL: break;
     }
     if (result < 0)
         keep_error(caller, call);
@@ -192,7 +209,8 @@ static void carry_out(struct caller *caller, struct web_call *call)
 {
     if (clock_now_ns() - call->asked_ns > CALL_AGE_MAX_S * UINT64_C(1000000000)) {
         call->result = -ETIMEDOUT;
-        snprintf(call->error, sizeof call->error, "the node answers too slowly");
+        snprintf(call->error, sizeof call->error, "the %s answers too slowly",
+                 call->kind == WEB_CALL_THUMBNAIL ? "stream" : "node");
     } else {
         call->result = ask(caller, call);
     }
@@ -250,6 +268,8 @@ static void *run(void *argument)
         finish(web, take_call(calls));
     pthread_mutex_unlock(&web->lock);
     pinhole_close(caller->node);
+    if (caller->link != NULL)
+        web->fleet.ops->close(caller->link);
     free(caller);
     return NULL;
 }

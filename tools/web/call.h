@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What HTTP requests ask of the node, and the thread that asks it over a connection of its own.
+// What HTTP requests ask of the node, or of the fleet's stream, and the thread that asks it over a
+// connection of its own.
 //
 // A request starts a call and sleeps; the thread carries out one call after another and wakes it.
 // The queue is bounded; a call that the node does not answer in time fails and says so.
@@ -22,6 +23,7 @@ enum web_call_kind {
     WEB_CALL_SET,      /**< sets `lines` */
     WEB_CALL_TRIGGER,
     WEB_CALL_STATS,
+    WEB_CALL_THUMBNAIL, /**< makes that of a node of the fleet, whose token is `lines` */
 };
 
 struct web_call {
@@ -34,7 +36,8 @@ struct web_call {
     int result;          /**< 0, or a negative errno of libpinhole with the sentence in `error` */
     char error[384];     /**< "" without one */
     uint64_t trigger_id; /**< TRIGGER */
-    char *text;          /**< STATS; freed with the call */
+    char *text;          /**< STATS, THUMBNAIL; freed with the call */
+    size_t bytes;        /**< THUMBNAIL */
     char lines[];        /**< SET: "Name=value" lines */
 };
 

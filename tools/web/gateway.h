@@ -4,6 +4,8 @@
 //   receiver  owns a connection to the node, takes frames and events, sends to the streams
 //   caller    owns a second one, for what the node is asked (features, trigger, counters), so that
 //             no question ever delays a frame
+//   follower, discoverer   with a fleet, in place of the receiver: one reads headers from the
+//             stream, one looks for nodes. The caller makes thumbnails
 //   login     checks passwords, when there are users
 //   HTTP      libmicrohttpd's own, serves all connections; it never waits for the others: a
 //             request that has to wait sleeps (its connection is suspended) until it is woken;
@@ -15,6 +17,7 @@
 #define PINHOLE_TOOLS_WEB_GATEWAY_H
 
 #include "tools/web/call.h"
+#include "tools/web/fleet.h"
 #include "tools/web/frame.h"
 #include "tools/web/http.h"
 #include "tools/web/login.h"
@@ -29,6 +32,7 @@ struct web {
     struct web_tls tls;           /**< of --tls-certificate; constant */
     uint64_t started_ns;          /**< constant */
     struct web_frame_pool frames; /**< has its own lock, taken after this one */
+    struct web_fleet fleet;       /**< has its own lock, taken with none held */
     pthread_mutex_t lock;         /**< guards all below */
     bool is_stopping;
     int fatal; /**< set by the receiver: ends the program with this exit status */

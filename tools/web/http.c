@@ -17,28 +17,33 @@ enum { POOL_BYTES = 32768 };
 static const struct web_route routes[] = {
     {"/", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
     {"/style.css", WEB_GET, WEB_ROLE_NONE, web_asset_answer},
-    {"/app.js", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
-    {"/triggers.js", WEB_GET, WEB_ROLE_VIEW, web_asset_answer},
+    {"/app.js", WEB_GET | WEB_OF_NODE, WEB_ROLE_VIEW, web_asset_answer},
+    {"/triggers.js", WEB_GET | WEB_OF_NODE, WEB_ROLE_VIEW, web_asset_answer},
     {"/favicon.svg", WEB_GET, WEB_ROLE_NONE, web_asset_answer},
     {"/favicon.ico", WEB_GET, WEB_ROLE_NONE, web_asset_answer},
-    {"/stream", WEB_GET, WEB_ROLE_VIEW, web_stream_answer},
-    {"/snapshot", WEB_GET, WEB_ROLE_VIEW, web_snapshot_answer},
-    {"/snapshot.jpg", WEB_GET, WEB_ROLE_VIEW, web_snapshot_answer},
-    {"/state", WEB_GET, WEB_ROLE_VIEW, web_state_answer},
+    {"/stream", WEB_GET | WEB_OF_NODE, WEB_ROLE_VIEW, web_stream_answer},
+    {"/snapshot", WEB_GET | WEB_OF_NODE, WEB_ROLE_VIEW, web_snapshot_answer},
+    {"/snapshot.jpg", WEB_GET | WEB_OF_NODE, WEB_ROLE_VIEW, web_snapshot_answer},
+    {"/state", WEB_GET | WEB_OF_NODE, WEB_ROLE_VIEW, web_state_answer},
+    {"/fleet.js", WEB_GET | WEB_OF_FLEET, WEB_ROLE_VIEW, web_asset_answer},
+    {"/fleet", WEB_GET | WEB_OF_FLEET, WEB_ROLE_VIEW, web_fleet_answer},
+    {"/fleet/thumbnail", WEB_GET | WEB_OF_FLEET, WEB_ROLE_VIEW, web_fleet_thumbnail_answer},
+    {"/fleet/prometheus.json", WEB_GET | WEB_OF_FLEET, WEB_ROLE_VIEW, web_fleet_targets_answer},
     {"/metrics", WEB_GET | WEB_VITAL, WEB_ROLE_VIEW, web_metrics_answer},
     {"/healthz", WEB_GET | WEB_VITAL, WEB_ROLE_VIEW, web_health_answer},
     {"/login", WEB_GET | WEB_POST, WEB_ROLE_NONE, web_login_answer},
     {"/login.js", WEB_GET, WEB_ROLE_NONE, web_asset_answer},
     {"/logout", WEB_POST, WEB_ROLE_NONE, web_logout_answer},
-    {"/features", WEB_POST, WEB_ROLE_CONTROL, web_features_answer},
-    {"/trigger", WEB_POST, WEB_ROLE_CONTROL, web_trigger_answer},
+    {"/features", WEB_POST | WEB_OF_NODE, WEB_ROLE_CONTROL, web_features_answer},
+    {"/trigger", WEB_POST | WEB_OF_NODE, WEB_ROLE_CONTROL, web_trigger_answer},
 };
 
-static const struct web_route *find_route(const char *path)
+static const struct web_route *find_route(const struct web *web, const char *path)
 {
+    const unsigned other = web->fleet.ops != NULL ? WEB_OF_NODE : WEB_OF_FLEET;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (strcmp(path, routes[i].path) == 0)
-            return &routes[i];
+            return routes[i].methods & other ? NULL : &routes[i];
     return NULL;
 }
 
@@ -65,14 +70,14 @@ static struct web_request *begin(struct web *web, struct MHD_Connection *connect
     request->connection = connection;
     request->sleeper.connection = connection;
     request->method = method_of(method);
-    request->route = find_route(path);
+    request->route = find_route(web, path);
     // The URLs of mjpg-streamer and its heirs.
     const char *action = web_request_query(request, "action");
     if (action != NULL && strcmp(path, "/") == 0) {
         if (strcmp(action, "stream") == 0)
-            request->route = find_route("/stream");
+            request->route = find_route(web, "/stream");
         else if (strcmp(action, "snapshot") == 0)
-            request->route = find_route("/snapshot");
+            request->route = find_route(web, "/snapshot");
         else
             request->route = NULL;
     }

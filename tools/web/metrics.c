@@ -25,6 +25,17 @@ static void add_head(FILE *text, const char *name, const char *type, const char 
     fprintf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+static void add_fleet(FILE *text, struct web_fleet *fleet)
+{
+    pthread_mutex_lock(&fleet->lock);
+#define METRIC(type, name, help, value)                                                            \
+    add_head(text, name, #type, help);                                                             \
+    fprintf(text, "%s %" PRIu64 "\n", name, (uint64_t)(value));
+#include "tools/web/fleet.def"
+#undef METRIC
+    pthread_mutex_unlock(&fleet->lock);
+}
+
 static void add_own(FILE *text, struct web *web)
 {
     unsigned live, live_max;
@@ -50,9 +61,10 @@ static void add_own(FILE *text, struct web *web)
 
 enum MHD_Result web_metrics_answer(struct web_request *request)
 {
-    if (web_request_calls(request, WEB_CALL_STATS, NULL))
-        return MHD_YES;
     struct web *web = request->web;
+    const bool has_fleet = web->fleet.ops != NULL;
+    if (!has_fleet && web_request_calls(request, WEB_CALL_STATS, NULL))
+        return MHD_YES;
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
@@ -68,6 +80,8 @@ enum MHD_Result web_metrics_answer(struct web_request *request)
     add_head(out, "pinhole_web_node_scraped", "gauge",
              "1 when the node's own numbers are part of this answer");
     fprintf(out, "pinhole_web_node_scraped %d\n", has_node);
+    if (has_fleet)
+        add_fleet(out, &web->fleet);
     pthread_mutex_lock(&web->lock);
     add_own(out, web);
     pthread_mutex_unlock(&web->lock);
@@ -114,13 +128,27 @@ static bool describe_health(const struct web *web, char *out, size_t size)
     return is_well;
 }
 
+static bool describe_fleet_health(struct web_fleet *fleet, char *out, size_t size)
+{
+    pthread_mutex_lock(&fleet->lock);
+    const bool is_well = fleet->state == WEB_FLEET_LIVE;
+    snprintf(out, size, "%s\n", is_well ? "ok" : fleet->why);
+    pthread_mutex_unlock(&fleet->lock);
+    return is_well;
+}
+
 enum MHD_Result web_health_answer(struct web_request *request)
 {
     struct web *web = request->web;
-    char text[512];
-    pthread_mutex_lock(&web->lock);
-    bool is_well = describe_health(web, text, sizeof text);
-    pthread_mutex_unlock(&web->lock);
+    char text[WEB_FLEET_WHY_BYTES + 2];
+    bool is_well;
+    if (web->fleet.ops != NULL) {
+        is_well = describe_fleet_health(&web->fleet, text, sizeof text);
+    } else {
+        pthread_mutex_lock(&web->lock);
+        is_well = describe_health(web, text, sizeof text);
+        pthread_mutex_unlock(&web->lock);
+    }
     return web_reply_text(request, is_well ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
                           "text/plain; charset=utf-8", strdup(text));
 }

@@ -3,6 +3,7 @@
 
 #include "net/client/pinhole.h"
 #include "net/secret.h"
+#include "tools/common/secret.h"
 
 #include <microhttpd.h>
 
@@ -10,6 +11,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char help_text[] =
     "Usage: pinhole-web [OPTION]...\n"
@@ -18,6 +20,13 @@ static const char help_text[] =
     "  -n, --node ADDRESS      the node: HOST, HOST:PORT, [V6]:PORT or unix:PATH\n"
     "                          (default: $PINHOLE_NODE, else 127.0.0.1)\n"
     "      --key-file FILE     the node's key (pinholectl keygen)\n"
+    "      --fleet URL[,URL...]  in place of one node, show all nodes of a stream of NATS "
+    "JetStream\n"
+    "                          (pinhole-relay)\n"
+    "      --stream NAME       that stream (default pinhole)\n"
+    "      --user, --password-file, --token-file, --credentials-file, --ca-file, --cert-file,\n"
+    "      --key-file          with --fleet: as of pinhole-relay\n"
+    "      --page-port N       with --fleet: port of the nodes' own pages (default 8080)\n"
     "  -l, --listen ADDR:PORT  where to serve (default 127.0.0.1:8080; port 0 picks a free one;\n"
     "                          0.0.0.0:8080 opens it to the network)\n"
     "      --max-clients N     HTTP connections served at a time, 1 to 1000 (default 64)\n"
@@ -49,7 +58,16 @@ enum {
     OPT_TLS_KEY,
     OPT_ADD_USER,
     OPT_ROLE,
-    OPT_VERSION
+    OPT_PAGE_PORT,
+    OPT_VERSION,
+    OPT_FLEET = 300,
+    OPT_STREAM,
+    OPT_USER,
+    OPT_PASSWORD_FILE,
+    OPT_TOKEN_FILE,
+    OPT_CREDENTIALS_FILE,
+    OPT_CA_FILE,
+    OPT_CERT_FILE
 };
 
 static const struct option long_options[] = {
@@ -67,19 +85,28 @@ static const struct option long_options[] = {
     {"tls-key", required_argument, NULL, OPT_TLS_KEY},
     {"add-user", required_argument, NULL, OPT_ADD_USER},
     {"role", required_argument, NULL, OPT_ROLE},
+    {"fleet", required_argument, NULL, OPT_FLEET},
+    {"stream", required_argument, NULL, OPT_STREAM},
+    {"user", required_argument, NULL, OPT_USER},
+    {"password-file", required_argument, NULL, OPT_PASSWORD_FILE},
+    {"token-file", required_argument, NULL, OPT_TOKEN_FILE},
+    {"credentials-file", required_argument, NULL, OPT_CREDENTIALS_FILE},
+    {"ca-file", required_argument, NULL, OPT_CA_FILE},
+    {"cert-file", required_argument, NULL, OPT_CERT_FILE},
+    {"page-port", required_argument, NULL, OPT_PAGE_PORT},
     {"verbose", no_argument, NULL, 'v'},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
-static int read_count(int *out, const char *option, const char *text)
+static int read_number(int *out, const char *option, const char *text, int max)
 {
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < 1 || value > 1000) {
-        fprintf(stderr, "pinhole-web: --%s takes a number from 1 to 1000, not '%s'\n", option,
+    if (errno != 0 || end == text || *end != '\0' || value < 1 || value > max) {
+        fprintf(stderr, "pinhole-web: --%s takes a number from 1 to %d, not '%s'\n", option, max,
                 text);
         return 2;
     }
@@ -87,15 +114,37 @@ static int read_count(int *out, const char *option, const char *text)
     return -1;
 }
 
-static int read_key_file(const char **out, const char *path)
+static int check_key_file(const char *path)
 {
     struct net_secret key;
-    const char *why = net_secret_read(path, &key);
-    if (why != NULL) {
-        fprintf(stderr, "pinhole-web: --key-file %s: %s\n", path, why);
-        return 2;
-    }
-    *out = path;
+    const char *why = path != NULL ? net_secret_read(path, &key) : NULL;
+    if (why == NULL)
+        return -1;
+    fprintf(stderr, "pinhole-web: --key-file %s: %s\n", path, why);
+    return 2;
+}
+
+static int refuse(const char *sentence)
+{
+    fprintf(stderr, "pinhole-web: %s\n", sentence);
+    return 2;
+}
+
+static int check_fleet(struct web_options *options)
+{
+    struct web_fleet_login *fleet = &options->fleet;
+    char why[256];
+    if (options->node != NULL)
+        return refuse("--fleet excludes --node");
+    if (strchr(fleet->servers, '@') != NULL)
+        return refuse("a URL has no user and password here: they come from --user and files");
+    fleet->key_file = options->key_file;
+    const int password = secret_read(fleet->password_file, "nats-password", fleet->password,
+                                     sizeof fleet->password, why, sizeof why);
+    const int token = secret_read(fleet->token_file, "nats-token", fleet->token,
+                                  sizeof fleet->token, why, sizeof why);
+    if ((password < 0 && password != -ENOENT) || (token < 0 && token != -ENOENT))
+        return refuse(why);
     return -1;
 }
 
@@ -107,16 +156,33 @@ static int read_role(enum web_role *out, const char *option)
     return 2;
 }
 
+static int take_fleet_option(struct web_fleet_login *fleet, int option)
+{
+    const char **const places[] = {[0] = &fleet->servers,
+                                   [OPT_STREAM - OPT_FLEET] = &fleet->stream,
+                                   [OPT_USER - OPT_FLEET] = &fleet->user,
+                                   [OPT_PASSWORD_FILE - OPT_FLEET] = &fleet->password_file,
+                                   [OPT_TOKEN_FILE - OPT_FLEET] = &fleet->token_file,
+                                   [OPT_CREDENTIALS_FILE - OPT_FLEET] = &fleet->credentials_file,
+                                   [OPT_CA_FILE - OPT_FLEET] = &fleet->ca_file,
+                                   [OPT_CERT_FILE - OPT_FLEET] = &fleet->cert_file};
+    *places[option - OPT_FLEET] = optarg;
+    return -1;
+}
+
 static int take_option(struct web_options *options, int option)
 {
+    if (option >= OPT_FLEET)
+        return take_fleet_option(&options->fleet, option);
     switch (option) {
     case 'n': options->node = optarg; return -1;
     case 'l': options->listen = optarg; return -1;
     case 'v': options->is_verbose = true; return -1;
-    case OPT_MAX_CLIENTS: return read_count(&options->max_clients, "max-clients", optarg);
+    case OPT_MAX_CLIENTS: return read_number(&options->max_clients, "max-clients", optarg, 1000);
     case OPT_MAX_CLIENTS_OF_ONE:
-        return read_count(&options->max_clients_of_one, "max-clients-of-one", optarg);
-    case OPT_KEY_FILE: return read_key_file(&options->key_file, optarg);
+        return read_number(&options->max_clients_of_one, "max-clients-of-one", optarg, 1000);
+    case OPT_PAGE_PORT: return read_number(&options->page_port, "page-port", optarg, 65535);
+    case OPT_KEY_FILE: options->key_file = optarg; return -1;
     case OPT_READ_ONLY: options->is_read_only = true; return -1;
     case OPT_ALLOW_ORIGIN: options->allow_origin = optarg; return -1;
     case OPT_ALLOW_HOST:
@@ -142,8 +208,12 @@ static int take_option(struct web_options *options, int option)
 
 int web_options_read(struct web_options *options, int argc, char **argv)
 {
-    *options = (struct web_options){
-        .listen = "127.0.0.1:8080", .max_clients = 64, .max_clients_of_one = 16};
+    *options =
+        (struct web_options){.listen = "127.0.0.1:8080",
+                             .max_clients = 64,
+                             .max_clients_of_one = 16,
+                             .page_port = 8080,
+                             .fleet = {.stream = "pinhole", .password_file = "", .token_file = ""}};
     int option;
     while ((option = getopt_long(argc, argv, "n:l:vh", long_options, NULL)) != -1) {
         int status = take_option(options, option);
@@ -160,7 +230,8 @@ int web_options_read(struct web_options *options, int argc, char **argv)
         return 2;
     }
     if (options->add_user == NULL)
-        return -1;
+        return options->fleet.servers != NULL ? check_fleet(options)
+                                              : check_key_file(options->key_file);
     if (options->users == NULL || options->role == WEB_ROLE_NONE) {
         fputs("pinhole-web: --add-user needs --users FILE and --role view or control\n", stderr);
         return 2;

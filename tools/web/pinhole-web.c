@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // pinhole-web: an HTTP gateway to a Pinhole node. tools/web/README.md says what it serves.
-#include "tools/web/gateway.h"
+#include "tools/common/plugin.h"
+#include "tools/web/fleet_run.h"
 #include "tools/web/log.h"
 
 #include <errno.h>
@@ -13,7 +14,13 @@
 
 enum { TICK_NS = 50000000 };
 
-static void set_up(struct web *web)
+/** What needs joining at the end. */
+struct threads {
+    pthread_t caller, receiver;
+    struct web_fleet_threads fleet;
+};
+
+static void set_up(struct web *web, const struct web_fleet_ops *fleet)
 {
     web->started_ns = clock_now_ns();
     web->view.camera_state = -1;
@@ -22,6 +29,7 @@ static void set_up(struct web *web)
     pthread_mutex_init(&web->lock, NULL);
     pthread_cond_init(&web->calls.wanted, NULL);
     web_frame_pool_init(&web->frames);
+    web_fleet_init(&web->fleet, fleet, (unsigned)web->options.page_port);
 }
 
 /** Settles who may do what. False, with a sentence in `why`: it is not settled for a socket that
@@ -59,7 +67,7 @@ static void run(struct web *web, const sigset_t *signals)
     }
 }
 
-static void stop(struct web *web, pthread_t receiver, pthread_t caller)
+static void stop(struct web *web, const struct threads *threads)
 {
     pthread_mutex_lock(&web->lock);
     web->is_stopping = true;
@@ -67,10 +75,14 @@ static void stop(struct web *web, pthread_t receiver, pthread_t caller)
     pthread_cond_signal(&web->login.wanted);
     pthread_mutex_unlock(&web->lock);
     // The receiver comes first: it may be sending to a stream that sleeps.
-    pthread_join(receiver, NULL);
+    if (web->fleet.ops != NULL)
+        web_fleet_join(&threads->fleet);
+    else
+        pthread_join(threads->receiver, NULL);
     web_login_stop(web);
     web_http_stop(web);
-    pthread_join(caller, NULL);
+    pthread_join(threads->caller, NULL);
+    web_fleet_free(&web->fleet);
     web_frame_unref(web->view.newest);
     web_frame_pool_destroy(&web->frames);
     pthread_cond_destroy(&web->calls.wanted);
@@ -87,6 +99,17 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static int start(struct web *web, struct threads *threads)
+{
+    int error = web_calls_start(web, &threads->caller);
+    if (error == 0)
+        error = web_login_start(web);
+    if (error == 0)
+        error = web->fleet.ops != NULL ? web_fleet_start(web, &threads->fleet)
+                                       : web_receiver_start(web, &threads->receiver);
+    return error;
+}
+
 int main(int argc, char **argv)
 {
     static struct web web;
@@ -97,6 +120,14 @@ int main(int argc, char **argv)
         web_log_set_level(WEB_DEBUG);
 
     char url[128], why[1024];
+    const struct web_fleet_ops *fleet = NULL;
+    if (web.options.fleet.servers != NULL) {
+        fleet = plugin_load("pinhole-web-nats.so", "web_fleet_ops");
+        if (fleet == NULL) {
+            web_log(WEB_ERROR, "there is no libnats: --fleet is not possible");
+            return 2;
+        }
+    }
     const bool has_tls = web.options.tls_certificate != NULL;
     if (has_tls && web_tls_read(&web.tls, web.options.tls_certificate, web.options.tls_key, why,
                                 sizeof why) < 0) {
@@ -115,13 +146,9 @@ int main(int argc, char **argv)
     }
     sigset_t signals;
     block_signals(&signals);
-    set_up(&web);
-    pthread_t receiver, caller;
-    int error = web_calls_start(&web, &caller);
-    if (error == 0)
-        error = web_login_start(&web);
-    if (error == 0)
-        error = web_receiver_start(&web, &receiver);
+    set_up(&web, fleet);
+    struct threads threads;
+    int error = start(&web, &threads);
     if (error != 0) {
         web_log(WEB_ERROR, "cannot start: %s", strerror(-error));
         return 1;
@@ -133,6 +160,6 @@ int main(int argc, char **argv)
     printf("%s\n", url);
     fflush(stdout);
     run(&web, &signals);
-    stop(&web, receiver, caller);
+    stop(&web, &threads);
     return web.fatal;
 }

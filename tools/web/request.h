@@ -15,7 +15,10 @@ enum web_method {
     WEB_POST = 4,
     WEB_OPTIONS = 8,
     WEB_OTHER = 16,
-    WEB_VITAL = 32, /**< of a route: it is answered even when all places are taken */
+    /** Of a route: */
+    WEB_VITAL = 32,     /**< it is answered even when all places are taken */
+    WEB_OF_NODE = 64,   /**< it is there with one node */
+    WEB_OF_FLEET = 128, /**< it is there with a fleet */
 };
 
 struct web_request;
@@ -73,6 +76,8 @@ enum MHD_Result web_reply_error(struct web_request *request, unsigned status, co
                                 ...) __attribute__((format(printf, 3, 4)));
 /** Answers for a call that did not succeed (or, NULL, did not start). */
 enum MHD_Result web_reply_call_error(struct web_request *request, const struct web_call *call);
+/** What the gateway says of itself, and of who asks. Without its lock. */
+json_t *web_state_gateway(const struct web_request *request, uint64_t now_ns);
 /** The methods of a path, as in "GET, HEAD, OPTIONS". */
 void web_route_methods(const struct web_route *route, char *out, size_t size);
 
@@ -80,6 +85,9 @@ void web_route_methods(const struct web_route *route, char *out, size_t size);
 enum MHD_Result web_asset_answer(struct web_request *request);
 enum MHD_Result web_stream_answer(struct web_request *request);
 enum MHD_Result web_snapshot_answer(struct web_request *request);
+enum MHD_Result web_fleet_answer(struct web_request *request);
+enum MHD_Result web_fleet_thumbnail_answer(struct web_request *request);
+enum MHD_Result web_fleet_targets_answer(struct web_request *request);
 enum MHD_Result web_state_answer(struct web_request *request);
 enum MHD_Result web_metrics_answer(struct web_request *request);
 enum MHD_Result web_health_answer(struct web_request *request);

@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-static json_t *describe_gateway(const struct web_request *request, uint64_t now_ns)
+json_t *web_state_gateway(const struct web_request *request, uint64_t now_ns)
 {
-    const struct web *web = request->web;
+    struct web *web = request->web;
     json_t *object = json_object();
     json_put_text(&object, "version", PINHOLE_VERSION);
     json_put_real(&object, "uptime_s", (double)(now_ns - web->started_ns) / 1e9);
@@ -17,9 +17,11 @@ static json_t *describe_gateway(const struct web_request *request, uint64_t now_
     json_put_flag(&object, "has_users", web->login.users.count > 0);
     if (request->user != NULL)
         json_put_text(&object, "user", request->user->name);
+    pthread_mutex_lock(&web->lock);
     json_put_u64(&object, "connections", web->http.connection_count);
     json_put_u64(&object, "connections_max", (uint64_t)web->options.max_clients);
     json_put_u64(&object, "streams", web->http.stream_count);
+    pthread_mutex_unlock(&web->lock);
     return object;
 }
 
@@ -214,8 +216,8 @@ enum MHD_Result web_state_answer(struct web_request *request)
     uint64_t now_ns = clock_now_ns();
     const char *key = web_request_query(request, "key");
     json_t *state = json_object();
+    json_put(&state, "gateway", web_state_gateway(request, now_ns));
     pthread_mutex_lock(&web->lock);
-    json_put(&state, "gateway", describe_gateway(request, now_ns));
     json_put(&state, "node", describe_node(&web->view));
     json_put(&state, "frame", describe_frame(web->view.newest, now_ns));
     json_put(&state, "rate", describe_rate(&web->view, now_ns));

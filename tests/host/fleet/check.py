@@ -3,7 +3,7 @@
 """A fleet of one camera through random kills and cuts: node, relay, leaf, and a hub of three servers
 that keep each record three times. What the node published is in the hub's stream once and byte for
 byte, or told as lost by a range. Two recorders of a group record the hub's stream: each record is in one
-sidecar.
+sidecar. The fleet page follows it all, and counts each record once.
 
 KILLS=N      each part is killed so often (10), and the link from leaf to hub cut so often
 SEED=N       of the random moments; it is printed
@@ -25,6 +25,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 # pylint: disable=wrong-import-position
 import pinhole_wire as wire  # noqa: E402
 from cut_proxy import CutProxy  # noqa: E402
+from gateway import Gateway  # noqa: E402
 from nats import (HUB_STREAM, PROGRAM, Client, Error, Relay, Server, check_whole,  # noqa: E402
                   create_stream, print_config, read_stream)
 from mqtt import Process  # noqa: E402
@@ -281,6 +282,35 @@ def judge_recorders(messages, recorders):
     print(f"  recorders have {shares} frames", flush=True)
 
 
+def judge_page(gateway, messages):
+    """The fleet page has counted what is in the stream since it began to follow it."""
+    told = []
+
+    def look():
+        state = json.loads(gateway.get("/fleet").body)
+        since = state["stream"]["since_place"]
+        records = [m.record for m in messages if m.stream_sequence > since]
+        frames = [r for r in records if r.type == wire.FRAME]
+        lost = [m for m in messages if m.stream_sequence > since and m.record.type == wire.EVENT and
+                m.record.kind in (wire.GAP, wire.FRAME_LOST)]
+        wanted = {"frames": len(frames), "matched": sum(r.trigger_id > 0 for r in frames),
+                  "lost": sum(m.last - m.first + 1 for m in lost)}
+        for outcome in (wire.MISSED, wire.OVERRUN, wire.FAILED):
+            wanted[wire.OUTCOMES[outcome].lower()] = sum(
+                r.last - r.first + 1 for r in records if r.type == wire.EVENT and
+                r.kind == wire.TRIGGER_EVENT and r.outcome == outcome)
+        told[:] = [since, wanted, *state["nodes"]]
+        [node] = state["nodes"]
+        node |= node["triggers"]
+        return {name: node[name] for name in wanted} == wanted
+    try:
+        wait_for("the page's counts", look, 30)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {told}") from None
+    assert gateway.get("/fleet/thumbnail?node=gate").status == 200
+    print(f"  the page has counted {told[1]} behind message {told[0]}", flush=True)
+
+
 def judge(messages, seen):
     """The stream is whole in itself, and what the witness has seen is in it or told as lost."""
     keys = [(m.boot_id, m.last, m.is_gap) for m in messages]
@@ -343,6 +373,7 @@ def test_kills():
     camera = Camera()
     relay = Relay(leaf.url, ("127.0.0.1", camera.port))
     recorders = [Recorder(hub) for _ in range(2)]
+    gateway = Gateway("", "--fleet", hub.url, "--stream", HUB_STREAM)
     parts = [*hub.servers, leaf, relay, *recorders]
     try:
         hub.gather()
@@ -355,17 +386,20 @@ def test_kills():
         with Client(hub.servers[0].port) as client:
             messages = read_stream(client, HUB_STREAM)
         judge(messages, witness.seen)
+        judge_page(gateway, messages)
         wait_recorded(hub, messages)
         judge_recorders(messages, recorders)
     except Exception:
         for part in parts:
             print(f"--- {part.log[-1500:]}", flush=True)
+        print(f"--- {gateway.err()[-1500:]}", flush=True)
         raise
     finally:
         for part in parts:
             part.kill()
             part.folder.cleanup()
         camera.kill()
+        gateway.__exit__()
 
 
 def main():

@@ -82,10 +82,11 @@ class Node(Program):
 
 
 class Gateway(Program):
-    """A gateway to the node at an address."""
+    """A gateway to the node at an address; "" when the options say what it shows."""
 
     def __init__(self, node: str, *options: str) -> None:
-        super().__init__(f"{BUILD}/pinhole-web", "--node", node, "--listen", "127.0.0.1:0", *options)
+        where = ("--node", node) if node else ()
+        super().__init__(f"{BUILD}/pinhole-web", *where, "--listen", "127.0.0.1:0", *options)
         self.url = self.find(self.out, r"(https?://\S+)/")
         self.port = int(self.url.rsplit(":", 1)[1])
 

@@ -298,36 +298,53 @@ class Feeder:
         self.client, self.jpeg, self.name, self.boot = client, jpeg, name, boot
         self.behind, self.sent = 0, {}
 
+    def publish(self, kind, what, sequence, values, data, **headers):
+        """A record under pinhole.NODE.`what`, with the headers that all have."""
+        layout, names = wire.FIELDS[kind]
+        values = {"fixed_bytes": wire.struct.calcsize(layout), "boot_id": self.boot} | values
+        body = wire.struct.pack(layout, *(values.get(n, 0) for n in names.split())) + data
+        payload = wire.struct.pack("<4sBBHII", b"PINH", 1, kind, 0, len(body), 0) + body
+        answer = self.client.publish(
+            f"pinhole.{self.name}.{what}", payload, Nats_Msg_Id=f"{self.boot:016x}:{sequence}",
+            Pinhole_Boot=f"{self.boot:016x}", Pinhole_Sequence=sequence, Pinhole_Behind=self.behind,
+            Pinhole_Settled=headers.pop("settled", sequence), **headers)
+        assert "seq" in answer, answer
+        return answer["seq"]
+
     def put(self, sequence, settled=None, trigger=0, boot=None, realtime_ns=10**18):
         """A frame, stored behind all before `settled` (all before itself). Its JPEG is its own."""
         self.boot = boot or self.boot
         jpeg = self.jpeg + sequence.to_bytes(8, "big")
-        layout, names = wire.FIELDS[wire.FRAME]
-        values = {"fixed_bytes": wire.struct.calcsize(layout), "format": 1, "boot_id": self.boot,
-                  "sequence": sequence, "frame_id": sequence, "width": 16, "height": 16,
-                  "timestamp_ns": sequence * 10**7, "trigger_id": trigger,
-                  "realtime_ns": realtime_ns + sequence * 10**9}
-        body = wire.struct.pack(layout, *(values.get(n, 0) for n in names.split())) + jpeg
-        payload = wire.struct.pack("<4sBBHII", b"PINH", 1, wire.FRAME, 0, len(body), 0) + body
-        headers = {"Nats_Msg_Id": f"{self.boot:016x}:{sequence}", "Pinhole_Boot": f"{self.boot:016x}",
-                   "Pinhole_Sequence": sequence, "Pinhole_Settled": sequence if settled is None else settled,
-                   "Pinhole_Behind": self.behind}
-        answer = self.client.publish(f"pinhole.{self.name}.frame", payload, **headers)
-        assert "seq" in answer, answer
+        time_ns = realtime_ns + sequence * 10**9
+        more = {"Pinhole_Trigger": trigger} if trigger else {}
+        self.publish(wire.FRAME, "frame", sequence,
+                     {"format": 1, "sequence": sequence, "frame_id": sequence, "width": 16, "height": 16,
+                      "timestamp_ns": sequence * 10**7, "trigger_id": trigger, "realtime_ns": time_ns},
+                     jpeg, settled=sequence if settled is None else settled, Pinhole_Time=time_ns, **more)
         self.sent[f"{self.boot:016x}", sequence] = jpeg
+        return self
+
+    def put_triggers(self, sequence, outcome, first, last):
+        """Triggers without a picture."""
+        more = {"Pinhole_Trigger_Last": last} if last != first else {}
+        self.publish(wire.EVENT, "trigger", sequence,
+                     {"kind": wire.TRIGGER_EVENT, "sequence": sequence, "outcome": outcome, "first": first,
+                      "last": last}, b"", Pinhole_Event="TRIGGER", Pinhole_Trigger=first,
+                     Pinhole_Outcome=wire.OUTCOMES[outcome], **more)
+        return self
+
+    def put_gap(self, first, last):
+        """The node has lost these records."""
+        more = {"Pinhole_First": first} if last != first else {}
+        self.publish(wire.EVENT, "event", last, {"kind": wire.GAP, "sequence": last, "first": first,
+                                                 "last": last}, b"", Pinhole_Event="GAP", **more)
         return self
 
     def put_boot(self, boot):
         """The node has restarted: an event without a sequence. What follows is of that boot."""
         former, self.boot = self.boot, boot
-        layout, names = wire.FIELDS[wire.EVENT]
-        values = {"fixed_bytes": wire.struct.calcsize(layout), "kind": wire.BOOT, "boot_id": boot}
-        body = wire.struct.pack(layout, *(values.get(n, 0) for n in names.split()))
-        payload = wire.struct.pack("<4sBBHII", b"PINH", 1, wire.EVENT, 0, len(body), 0) + body
-        self.client.publish(f"pinhole.{self.name}.event", payload,
-                            Nats_Msg_Id=f"{boot:016x}:0", Pinhole_Boot=f"{boot:016x}",
-                            Pinhole_Sequence=0, Pinhole_Settled=0, Pinhole_Behind=self.behind,
-                            Pinhole_Former_Boot=f"{former:016x}")
+        self.publish(wire.EVENT, "event", 0, {"kind": wire.BOOT}, b"", settled=0, Pinhole_Event="BOOT",
+                     Pinhole_Former_Boot=f"{former:016x}")
         return self
 
     def run(self, first, last):

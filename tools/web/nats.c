@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// The stream by libnats.
+#include "tools/web/fleet_link.h"
+
+#ifdef HAVE_NATS
+
+#include "tools/nats/login.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ANSWER_MS = 3000 };
+
+struct web_fleet_link {
+    const struct web_fleet_login *login;
+    natsConnection *nc;
+    jsCtx *js;
+    natsSubscription *subscription;
+};
+
+static int fail(char why[WEB_FLEET_WHY_BYTES], const char *what, natsStatus status, int code)
+{
+    nats_login_why(why, WEB_FLEET_WHY_BYTES, what, status, code, "");
+    return code == JSStreamNotFoundErr ? WEB_FLEET_NO_STREAM : WEB_FLEET_GONE;
+}
+
+static int fail_stream(const struct web_fleet_link *link, char why[WEB_FLEET_WHY_BYTES],
+                       natsStatus status, int code)
+{
+    char what[WEB_FLEET_TOKEN_BYTES];
+    snprintf(what, sizeof what, "stream %.200s", link->login->stream);
+    return fail(why, what, status, code);
+}
+
+static void close_link(struct web_fleet_link *link)
+{
+    if (link == NULL)
+        return;
+    natsSubscription_Destroy(link->subscription);
+    jsCtx_Destroy(link->js);
+    natsConnection_Destroy(link->nc);
+    free(link);
+}
+
+static int open_link(struct web_fleet_link **out, const struct web_fleet_login *l,
+                     char why[WEB_FLEET_WHY_BYTES])
+{
+    const struct nats_login login = {.user = l->user,
+                                     .password = l->password,
+                                     .token = l->token,
+                                     .credentials_file = l->credentials_file,
+                                     .ca_file = l->ca_file,
+                                     .cert_file = l->cert_file,
+                                     .key_file = l->key_file};
+    struct web_fleet_link *link = calloc(1, sizeof *link);
+    jsOptions options;
+    char what[WEB_FLEET_TOKEN_BYTES];
+    *out = NULL;
+    if (link == NULL) {
+        snprintf(why, WEB_FLEET_WHY_BYTES, "out of memory");
+        return WEB_FLEET_GONE;
+    }
+    link->login = l;
+    natsStatus result = nats_login_connect(&link->nc, l->servers, &login, "pinhole-web");
+    jsOptions_Init(&options);
+    options.Wait = ANSWER_MS;
+    if (result == NATS_OK)
+        result = natsConnection_JetStream(&link->js, link->nc, &options);
+    if (result != NATS_OK) {
+        snprintf(what, sizeof what, "%.200s", l->servers);
+        close_link(link);
+        return fail(why, what, result, 0);
+    }
+    *out = link;
+    return 0;
+}
+
+static int look(struct web_fleet_link *link, struct web_fleet_extent *out,
+                char why[WEB_FLEET_WHY_BYTES])
+{
+    jsStreamInfo *info = NULL;
+    jsErrCode code;
+    memset(&code, 0, sizeof code);
+    const natsStatus result = js_GetStreamInfo(&info, link->js, link->login->stream, NULL, &code);
+    // A stream that is not there has a status of its own, without a code.
+    if (result != NATS_OK)
+        return fail_stream(link, why, result,
+                           result == NATS_NOT_FOUND ? JSStreamNotFoundErr : (int)code);
+    *out = (struct web_fleet_extent){.messages = info->State.Msgs,
+                                     .bytes = info->State.Bytes,
+                                     .last = info->State.LastSeq,
+                                     .created_ns = (uint64_t)info->Created};
+    jsStreamInfo_Destroy(info);
+    return 0;
+}
+
+static int follow(struct web_fleet_link *link, uint64_t from, char why[WEB_FLEET_WHY_BYTES])
+{
+    jsSubOptions options;
+    jsErrCode code;
+    memset(&code, 0, sizeof code);
+    natsSubscription_Destroy(link->subscription);
+    link->subscription = NULL;
+    jsSubOptions_Init(&options);
+    options.Stream = link->login->stream;
+    options.Ordered = true;
+    options.Config.DeliverPolicy = from == 0 ? js_DeliverLastPerSubject : js_DeliverByStartSequence;
+    options.Config.OptStartSeq = from;
+    options.Config.HeadersOnly = true;
+    const natsStatus result = js_SubscribeSync(&link->subscription, link->js,
+                                               NATS_SUBJECT_PREFIX ".*.*", NULL, &options, &code);
+    return result == NATS_OK ? 0 : fail_stream(link, why, result, (int)code);
+}
+
+// --- a record -----------------------------------------------------------------------------------
+
+static uint64_t number(natsMsg *message, const char *name, int base)
+{
+    const char *text = NULL;
+    return natsMsgHeader_Get(message, name, &text) == NATS_OK ? strtoull(text, NULL, base) : 0;
+}
+
+static void copy_text(char *out, size_t bytes, natsMsg *message, const char *name)
+{
+    const char *text = NULL;
+    if (natsMsgHeader_Get(message, name, &text) == NATS_OK)
+        snprintf(out, bytes, "%s", text);
+}
+
+static bool take(struct web_fleet_record *out, natsMsg *message)
+{
+    jsMsgMetaData *meta = NULL;
+    const char *level = natsMsg_GetSubject(message) + strlen(NATS_SUBJECT_PREFIX ".");
+    if (natsMsg_GetMetaData(&meta, message) != NATS_OK)
+        return false;
+    *out = (struct web_fleet_record){.place = meta->Sequence.Stream,
+                                     .stored_ns = (uint64_t)meta->Timestamp,
+                                     .boot_id = number(message, "Pinhole-Boot", 16),
+                                     .first = number(message, "Pinhole-First", 10),
+                                     .sequence = number(message, "Pinhole-Sequence", 10),
+                                     .time_ns = number(message, "Pinhole-Time", 10),
+                                     .trigger = number(message, "Pinhole-Trigger", 10),
+                                     .trigger_last = number(message, "Pinhole-Trigger-Last", 10)};
+    jsMsgMetaData_Destroy(meta);
+    snprintf(out->level, sizeof out->level, "%.*s", (int)strcspn(level, "."), level);
+    out->is_frame = strcmp(level + strcspn(level, "."), ".frame") == 0;
+    copy_text(out->event, sizeof out->event, message, "Pinhole-Event");
+    copy_text(out->outcome, sizeof out->outcome, message, "Pinhole-Outcome");
+    return true;
+}
+
+static int next(struct web_fleet_link *link, struct web_fleet_record *out, int timeout_ms,
+                char why[WEB_FLEET_WHY_BYTES])
+{
+    natsMsg *message = NULL;
+    const natsStatus result =
+        natsSubscription_NextMsg(&message, link->subscription, (int64_t)timeout_ms);
+    // A connection that has ended need not say so here.
+    if (result == NATS_TIMEOUT && natsConnection_IsClosed(link->nc))
+        return fail(why, "the connection has ended", NATS_CONNECTION_CLOSED, 0);
+    if (result != NATS_OK && result != NATS_TIMEOUT)
+        return fail_stream(link, why, result, 0);
+    const bool is_there = result == NATS_OK && take(out, message);
+    natsMsg_Destroy(message);
+    return is_there ? 1 : 0;
+}
+
+static int get(struct web_fleet_link *link, uint64_t place, uint8_t **data, size_t *bytes,
+               char why[WEB_FLEET_WHY_BYTES])
+{
+    natsMsg *message = NULL;
+    jsErrCode code;
+    memset(&code, 0, sizeof code);
+    const natsStatus result =
+        js_GetMsg(&message, link->js, link->login->stream, place, NULL, &code);
+    if (result == NATS_NOT_FOUND) {
+        snprintf(why, WEB_FLEET_WHY_BYTES, "the stream has discarded the frame");
+        return WEB_FLEET_DISCARDED;
+    }
+    if (result != NATS_OK)
+        return fail_stream(link, why, result, (int)code);
+    *bytes = (size_t)natsMsg_GetDataLength(message);
+    *data = malloc(*bytes + 1);
+    if (*data != NULL)
+        memcpy(*data, natsMsg_GetData(message), *bytes);
+    natsMsg_Destroy(message);
+    if (*data != NULL)
+        return 0;
+    snprintf(why, WEB_FLEET_WHY_BYTES, "out of memory");
+    return WEB_FLEET_GONE;
+}
+
+/** The plug-in's one symbol. */
+extern const struct web_fleet_ops web_fleet_ops;
+__attribute__((visibility("default")))
+const struct web_fleet_ops web_fleet_ops = {open_link, close_link, look, follow, next, get};
+
+#endif
