@@ -391,6 +391,6 @@ install: programs ## into PREFIX: programs, backend, library, header, pkg-config
 	set -e; for unit in $(wildcard board/*.service board/*.socket); do \
 	  sed 's|/usr/local|$(PREFIX)|g' "$$unit" > $(DESTDIR)$(UNITDIR)/"$${unit##*/}"; done
 	install -D -m 644 board/avahi/pinhole.service $(DESTDIR)$(AVAHIDIR)/pinhole.service
-	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md net/client/SDK.md) $(DESTDIR)$(PREFIX)/share/doc/pinhole
+	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md net/client/SDK.md tools/web/grafana-pinhole.json) $(DESTDIR)$(PREFIX)/share/doc/pinhole
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
