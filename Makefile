@@ -92,6 +92,7 @@ WEB_C := $(filter-out %/nats.c,$(wildcard tools/web/*.c))
 WEB_LIBS := -lmicrohttpd -lgnutls -ljansson -lcrypt -ljpeg
 MQTT_C := $(wildcard tools/mqtt/*.c)
 NATS_C := $(wildcard tools/nats/*.c)
+NATS_LIBS := -lnats -lhogweed
 RELAY_C := $(wildcard tools/relay/*.c)
 REC_C := $(wildcard tools/rec/*.c)
 SUPPORT_C := $(wildcard tests/host/support/*.c)
@@ -246,7 +247,7 @@ $(BUILD)/pinholectl: $(call obj,$(CTL_C)) $(LIB_COMMON) $(LIB_CLIENT)
 $(BUILD)/pinhole-web: $(call obj,$(WEB_C)) $(LIB_COMMON) $(LIB_CLIENT) | $(TOOL_PLUGINS)
 	$(call link,$(CC),$(CLIENT_LIBS) $(WEB_LIBS))
 $(BUILD)/pinhole-web-nats.so: $(call obj,tools/web/nats.c $(NATS_C))
-	$(call link,$(CC) -shared,-lnats)
+	$(call link,$(CC) -shared,$(NATS_LIBS))
 $(call obj,tools/web/nats.c): CPPFLAGS += -DHAVE_NATS
 $(call obj,$(REC_C)): CPPFLAGS += $(if $(AVFORMAT),-DHAVE_AVFORMAT) $(if $(NATS),-DHAVE_NATS) $(if $(SQLITE),-DHAVE_SQLITE)
 $(BUILD)/pinhole-rec: $(call obj,$(filter-out %/avformat.c %/nats.c,$(REC_C))) $(LIB_COMMON) $(LIB_CLIENT) | $(TOOL_PLUGINS)
@@ -254,11 +255,11 @@ $(BUILD)/pinhole-rec: $(call obj,$(filter-out %/avformat.c %/nats.c,$(REC_C))) $
 $(BUILD)/pinhole-rec-avformat.so: $(call obj,tools/rec/avformat.c tools/rec/files.c)
 	$(call link,$(CC) -shared,-lavformat -lavcodec -lavutil)
 $(BUILD)/pinhole-rec-nats.so: $(call obj,tools/rec/nats.c $(NATS_C))
-	$(call link,$(CC) -shared,-lnats -lhogweed)
+	$(call link,$(CC) -shared,$(NATS_LIBS))
 $(BUILD)/pinhole-mqtt: $(call obj,$(MQTT_C)) $(LIB_COMMON) $(LIB_CLIENT)
 	$(call link,$(CC),$(CLIENT_LIBS) -lmosquitto -ljansson -ljpeg -linih -lmicrohttpd)
 $(BUILD)/pinhole-relay: $(call obj,$(RELAY_C) $(NATS_C)) $(LIB_COMMON) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) -lnats -lhogweed -ljansson)
+	$(call link,$(CC),$(CLIENT_LIBS) $(NATS_LIBS) -ljansson)
 # The page's files are embedded by .incbin, which no compiler reports as a dependency.
 $(call obj,$(WEB_C)): $(wildcard tools/web/page/*)
 
@@ -310,7 +311,7 @@ RELAY_FAULTY := $(BUILD)/tests/pinhole-relay-faulty
 $(RELAY_FAULTY): LDFLAGS += $(RELAY_WRAPPED:%=-Wl$(COMMA)--wrap=%)
 $(RELAY_FAULTY): $(call obj,$(RELAY_C) $(NATS_C) tests/host/support/fail_site.c tests/host/tools/fail_site_nats.c) \
   $(LIB_COMMON) $(LIB_CLIENT)
-	$(call link,$(CC),$(CLIENT_LIBS) -lnats -ljansson)
+	$(call link,$(CC),$(CLIENT_LIBS) $(NATS_LIBS) -ljansson)
 test-programs: $(if $(NATS),$(RELAY_FAULTY))
 
 TEST_PARTS := $(LIB_SUPPORT) $(LIB_NODE) $(LIB_CLIENT)
