@@ -24,8 +24,8 @@ enum {
 struct web_fleet_login {
     const char *servers, *stream; /**< `servers` NULL: there is no fleet */
     const char *user, *credentials_file, *ca_file, *cert_file, *key_file; /**< NULL: none */
-    const char *password_file, *token_file;                               /**< "": none */
-    char password[1024], token[1024];                                     /**< "": none */
+    const char *password_file, *token_file, *nkey_file;                   /**< "": none */
+    char password[1024], token[1024], nkey[1024];                         /**< "": none */
 };
 
 /** How far the stream is. */

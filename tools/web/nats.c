@@ -49,6 +49,7 @@ static int open_link(struct web_fleet_link **out, const struct web_fleet_login *
     const struct nats_login login = {.user = l->user,
                                      .password = l->password,
                                      .token = l->token,
+                                     .nkey = l->nkey,
                                      .credentials_file = l->credentials_file,
                                      .ca_file = l->ca_file,
                                      .cert_file = l->cert_file,

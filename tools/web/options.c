@@ -24,8 +24,8 @@ static const char help_text[] =
     "JetStream\n"
     "                          (pinhole-relay)\n"
     "      --stream NAME       that stream (default pinhole)\n"
-    "      --user, --password-file, --token-file, --credentials-file, --ca-file, --cert-file,\n"
-    "      --key-file          with --fleet: as of pinhole-relay\n"
+    "      --user, --password-file, --token-file, --nkey-file, --credentials-file, --ca-file,\n"
+    "      --cert-file, --key-file  with --fleet: as of pinhole-relay\n"
     "      --page-port N       with --fleet: port of the nodes' own pages (default 8080)\n"
     "  -l, --listen ADDR:PORT  where to serve (default 127.0.0.1:8080; port 0 picks a free one;\n"
     "                          0.0.0.0:8080 opens it to the network)\n"
@@ -65,6 +65,7 @@ enum {
     OPT_USER,
     OPT_PASSWORD_FILE,
     OPT_TOKEN_FILE,
+    OPT_NKEY_FILE,
     OPT_CREDENTIALS_FILE,
     OPT_CA_FILE,
     OPT_CERT_FILE
@@ -90,6 +91,7 @@ static const struct option long_options[] = {
     {"user", required_argument, NULL, OPT_USER},
     {"password-file", required_argument, NULL, OPT_PASSWORD_FILE},
     {"token-file", required_argument, NULL, OPT_TOKEN_FILE},
+    {"nkey-file", required_argument, NULL, OPT_NKEY_FILE},
     {"credentials-file", required_argument, NULL, OPT_CREDENTIALS_FILE},
     {"ca-file", required_argument, NULL, OPT_CA_FILE},
     {"cert-file", required_argument, NULL, OPT_CERT_FILE},
@@ -139,12 +141,18 @@ static int check_fleet(struct web_options *options)
     if (strchr(fleet->servers, '@') != NULL)
         return refuse("a URL has no user and password here: they come from --user and files");
     fleet->key_file = options->key_file;
-    const int password = secret_read(fleet->password_file, "nats-password", fleet->password,
-                                     sizeof fleet->password, why, sizeof why);
-    const int token = secret_read(fleet->token_file, "nats-token", fleet->token,
-                                  sizeof fleet->token, why, sizeof why);
-    if ((password < 0 && password != -ENOENT) || (token < 0 && token != -ENOENT))
-        return refuse(why);
+    const struct {
+        const char *path, *credential;
+        char *out;
+    } secrets[] = {
+        {fleet->password_file, "nats-password", fleet->password},
+        {fleet->token_file, "nats-token", fleet->token},
+        {fleet->nkey_file, "nats-nkey", fleet->nkey},
+    };
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        if (secret_read(secrets[i].path, secrets[i].credential, secrets[i].out,
+                        sizeof fleet->password, why, sizeof why) == -EINVAL)
+            return refuse(why);
     return -1;
 }
 
@@ -163,6 +171,7 @@ static int take_fleet_option(struct web_fleet_login *fleet, int option)
                                    [OPT_USER - OPT_FLEET] = &fleet->user,
                                    [OPT_PASSWORD_FILE - OPT_FLEET] = &fleet->password_file,
                                    [OPT_TOKEN_FILE - OPT_FLEET] = &fleet->token_file,
+                                   [OPT_NKEY_FILE - OPT_FLEET] = &fleet->nkey_file,
                                    [OPT_CREDENTIALS_FILE - OPT_FLEET] = &fleet->credentials_file,
                                    [OPT_CA_FILE - OPT_FLEET] = &fleet->ca_file,
                                    [OPT_CERT_FILE - OPT_FLEET] = &fleet->cert_file};
@@ -208,12 +217,12 @@ static int take_option(struct web_options *options, int option)
 
 int web_options_read(struct web_options *options, int argc, char **argv)
 {
-    *options =
-        (struct web_options){.listen = "127.0.0.1:8080",
-                             .max_clients = 64,
-                             .max_clients_of_one = 16,
-                             .page_port = 8080,
-                             .fleet = {.stream = "pinhole", .password_file = "", .token_file = ""}};
+    *options = (struct web_options){
+        .listen = "127.0.0.1:8080",
+        .max_clients = 64,
+        .max_clients_of_one = 16,
+        .page_port = 8080,
+        .fleet = {.stream = "pinhole", .password_file = "", .token_file = "", .nkey_file = ""}};
     int option;
     while ((option = getopt_long(argc, argv, "n:l:vh", long_options, NULL)) != -1) {
         int status = take_option(options, option);

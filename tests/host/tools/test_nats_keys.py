@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 from fake_node import JPEG  # noqa: E402
+from gateway import Gateway  # noqa: E402
 from mqtt import skip_unless  # noqa: E402
 from nats import (HUB_STREAM, PROGRAM, STREAM, Client, Feeder, Server, create_stream,  # noqa: E402
                   is_old, print_config)
@@ -64,6 +65,15 @@ class Hub(Server):
                                    *key), port=port).wait()
 
 
+def page_says(hub, state, *options):
+    """What the page of the fleet tells of its stream, once it is in that state."""
+    with Gateway("", "--fleet", hub.url, *options) as page:
+        def look():
+            stream = json.loads(page.get("/fleet").body)["stream"]
+            return stream if stream["state"] == state and "yet" not in stream["why"] else None
+        return wait_for(f"state {state}", look)["why"]
+
+
 def complaints(client, *lines):
     """What the server says against these lines of the protocol."""
     client.socket.sendall("".join(f"{line}\r\n" for line in (*lines, "PING")).encode())
@@ -94,6 +104,13 @@ FOREIGN_PUBLISH = [
     "$KV.pinhole-rec-line.belt", "_INBOX.x", "anything"]
 FOREIGN_SUBSCRIBE = ["pinhole.belt.frame", "pinhole.belt.>", "pinhole.*.frame", "pinhole.>", ">",
                      "_INBOX.>", "$JSC.>", "$JS.>", "$JS.belt.API.>", "$KV.>", "pinhole.gate.>"]
+
+
+def test_the_page_is_a_user_too():
+    with Hub("gate") as hub, hub.client("fleet") as client:
+        create_stream(client)
+        page_says(hub, "live", "--nkey-file", hub.key_file("fleet"))
+        assert "refuses the credentials" in page_says(hub, "away")
 
 
 def test_keys_are_made_once():
