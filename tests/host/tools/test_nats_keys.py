@@ -32,12 +32,21 @@ class Hub(Server):
 
     def __init__(self, *names):
         self.keys = tempfile.TemporaryDirectory()
-        self.leaf_port, port = free_port(), free_port()
-        super().__init__(print_config(
-            "hub", *names, "--keys-folder", f"{self.keys.name}/keys", "--client-port", str(port),
-            "--leaf-port", str(self.leaf_port), "--store-dir", "{folder}/s", "--sync-interval",
-            "" if is_old() else "always"), port=port)
+        self.leaf_port, self.port = free_port(), free_port()
+        super().__init__(self.config(names), port=self.port)
         self.wait()
+
+    def config(self, names):
+        return print_config(
+            "hub", *names, "--keys-folder", f"{self.keys.name}/keys", "--client-port",
+            str(self.port), "--leaf-port", str(self.leaf_port), "--store-dir", "{folder}/s",
+            "--sync-interval", "" if is_old() else "always")
+
+    def restart(self, *names):
+        """With these leaves only."""
+        self.kill()
+        self.path("conf", self.config(names).replace("{folder}", self.folder.name))
+        self.start().wait()
 
     def key_file(self, name):
         return f"{self.keys.name}/keys/{name}.nkey"
@@ -244,6 +253,13 @@ def test_leaves():
         # As a counter-check: these questions have answers.
         _, data = asker.request(f"$JS.belt.API.STREAM.MSG.GET.{STREAM}", b'{"seq": 1}')
         assert "message" in json.loads(data), data
+        # A key that is no longer named is of no use, and the others remain.
+        hub.restart("belt")
+        gate_leaf.wait_log("Authorization Violation")
+        Feeder(belt, JPEG, "belt", boot=0xb).run(4, 4)
+        with hub.client("fleet") as later:
+            wait_for("belt's record", lambda: of_hub(later, "belt") == [1, 2, 3, 4])
+        assert "Authorization Violation" not in belt_leaf.log
 
 
 if __name__ == "__main__":
