@@ -257,7 +257,7 @@ use_network() {
     hostname=$(get network.hostname)
     if [ -n "$hostname" ]; then
         echo "$hostname" | put 644 "$root/etc/hostname"
-        [ -n "$root" ] || echo "$hostname" >/proc/sys/kernel/hostname
+        [ -n "$root" ] || hostname "$hostname"
     fi
     [ -z "$(get network.ntp)" ] || printf '[Time]\nNTP=%s\n' "$(get network.ntp)" |
         put 644 "$root/run/systemd/timesyncd.conf.d/pinhole.conf"

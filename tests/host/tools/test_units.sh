@@ -11,9 +11,8 @@ command -v systemd-analyze >/dev/null || {
     echo "skip: the limits are for systemd 252"
     exit 77
 }
-# The node is root for its devices and asks whether the clock is synchronised. pinhole-boot sets up the
-# system. The comments in these units say more.
-declare -A limits=([pinhole.service]=24 [pinhole-boot.service]=36)
+# The node is root for its devices and asks whether the clock is synchronised. DESIGN.md says more.
+declare -A limits=([pinhole.service]=24)
 status=0
 for unit in board/*.service; do
     name=${unit##*/}

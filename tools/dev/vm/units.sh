@@ -13,9 +13,10 @@ units=/etc/systemd/system
 
 prepare() {
     echo "VM: Linux $(uname -r), $(nproc) processors, up $(cut -d' ' -f1 /proc/uptime) s"
-    mkdir -p /usr/local/bin /home/pi/photos /etc/pinhole /etc/default
+    mkdir -p /usr/local/bin /usr/local/lib/pinhole /home/pi/photos /etc/pinhole /etc/default /boot/firmware
     install "$build"/{pinhole,pinholectl,pinhole-web} /usr/local/bin
-    install -m 644 "$source"/board/pinhole{,-web}.service $units
+    install "$source/board/boot/pinhole-boot.sh" /usr/local/lib/pinhole/pinhole-boot
+    install -m 644 "$source"/board/pinhole{,-boot,-web}.service $units
     # A folder of photographs in a home. The first byte is the fuzzer's.
     tail -c +2 "$source/tests/host/fuzz/corpus/replay/yuv420" >/home/pi/photos/1.jpg
     printf '%s\n' '[camera]' 'camera = replay:/home/pi/photos' 'framerate = 5' '[server]' \
@@ -101,7 +102,26 @@ denied_once() {
     systemctl daemon-reload && systemctl restart pinhole && sleep 5 && until_true flag 0 &&
         [ "$(journalctl -u pinhole -b --no-pager | grep -c 'adjtimex(2) fails')" = 1 ]
 }
-export -f until_true flag synchronised denied_once
+# A boot partition that is mounted for reading only.
+boot_partition() {
+    mount -t tmpfs -o size=1M boot /boot/firmware && sed 's/^framerate.*/framerate = 6/' /etc/pinhole/pinhole.ini >/boot/firmware/pinhole.ini &&
+        printf '%s\n' '[network]' 'hostname = camera-7' 'address = dhcp' '[ssh]' 'key = ssh-ed25519 AAAA me' '[web]' \
+            'listen = 0.0.0.0:8080' 'password = a password' >/boot/firmware/pinhole-network.ini &&
+        mount -o remount,ro /boot/firmware
+}
+was_set_up() {
+    set -ex
+    grep -x 'framerate = 6' /etc/pinhole/pinhole.ini
+    [ "$(cat /proc/sys/kernel/hostname)" = camera-7 ]
+    [ "$(stat -c %a /root/.ssh/authorized_keys)" = 600 ]
+    [ "$(stat -c %a /run/systemd/network/20-pinhole.network)" = 644 ]
+    [ "$(stat -c %a /run/systemd/network)" = 755 ]
+    grep ' --users web-users"' /etc/default/pinhole-web
+    grep -q 'read this partition' /boot/firmware/pinhole-status.txt
+    ! grep NOT /boot/firmware/pinhole-status.txt
+    ! touch /boot/firmware/written
+}
+export -f until_true flag synchronised denied_once boot_partition was_set_up
 export units socket
 
 check() {
@@ -122,6 +142,9 @@ check() {
     run memory-of-the-worst-case "[ \$(systemctl show -P MemoryMax pinhole-web) -gt $((170 << 20)) ]"
     run watchdog-is-served "sleep 15; [ \$(systemctl show -P NRestarts pinhole) = 0 ]"
     run denied-clock-is-said-once denied_once
+    need boot-partition boot_partition
+    need settings-are-taken systemctl start pinhole-boot
+    run system-is-set-up was_set_up
     end
 }
 
