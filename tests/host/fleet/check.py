@@ -18,7 +18,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
@@ -29,7 +28,7 @@ from gateway import Gateway  # noqa: E402
 from nats import (HUB_STREAM, PROGRAM, Client, Error, Relay, Server, check_whole,  # noqa: E402
                   create_stream, print_config, read_stream)
 from mqtt import Process  # noqa: E402
-from pinhole_node import BUILD, Node, free_port, wait_for  # noqa: E402
+from pinhole_node import BUILD, Node, free_port, run_cases, wait_for  # noqa: E402
 from recording import Recording  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "10"))
@@ -404,17 +403,7 @@ def test_kills():
 
 def main():
     print(f"SEED={SEED} KILLS={KILLS}", flush=True)
-    failed = 0
-    for case in (test_boots_in_order, test_kills):
-        try:
-            case()
-            print(f"ok   {case.__name__}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            traceback.print_exc()
-            print(f"FAIL {case.__name__} SEED={SEED}", flush=True)
-    print(f"{2 - failed} passed, {failed} failed")
-    sys.exit(failed > 0)
+    run_cases(globals())
 
 
 if __name__ == "__main__":

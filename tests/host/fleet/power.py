@@ -20,14 +20,13 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
 from forgetful_disk import ForgetfulDisk, Mounted, why_not  # noqa: E402
 from nats import STREAM, Client, Error, Server, create_stream, is_old, print_config  # noqa: E402
-from pinhole_node import free_port  # noqa: E402
+from pinhole_node import free_port, run_cases  # noqa: E402
 
 CUTS = int(os.environ.get("CUTS", "30"))
 SEED = int(os.environ.get("SEED", str(random.randrange(1 << 30))))
@@ -153,18 +152,7 @@ def main():
     if lacking:
         print(f"skipped: {lacking}")
         sys.exit(77)
-    cases = [test_others] if is_old() else [test_always, test_others]
-    failed = 0
-    for case in cases:
-        try:
-            case()
-            print(f"ok   {case.__name__}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            traceback.print_exc()
-            print(f"FAIL {case.__name__} SEED={SEED}", flush=True)
-    print(f"{len(cases) - failed} passed, {failed} failed")
-    sys.exit(failed > 0)
+    run_cases({case.__name__: case for case in ([test_others] if is_old() else [test_always, test_others])})
 
 
 if __name__ == "__main__":

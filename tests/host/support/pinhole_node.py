@@ -141,8 +141,9 @@ TOLD_OF_FAILURES = []  # functions that give the text of a log, of the case that
 
 
 def run_cases(cases):
-    """Runs every function of a test module whose name begins with test_; exits with the result."""
-    failed = 0
+    """Runs every function of a test module whose name begins with test_, says how many passed, and
+    exits with the result."""
+    passed = failed = 0
     for name, case in list(cases.items()):
         if not name.startswith("test_") or not callable(case):
             continue
@@ -150,6 +151,7 @@ def run_cases(cases):
         TOLD_OF_FAILURES.clear()
         try:
             case()
+            passed += 1
             print(f"ok   {name} ({time.monotonic() - start:.1f} s)", flush=True)
         except Exception:  # pylint: disable=broad-except
             import traceback
@@ -158,4 +160,5 @@ def run_cases(cases):
                 print(log()[-4000:], file=sys.stderr)
             print(f"FAIL {name}", flush=True)
             failed += 1
+    print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
