@@ -1,17 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A fleet on this machine: what the relay costs (tests/host/fleet/cost.py), and a node, pinhole-relay, a
-# leaf, a hub of three NATS servers and two recorders through random kills and cuts (check.py). As root
-# also with Debian 13's nats-server, as Debian 12's has neither keys for leaves nor a safe setting: users
-# with keys (tests/host/tools/test_nats_keys.py), and power cuts at the edge (power.py).
+# leaf, a hub of three NATS servers and two recorders through random kills and cuts (check.py); a night
+# without a link (night.py); power cuts at the edge (power.py). As root the last two also with Debian 13's
+# nats-server, and users with keys (tests/host/tools/test_nats_keys.py): Debian 12's has neither keys for
+# leaves nor a setting that is safe.
 #   KILLS=50 SEED=7    so many kills of each part, and the random moments
-#   CUTS=30            so many power cuts
+#   CUTS=30 HOURS=8    so many power cuts, and hours of the night
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 export BUILD=${BUILD:-build/release} LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 make --no-print-directory programs || exit
 python3 tests/host/fleet/cost.py || exit
 python3 tests/host/fleet/check.py || exit
+python3 tests/host/fleet/night.py || exit
 python3 tests/host/fleet/power.py # what the installed server loses
 status=$?
 [ $status = 0 ] || [ $status = 77 ] || exit
@@ -24,6 +26,7 @@ server=$(mktemp -d)
 trap 'rm -rf "$server"' EXIT
 ln -s "$tree/usr/sbin/nats-server" "$server/"
 PATH=$server:$PATH python3 tests/host/tools/test_nats_keys.py || exit
+PATH=$server:$PATH python3 tests/host/fleet/night.py || exit
 PATH=$server:$PATH python3 tests/host/fleet/power.py
 status=$?
 [ $status = 77 ] || exit $status
