@@ -92,7 +92,6 @@ struct client_receiver {
     uint8_t stage[CLIENT_STAGE_BYTES]; /**< bytes read ahead of their meaning */
     size_t stage_at, stage_end;
     bool is_in_body;
-    bool is_drained; /**< the last read emptied the socket */
     struct wire_header header;
     uint8_t *body; /**< where the payload goes; NULL: it is skipped */
     size_t body_at;

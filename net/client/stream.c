@@ -53,10 +53,6 @@ static int read_more(struct pinhole *p)
 {
     struct client_receiver *r = &p->receiver;
     uint8_t skipped[16384];
-    if (r->is_drained) {
-        r->is_drained = false;
-        return 0;
-    }
     memmove(r->stage, r->stage + r->stage_at, staged(r));
     r->stage_end = staged(r);
     r->stage_at = 0;
@@ -71,8 +67,6 @@ static int read_more(struct pinhole *p)
     // While a long payload is being skipped what follows the part read is still payload.
     size_t count = want == body_left(r) ? 2 : 1;
     ssize_t got = readv(p->fd, parts, (int)count);
-    // What came short has emptied the socket: waiting is cheaper than asking once more.
-    r->is_drained = got > 0 && (size_t)got < parts[0].iov_len + (count == 2 ? parts[1].iov_len : 0);
     if (got == 0)
         return client_fail(p, ECONNRESET, "the node closed the link");
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
