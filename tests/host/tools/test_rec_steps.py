@@ -28,7 +28,9 @@ from recording import FULL, Recorder, Recording, has_avformat  # noqa: E402
 from test_rec_group import Bench  # noqa: E402
 
 LAST, FEATURES = 14, 4
-SYNC = ("--sync-seconds", "0.005")
+# Now and then, so that much is at stake in between. After each record, or with segments alone, so that each
+# run has equal steps.
+SELDOM, ALWAYS, NEVER = (("--sync-seconds", wait) for wait in ("0.005", "0.000001", "0"))
 
 
 def picture(sequence):
@@ -136,7 +138,7 @@ class Scene:
             os.mkdir(folder)
         else:
             shutil.copytree(base, folder)
-        record(folder, LAST, *self.arguments, *SYNC,
+        record(folder, LAST, *self.arguments,
                environment=disk.environment(folder, f"{folder}.steps", fail))
         steps = disk.read_steps(f"{folder}.steps")
         *_, (state, _) = promised_by(steps, folder, base)
@@ -165,7 +167,7 @@ class Scene:
             done = subprocess.run([f"{BUILD}/pinhole-rec", "check", folder], check=False,
                                   capture_output=True, text=True)
             assert done.returncode == 0, done.stdout
-        except (AssertionError, OSError) as error:
+        except (AssertionError, OSError, ValueError) as error:
             raise AssertionError(f"{what}: {error}\n{log}") from error
         self.judged += 1
         shutil.rmtree(folder)
@@ -209,7 +211,7 @@ def telling(steps):
 
 def cut_everywhere(container, *arguments):
     with tempfile.TemporaryDirectory() as place:
-        scene = Scene(place, "-c", container, *arguments)
+        scene = Scene(place, "-c", container, *SELDOM, *arguments)
         folder, steps = scene.run()
         assert sum(what == "sync" for what, _, _ in steps) > 5, steps
         # The same for a start that recovers what a killed recorder has left.
@@ -226,36 +228,45 @@ def cut_everywhere(container, *arguments):
         assert scene.judged > 3 and faults == 0
 
 
+def fail_at(scene, number, how):
+    """One step fails. The next start is judged, and one after a power cut."""
+    folder, steps = scene.run(fail=(number, how))
+    *_, (state, promised) = promised_by(steps, folder, None)
+    scene.judge(folder, promised, f"{how} at step {number}", True)
+    for left in ("synced", "no data"):
+        cut = scene.path()
+        state.write(cut, left)
+        scene.judge(cut, promised, f"{how} at step {number}, then {left}", True)
+
+
+def numbers(steps, is_wanted):
+    return [number for number, step in enumerate(steps, 1) if is_wanted(*step)]
+
+
 def fail_everywhere(container, *arguments):
     with tempfile.TemporaryDirectory() as place:
-        scene = Scene(place, "-c", container, *arguments)
-        _, steps = scene.run()
-        faults = []
-
-        def fail(number, how):
-            folder, their = scene.run(fail=(number, how))
-            *_, (state, promised) = promised_by(their, folder, None)
-            scene.judge(folder, promised, f"{how} at step {number}", True)
-            for left in ("synced", "no data"):
-                cut = scene.path()
-                state.write(cut, left)
-                scene.judge(cut, promised, f"{how} at step {number}, then {left}", True)
-
-        tried = [(number, how) for number, step in enumerate(steps, 1)
-                 for how in ("EIO", "ENOSPC", "short", "kill")
-                 if how != "short" or step[0] == "write"]
-        syncs = [(number, "EIO") for number, step in enumerate(steps, 1) if step[0] == "sync"]
-        if not FULL:
-            tried = [tried[len(tried) // 2], *syncs[1:3]]
+        scene = Scene(place, "-c", container, *ALWAYS, *arguments)
+        whole = Scene(f"{place}/whole", "-c", container, *NEVER, *arguments)
+        os.mkdir(whole.place)
+        (_, steps), (_, unsynced), faults = scene.run(), whole.run(), []
+        tried = [(scene, number, how) for number, step in enumerate(steps, 1)
+                 for how in ("EIO", "ENOSPC", "short", "kill") if how != "short" or step[0] == "write"]
+        pictures = numbers(unsynced, lambda what, arguments, data: what == "write" and len(data) > 4000)
+        full = [(whole, number, "ENOSPC") for number in pictures]
+        if not FULL:  # the first syncs of media, which another sync follows; a disk that is full; one of all
+            media = numbers(steps, lambda what, arguments, data: what == "sync" and
+                            (not arguments or ".mkv.part" in arguments[1]))
+            tried = [(scene, media[0], "EIO"), tried[len(tried) // 2]]
+            full = full[2:3]
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            for each, job in [(each, pool.submit(fail, *each)) for each in tried]:
+            for each, job in [(each[1:], pool.submit(fail_at, *each)) for each in tried + full]:
                 try:
                     job.result()
                 except AssertionError as error:
                     faults.append((each, str(error)[:1500]))
         for fault in faults:
             print(*fault, sep="\n")
-        print(f"{container}: {len(tried)} failures, {len(faults)} faults")
+        print(f"{container}: {len(tried + full)} failures, {len(faults)} faults")
         assert not faults
 
 
