@@ -147,7 +147,7 @@ test: ## install what is missing, build and run every test (SAN=1: under the san
 	+@$(SUBMAKE) programs test-programs
 	@tools/dev/run-tests.sh
 
-bench: ## CPU time and latency per frame, beside their references from the same run
+bench: ## CPU time and latency per frame, beside their references from the same run (TLS=1: what TLS takes)
 	@tools/setup.sh bench
 	+@$(SUBMAKE) programs bench-programs
 	@tools/dev/bench/run.sh

@@ -20,14 +20,17 @@ FRAMES = 50  # once through the photographs
 
 
 class Clients:
-    """HTTP clients of a multipart stream. The first one counts frames, the others only take them."""
+    """HTTP clients of a multipart stream. The first one counts frames, the others only take them. `tls` is
+    the SSL context of HTTPS."""
 
-    def __init__(self, port, count):
+    def __init__(self, port, count, tls=None):
         self.reader = Reader(port)
+        if tls:
+            self.reader.socket = tls.wrap_socket(self.reader.socket, server_hostname="127.0.0.1")
         self.reader.socket.sendall(f"GET /stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
         self.reader.start()
-        self.others = [subprocess.Popen(["curl", "-s", "-o", "/dev/null",
-                                         f"http://127.0.0.1:{port}/stream"]) for _ in range(count - 1)]
+        self.others = [subprocess.Popen(["curl", "-sk", "-o", "/dev/null", f"http{'s' if tls else ''}://"
+                                         f"127.0.0.1:{port}/stream"]) for _ in range(count - 1)]
         started.extend(self.others)
 
     def stop(self):
@@ -37,9 +40,9 @@ class Clients:
             other.wait()
 
 
-def measure(pids, port, count):
+def measure(pids, port, count, tls=None):
     """CPU ms per frame of each process, and bytes per frame, while so many clients read."""
-    clients = Clients(port, count)
+    clients = Clients(port, count, tls)
     reader = clients.reader
     reader.wait(20)
     first, before = len(reader.begins), [process_cpu_ns(pid) for pid in pids]
@@ -57,14 +60,15 @@ def snapshot_tables(port):
 
 
 class Gateway:
-    def __init__(self, node, program):
+    def __init__(self, node, program, *options):
         self.port = free_port()
         self.process = subprocess.Popen([program, "--node", node.address, "--listen",
-                                         f"127.0.0.1:{self.port}"], stdout=subprocess.DEVNULL,
+                                         f"127.0.0.1:{self.port}", *options], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
         started.append(self.process)
-        subprocess.run(["curl", "-sf", "-o", "/dev/null", "--retry", "100", "--retry-delay", "1",
-                        "--retry-connrefused", f"http://127.0.0.1:{self.port}/snapshot"], check=True)
+        scheme = "https" if "--tls-key" in options else "http"
+        subprocess.run(["curl", "-skf", "-o", "/dev/null", "--retry", "100", "--retry-delay", "1",
+                        "--retry-connrefused", f"{scheme}://127.0.0.1:{self.port}/snapshot"], check=True)
 
     def stop(self):
         self.process.terminate()
