@@ -73,8 +73,7 @@ class File:
             return data
         # Whole pages of what was never written before: all, or each second.
         lost = bytearray(data)
-        step = PAGE if how == "holes" else 2 * PAGE
-        for at in range(0, len(data), step):
+        for at in range(0, len(data), PAGE) if how == "holes" else range(PAGE, len(data), 2 * PAGE):
             at, end = max(at, len(self.safe)), min(at + PAGE, len(data))
             lost[at:end] = bytes(max(0, end - at))
         return bytes(lost)
