@@ -128,6 +128,8 @@ class Segment:
                 with open(os.path.join(self.media, frame["file"]), "rb") as file:
                     yield frame, file.read()
             return
+        if not self.frames:  # then there is no media: a recorder that events came to, no more
+            return
         with open(self.media, "rb") as file:
             for frame in self.frames:
                 file.seek(frame["offset"])
