@@ -75,7 +75,7 @@ static bool decode(uint8_t out[SEED_ALL_BYTES], const char *seed)
 
 bool nkey_make(char seed[NKEY_SEED_BYTES])
 {
-    uint8_t bytes[SEED_ALL_BYTES];
+    uint8_t bytes[SEED_ALL_BYTES] = {0};
     memcpy(bytes, seed_prefix, sizeof seed_prefix);
     if (getrandom(bytes + SEED_PREFIX_BYTES, KEY_BYTES, 0) != KEY_BYTES)
         return false;
@@ -86,7 +86,7 @@ bool nkey_make(char seed[NKEY_SEED_BYTES])
 const char *nkey_in_line(const char *line)
 {
     static const char name[] = "nkey:";
-    uint8_t bytes[SEED_ALL_BYTES];
+    uint8_t bytes[SEED_ALL_BYTES] = {0};
     if (strncmp(line, name, strlen(name)) == 0)
         line += strlen(name);
     line += strspn(line, " \t");
@@ -95,7 +95,7 @@ const char *nkey_in_line(const char *line)
 
 bool nkey_public(char out[NKEY_PUBLIC_BYTES], const char *seed)
 {
-    uint8_t secret[SEED_ALL_BYTES], key[PUBLIC_ALL_BYTES] = {USER};
+    uint8_t secret[SEED_ALL_BYTES] = {0}, key[PUBLIC_ALL_BYTES] = {USER};
     if (!decode(secret, seed))
         return false;
     ed25519_sha512_public_key(key + 1, secret + SEED_PREFIX_BYTES);

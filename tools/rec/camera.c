@@ -30,7 +30,7 @@ static int enter_folder(struct rec_camera *camera)
     if (status.st_dev == camera->device && status.st_ino == camera->inode)
         return 0;
     const bool was_known = camera->inode != 0;
-    uint64_t serial_next;
+    uint64_t serial_next = 0;
     // Made now, or by a run that a power cut ended.
     int error = rec_folder_sync(camera->options->directory);
     if (error == 0)

@@ -56,7 +56,7 @@ static json_t *ask(struct relay_server *server, const char *verb, const json_t *
     json_t *answer = NULL;
     char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : strdup("");
     snprintf(subject, sizeof subject, "$JS.API.STREAM.%s.%s", verb, stream);
-    server->code = 0;
+    memset(&server->code, 0, sizeof server->code);
     const natsStatus result =
         text != NULL
             ? natsConnection_RequestString(&message, server->nc, subject, text, RELAY_ANSWER_MS)
@@ -86,8 +86,8 @@ static json_t *make_config(const struct relay_settings *s)
                      "storage", "file", "retention", "limits", "discard", "old", "num_replicas",
                      (json_int_t)s->replicas, "max_bytes",
                      s->max_bytes != 0 ? (json_int_t)s->max_bytes : (json_int_t)-1, "max_age",
-                     (json_int_t)(s->max_age_s * NS_PER_S), "max_msgs", -1, "max_msg_size", -1,
-                     "max_consumers", -1);
+                     (json_int_t)s->max_age_s * (json_int_t)NS_PER_S, "max_msgs", -1,
+                     "max_msg_size", -1, "max_consumers", -1);
 }
 
 /** A leaf's stream as the hub sees it. The API prefix has the leaf's domain. Records come by a

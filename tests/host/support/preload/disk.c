@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // A library for LD_PRELOAD that stands between a process and the folder $DISK_FOLDER. A step is a
 // call that changes something below that folder, or hands it to the disk.
-//   $DISK_TRACE=FILE    each step that succeeds is noted there, with the bytes that it writes. So a
-//   test
-//                       can tell what a power cut leaves (tests/host/support/disk.py)
-//   $DISK_FAIL=N HOW    the Nth step fails: EIO, ENOSPC; `short` writes half, `kill` also ends the
-//   process
+//   $DISK_TRACE=FILE  each step that succeeds is noted there, with the bytes that it writes. So a
+//                     test can tell what a power cut leaves (tests/host/support/disk.py)
+//   $DISK_FAIL=N HOW  the Nth step fails: EIO, ENOSPC; `short` writes half, `kill` also ends the
+//                     process
 // What goes to the bucket of a group of recorders over a socket is noted too.
+// Where files are large by default (armhf), open() would be another name of open64().
+#undef _FILE_OFFSET_BITS
+#undef _TIME_BITS
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
