@@ -106,6 +106,12 @@ class Recorder:
         self.process.wait(PATIENCE_S)
 
 
+def can_find():
+    """Whether this build has SQLite, for `pinhole-rec find`."""
+    return subprocess.run([f"{BUILD}/pinhole-rec", "find", "--help"], capture_output=True,
+                          check=False).returncode == 0
+
+
 class Segment:
     def __init__(self, sidecar):
         self.stem = sidecar.removesuffix(".jsonl")

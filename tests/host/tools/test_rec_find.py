@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 # pylint: disable=wrong-import-position
 from fake_node import JPEG, JPEG_GREY, ScriptedNode  # noqa: E402
 from pinhole_node import BUILD, run_cases, wait_for  # noqa: E402
-from recording import (FFPROBE, Recorder, Recording, count_lines, has_avformat,  # noqa: E402
+from recording import (FFPROBE, Recorder, Recording, can_find, count_lines, has_avformat,  # noqa: E402
                        nanoseconds)
 
 INDEX = ".pinhole-rec.index"
@@ -182,8 +182,7 @@ def test_wrong_use():
 
 
 if __name__ == "__main__":
-    if subprocess.run([f"{BUILD}/pinhole-rec", "find", "--help"], capture_output=True,
-                      check=False).returncode:
+    if not can_find():
         print("skipped: this build has no SQLite")
         sys.exit(77)
     run_cases(globals())

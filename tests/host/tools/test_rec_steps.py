@@ -24,7 +24,7 @@ import disk  # noqa: E402
 from fake_node import JPEG, ScriptedNode  # noqa: E402
 from pinhole_node import BUILD, run_cases, wait_for  # noqa: E402
 from nats import Feeder  # noqa: E402
-from recording import FULL, Recorder, Recording, has_avformat  # noqa: E402
+from recording import FULL, Recorder, Recording, can_find, has_avformat  # noqa: E402
 from test_rec_group import Bench  # noqa: E402
 
 LAST, FEATURES = 14, 4
@@ -300,10 +300,10 @@ def find(folder):
 
 def test_index():
     """`find` says the same after a cut while it fills its index."""
+    if not can_find():
+        print("this build has no SQLite: this case is left out")
+        return
     with tempfile.TemporaryDirectory() as place:
-        if "without SQLite" in subprocess.run([f"{BUILD}/pinhole-rec", "--version"], check=True, text=True,
-                                              capture_output=True).stdout:
-            return
         scene = Scene(place, "-c", "jpeg", "--segment-bytes", "40K")
         base, whole, second = scene.path(), scene.path(), scene.path()
         record(base, LAST, "-c", "jpeg", "--segment-bytes", "40K")
