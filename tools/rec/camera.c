@@ -117,13 +117,13 @@ static void close_segment(struct rec_camera *camera, const char *reason, bool sh
         return;
     }
     int64_t bytes = rec_segment_close(segment, reason, is_broken);
-    if (bytes < 0)
+    if (bytes < 0) {
         atomic_store(&camera->has_left_part, true);
-    if (bytes < 0)
         say("%s: cannot complete %s: %s; the next start will", camera->source.camera, stem,
             strerror((int)-bytes));
-    else if (bytes > 0)
+    } else if (bytes > 0) {
         rec_keeper_add(camera->keeper, camera->source.folder, stem, serial, (uint64_t)bytes);
+    }
 }
 
 void rec_camera_close_segment(struct rec_camera *camera, const char *reason, bool should_discard)

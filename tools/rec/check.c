@@ -95,23 +95,14 @@ static uint8_t *read_frame(struct walk *walk, const struct rec_line *line)
               is_file ? line->file : "the media file");
         return NULL;
     }
-    struct stat status;
-    uint8_t *jpeg = NULL;
-    ssize_t got = -1;
-    // A damaged line may ask for any size, and a 32-bit machine cannot name all of them.
-    if (fstat(fd, &status) == 0 && line->bytes <= (uint64_t)status.st_size &&
-        line->bytes < SIZE_MAX)
-        jpeg = malloc((size_t)line->bytes + 1);
-    if (jpeg != NULL)
-        got = pread(fd, jpeg, (size_t)line->bytes, is_file ? 0 : (off_t)line->offset);
+    int error;
+    uint8_t *jpeg = rec_media_read(fd, is_file ? 0 : line->offset, line->bytes, &error);
     if (is_file)
         close(fd);
-    if (got >= 0 && (uint64_t)got == line->bytes)
-        return jpeg;
-    fault(walk, "frame %" PRIu64 ": its %" PRIu64 " bytes are not in the media", line->first,
-          line->bytes);
-    free(jpeg);
-    return NULL;
+    if (jpeg == NULL)
+        fault(walk, "frame %" PRIu64 ": its %" PRIu64 " bytes are not in the media", line->first,
+              line->bytes);
+    return jpeg;
 }
 
 static void check_frame(struct walk *walk, const struct rec_line *line)

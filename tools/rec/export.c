@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct rec_film {
@@ -21,22 +20,12 @@ struct rec_film {
     struct rec_media *media;
 };
 
-void rec_time_print(char *out, size_t bytes, int64_t realtime_ns, const char *format)
-{
-    char date[32];
-    const time_t seconds = (time_t)(realtime_ns / (int64_t)NS_PER_S);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    strftime(date, sizeof date, format, &parts);
-    snprintf(out, bytes, "%s.%09" PRId64 "Z", date, realtime_ns % (int64_t)NS_PER_S);
-}
-
 static void make_path(const struct rec_export *self, char out[REC_PATH_SIZE],
                       const struct rec_hit *hit, const char *suffix)
 {
-    char name[REC_NAME_SIZE], when[64];
+    char name[REC_NAME_SIZE], when[REC_TIME_SIZE];
     rec_name_to_file(name, hit->camera);
-    rec_time_print(when, sizeof when, hit->realtime_ns, "%Y%m%dT%H%M%S");
+    rec_time_print(when, (uint64_t)hit->realtime_ns, "%Y%m%dT%H%M%S");
     snprintf(out, REC_PATH_SIZE, "%.600s/%s_%s_%" PRId64 "%s", self->folder, name, when,
              hit->sequence, suffix);
 }
@@ -44,16 +33,14 @@ static void make_path(const struct rec_export *self, char out[REC_PATH_SIZE],
 /** The picture's bytes on the heap; NULL: they are not there, or changed. */
 static uint8_t *read_picture(const struct rec_hit *hit)
 {
-    struct stat status;
-    int fd = open(hit->path, O_RDONLY | O_CLOEXEC);
+    int error, fd = open(hit->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;
     uint8_t *jpeg = NULL;
-    if (fstat(fd, &status) == 0 && hit->bytes > 0 && hit->bytes <= status.st_size)
-        jpeg = malloc((size_t)hit->bytes);
-    const ssize_t got = jpeg != NULL ? pread(fd, jpeg, (size_t)hit->bytes, (off_t)hit->offset) : -1;
+    if (hit->bytes > 0)
+        jpeg = rec_media_read(fd, (uint64_t)hit->offset, (uint64_t)hit->bytes, &error);
     close(fd);
-    if (got == hit->bytes && (!hit->has_crc || rec_crc32c(jpeg, (size_t)got) == hit->crc32c))
+    if (jpeg == NULL || !hit->has_crc || rec_crc32c(jpeg, (size_t)hit->bytes) == hit->crc32c)
         return jpeg;
     free(jpeg);
     return NULL;

@@ -20,7 +20,4 @@ bool rec_export_put(struct rec_export *self, const struct rec_hit *hit);
 /** Completes the films. False after saying what was wrong. */
 bool rec_export_end(struct rec_export *self);
 
-/** The time as text: the date by `format` of strftime(), then nanoseconds. */
-void rec_time_print(char *out, size_t bytes, int64_t realtime_ns, const char *format);
-
 #endif

@@ -85,6 +85,23 @@ bool rec_segment_media(int folder_fd, const char *stem, char *name, bool *is_fin
     return false;
 }
 
+uint8_t *rec_media_read(int fd, uint64_t offset, uint64_t bytes, int *error)
+{
+    struct stat status;
+    *error = fstat(fd, &status) < 0 ? -errno : 0;
+    // A damaged line may ask for any size, and a 32-bit machine cannot name all of them.
+    if (*error < 0 || bytes > (uint64_t)status.st_size || bytes >= SIZE_MAX)
+        return NULL;
+    uint8_t *data = malloc((size_t)bytes + 1);
+    const ssize_t got = data != NULL ? pread(fd, data, (size_t)bytes, (off_t)offset) : -1;
+    if (got >= 0 && (uint64_t)got == bytes)
+        return data;
+    if (got < 0)
+        *error = data != NULL ? -errno : -ENOMEM;
+    free(data);
+    return NULL;
+}
+
 void rec_segment_unlink(int folder_fd, const char *name)
 {
     if (unlinkat(folder_fd, name, 0) == 0 || (errno != EISDIR && errno != EPERM))

@@ -66,8 +66,8 @@ static bool read_time(const char *text, int64_t *out_ns)
 
 static void print_hit(const struct finder *finder, const struct rec_hit *hit)
 {
-    char when[64];
-    rec_time_print(when, sizeof when, hit->realtime_ns, "%Y-%m-%dT%H:%M:%S");
+    char when[REC_TIME_SIZE];
+    rec_time_print(when, (uint64_t)hit->realtime_ns, REC_DATE);
     if (!finder->is_json) {
         text_print(stdout, hit->path);
         printf("\t%" PRId64 "\t%" PRId64 "\t%s\t%" PRId64 "\n", hit->offset, hit->bytes, when,

@@ -4,6 +4,7 @@
 
 #include "tools/common/text.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -49,13 +50,25 @@ bool rec_name_to_file(char out[REC_NAME_SIZE], const char *camera)
     return true;
 }
 
+const char *const rec_container_names[REC_CONTAINERS] = {"matroska", "mp4", "jpeg"};
+
 bool rec_container_read(const char *text, enum rec_container *out)
 {
-    static const char *const names[] = {"matroska", "mp4", "jpeg"};
-    for (int i = 0; i < 3; i++)
-        if (strcmp(text, names[i]) == 0) {
+    for (int i = 0; i < REC_CONTAINERS; i++)
+        if (strcmp(text, rec_container_names[i]) == 0) {
             *out = (enum rec_container)i;
             return true;
         }
     return false;
+}
+
+char *rec_time_print(char out[REC_TIME_SIZE], uint64_t realtime_ns, const char *format)
+{
+    char date[32];
+    const time_t seconds = (time_t)(realtime_ns / NS_PER_S);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    strftime(date, sizeof date, format, &parts);
+    snprintf(out, REC_TIME_SIZE, "%s.%09" PRIu64 "Z", date, realtime_ns % NS_PER_S);
+    return out;
 }

@@ -21,6 +21,9 @@
 /** With the 0; a file name has at most 255 bytes. */
 #define REC_NAME_SIZE 256
 #define REC_PATH_SIZE 1024
+/** Of a time as text, and the date that it begins with. */
+#define REC_TIME_SIZE 48
+#define REC_DATE      "%Y-%m-%dT%H:%M:%S"
 
 /** Process exit codes. When several apply, the first in this order of weight: 1, 3, 4. */
 enum rec_exit {
@@ -32,7 +35,9 @@ enum rec_exit {
     REC_MISSING = 4, /**< all was written that came, but the node no longer had some records */
 };
 
-enum rec_container { REC_MATROSKA, REC_MP4, REC_JPEG };
+enum rec_container { REC_MATROSKA, REC_MP4, REC_JPEG, REC_CONTAINERS };
+/** As the command line and the sidecars name them. */
+extern const char *const rec_container_names[REC_CONTAINERS];
 
 /** Who may dial in. */
 struct rec_allowed {
@@ -78,6 +83,9 @@ bool rec_name_to_file(char out[REC_NAME_SIZE], const char *camera);
 
 /** Reads matroska, mp4 or jpeg. False: it is none of them. */
 bool rec_container_read(const char *text, enum rec_container *out);
+/** Writes a time of CLOCK_REALTIME: the date by `format` of strftime(), nanoseconds, and Z for UTC.
+ * Returns `out`. */
+char *rec_time_print(char out[REC_TIME_SIZE], uint64_t realtime_ns, const char *format);
 /** Sleeps, but not longer than until the end. */
 void rec_sleep_ms(int ms);
 

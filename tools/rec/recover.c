@@ -48,17 +48,15 @@ static void make_stem(char *out, const char *name, const char *suffix)
  * nothing was written yet, and a sync that failed anywhere. */
 static int is_picture(int fd, uint64_t offset, const struct rec_line *line)
 {
-    if (line->bytes < 2 || line->bytes > SIZE_MAX / 2)
-        return 0;
-    uint8_t *jpeg = malloc((size_t)line->bytes);
+    int error;
+    uint8_t *jpeg = rec_media_read(fd, offset, line->bytes, &error);
     if (jpeg == NULL)
-        return -ENOMEM;
-    const ssize_t got = pread(fd, jpeg, (size_t)line->bytes, (off_t)offset);
-    int result = got < 0 ? -errno : 0;
-    if (got == (ssize_t)line->bytes && jpeg[0] == 0xff && jpeg[1] == 0xd8)
-        result = !line->has_crc || rec_crc32c(jpeg, (size_t)line->bytes) == line->crc32c;
+        return error;
+    const bool is_jpeg = line->bytes >= 2 && jpeg[0] == 0xff && jpeg[1] == 0xd8;
+    const bool is_it =
+        is_jpeg && (!line->has_crc || rec_crc32c(jpeg, (size_t)line->bytes) == line->crc32c);
     free(jpeg);
-    return result;
+    return is_it;
 }
 
 /** Has the media the whole frame? 1, 0 or -errno. A line that speaks of the other kind of media (a

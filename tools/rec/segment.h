@@ -121,6 +121,8 @@ bool rec_segment_media(int folder_fd, const char *stem, char *name, bool *is_fin
 int rec_folder_next(DIR *folder, struct dirent **entry);
 /** Makes sure that a power cut does not take the names in this folder. -errno. */
 int rec_folder_sync(const char *path);
+/** Bytes of a media file on the heap. NULL: they are not there, with *error 0, or -errno. */
+uint8_t *rec_media_read(int fd, uint64_t offset, uint64_t bytes, int *error);
 /** Is it the name of a picture in a folder of JPEGs? */
 bool rec_is_picture_name(const char *name);
 /** Bytes on the disk: whole blocks, and what the file system needs to know of a file. */

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     FORMAT = 2,
@@ -15,41 +14,31 @@ enum {
     TEXT_BYTES_MAX = REC_LINE_BYTES_MAX / 8
 };
 
-static const char *const container_names[] = {"matroska", "mp4", "jpeg"};
-
 // Times are text, as in protobuf's JSON mapping. Readers that take numbers for doubles (jq 1.6,
 // JavaScript, pandas) would lose up to 128 ns of an integer.
 
-enum { TIME_BYTES = 48 };
-
 /** A moment: "2026-11-20T14:30:00.123456789Z". */
-static const char *realtime(char out[TIME_BYTES], uint64_t realtime_ns)
+static const char *realtime(char out[REC_TIME_SIZE], uint64_t realtime_ns)
 {
-    char date[32];
-    const time_t seconds = (time_t)(realtime_ns / NS_PER_S);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(out, TIME_BYTES, "%s.%09" PRIu64 "Z", date, realtime_ns % NS_PER_S);
-    return out;
+    return rec_time_print(out, realtime_ns, REC_DATE);
 }
 
 /** A time of the node's monotonic clock: "5632.659833519s". */
-static const char *monotonic(char out[TIME_BYTES], uint64_t ns)
+static const char *monotonic(char out[REC_TIME_SIZE], uint64_t ns)
 {
-    snprintf(out, TIME_BYTES, "%" PRIu64 ".%09" PRIu64 "s", ns / NS_PER_S, ns % NS_PER_S);
+    snprintf(out, REC_TIME_SIZE, "%" PRIu64 ".%09" PRIu64 "s", ns / NS_PER_S, ns % NS_PER_S);
     return out;
 }
 
 static void put_realtime(json_t **line, const char *name, uint64_t realtime_ns)
 {
-    char text[TIME_BYTES];
+    char text[REC_TIME_SIZE];
     json_put_text(line, name, realtime(text, realtime_ns));
 }
 
 static void put_monotonic(json_t **line, const char *name, uint64_t ns)
 {
-    char text[TIME_BYTES];
+    char text[REC_TIME_SIZE];
     json_put_text(line, name, monotonic(text, ns));
 }
 
@@ -85,7 +74,7 @@ char *rec_sidecar_segment(const struct rec_source *source, const struct rec_posi
     if (source->device_serial[0] != '\0')
         json_put_text(&line, "device_serial", source->device_serial);
     json_put_u64(&line, "serial", serial);
-    json_put_text(&line, "container", container_names[source->container]);
+    json_put_text(&line, "container", rec_container_names[source->container]);
     json_put_text(&line, "media", media);
     json_put_id(&line, "boot_id", position->count > 0 ? position->boots[0].boot_id : 0);
     json_put(&line, "boots", rec_position_list(position));
@@ -155,7 +144,7 @@ static void print_shape(FILE *line, const struct pinhole_frame *frame)
 
 static void print_answered_trigger(FILE *line, const struct pinhole_frame *frame)
 {
-    char edge[TIME_BYTES];
+    char edge[REC_TIME_SIZE];
     print_u64(line, "trigger_id", frame->trigger_id);
     print_text(line, "source", pinhole_source_name(frame->trigger_source));
     print_text(line, "edge", monotonic(edge, frame->edge_ns));
@@ -176,7 +165,7 @@ static void print_place(FILE *line, const struct rec_place *place)
 
 char *rec_sidecar_frame(const struct pinhole_frame *frame, const struct rec_place *place)
 {
-    char *text = NULL, time[TIME_BYTES];
+    char *text = NULL, time[REC_TIME_SIZE];
     size_t bytes;
     FILE *line = open_memstream(&text, &bytes);
     if (line == NULL)
