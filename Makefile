@@ -121,8 +121,6 @@ NODE_OBJECTS := $(call obj,$(wildcard app/main.c) $(HAL_C) $(NET_C) $(APP_C))
 .SECONDARY:
 .PHONY: all help programs test-programs bench-programs fuzzers run test bench lint size fuzz sim install clean \
   deb image check-arm check-fleet check-image check-libcamera check-mqtt check-vm check-deb
-# Photographs for tests and benchmarks, where there are any.
-export PINHOLE_PHOTOS ?= ../shared/data/kodak
 export BUILD CAMERA LISTEN PORT NODE_PORT T F V SAN CC VERSION
 
 all: programs ## the node, the tools and libpinhole (the default)
