@@ -5,50 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/secret.h"
 #include "net/server/server.h"
-#include "net/wire.h"
+#include "tests/host/sim/client_records.h"
 #include "tests/host/sim/machine.h"
 #include "tests/host/sim/truth.h"
 
 #define CLIENTS_MAX      64
-#define REQUESTS_MAX     32
 #define MESSAGE_MAX      (SERVER_REPLY_BYTES + (256u << 10))
 #define HELLO_GRACE_NS   (5 * NS_PER_S)
 #define CLOSING_SLACK_NS (2 * NS_PER_S) /**< deadlines are looked at once a second */
-
-struct client {
-    unsigned id, host;
-    enum client_kind kind;
-    struct client_limits limits;
-    struct link_manners manners;
-    struct link *link;
-    uint8_t *message;
-    size_t used;
-    bool is_greeted, is_subscribed, is_steward, is_retired;
-    /** its role, and the key for more */
-    const char *key;   /**< NULL: none */
-    unsigned key_role; /**< that the key gives; NONE: it is a wrong one */
-    unsigned role;     /**< as HELLO or the last AUTH has said */
-    bool is_proving;
-    uint8_t auth[WIRE_AUTH_BYTES], challenge[NET_CHALLENGE_BYTES];
-    char name[64];
-    uint64_t boot_id;
-    /** the subscription */
-    uint64_t next;     /**< every: the sequence that must come; 0 = not known yet */
-    uint64_t wanted;   /**< every: from_sequence of the SUBSCRIBE under way */
-    uint64_t last;     /**< latest: the last sequence that is accounted for */
-    uint64_t skipped;  /**< latest: frames passed over since the last one */
-    bool has_baseline; /**< latest: there was a record or a GAP to count from */
-    uint64_t records;
-    /** requests under way, oldest first */
-    struct {
-        uint32_t tag;
-        uint8_t type;
-    } request[REQUESTS_MAX];
-    unsigned requests;
-    uint32_t last_tag;
-};
 
 static struct {
     struct client client[CLIENTS_MAX];
@@ -100,118 +65,7 @@ static void send_lines(struct client *c, uint8_t type, const char *lines)
     send_message(c, type, lines, (uint32_t)strlen(lines));
 }
 
-// ---- checking records ----
-
-static const struct truth_record *known(const struct client *c, uint64_t sequence)
-{
-    const struct truth_record *record = truth_at(sequence);
-    CHECK(record != NULL, "client %u got record %llu, which was never published", c->id,
-          (unsigned long long)sequence);
-    return record;
-}
-
-/** Policy latest: everything between the last record and this one was passed over. */
-static void pass_over(struct client *c, uint64_t sequence)
-{
-    CHECK(sequence > c->last, "client %u got record %llu after %llu", c->id,
-          (unsigned long long)sequence, (unsigned long long)c->last);
-    for (uint64_t i = c->last + 1; i < sequence; i++) {
-        CHECK(known(c, i)->is_frame, "client %u missed event %llu, in no GAP", c->id,
-              (unsigned long long)i);
-        c->skipped += c->has_baseline;
-    }
-    c->last = sequence;
-}
-
-static void note_record(struct client *c, uint64_t sequence)
-{
-    c->records++;
-    if (c->kind == CLIENT_LATEST) {
-        pass_over(c, sequence);
-        return;
-    }
-    CHECK(sequence == c->next, "client %u got record %llu, wanted %llu", c->id,
-          (unsigned long long)sequence, (unsigned long long)c->next);
-    c->next++;
-}
-
-static void take_frame(struct client *c, const uint8_t *payload, uint32_t bytes)
-{
-    struct wire_frame frame;
-    int head = wire_get_frame(payload, bytes, &frame);
-    CHECK(head > 0 && c->is_subscribed && c->role >= WIRE_ROLE_VIEW,
-          "client %u got a FRAME that it cannot have", c->id);
-    uint32_t jpeg_bytes = bytes - (uint32_t)head;
-    const struct truth_record *truth = known(c, frame.sequence);
-    note_record(c, frame.sequence);
-    CHECK(truth->is_frame && truth->frame_id == frame.frame_id &&
-              truth->sensor_sequence == frame.sensor_sequence &&
-              truth->trigger_id == frame.trigger_id,
-          "client %u: record %llu is another frame than was published", c->id,
-          (unsigned long long)frame.sequence);
-    CHECK(jpeg_bytes == truth->jpeg_bytes && jpeg_bytes <= c->limits.frame_bytes_max &&
-              truth_hash(payload + head, jpeg_bytes, TRUTH_HASH_START) == truth->jpeg_hash,
-          "client %u: the picture of record %llu is not the one that was published", c->id,
-          (unsigned long long)frame.sequence);
-    if (c->kind == CLIENT_LATEST)
-        CHECK(frame.skipped == c->skipped, "client %u: frame %llu says %u skipped, not %llu", c->id,
-              (unsigned long long)frame.frame_id, frame.skipped, (unsigned long long)c->skipped);
-    else
-        CHECK(frame.skipped == 0, "client %u of policy every: %u skipped", c->id, frame.skipped);
-    c->skipped = 0;
-    c->has_baseline = true;
-}
-
-static void take_gap(struct client *c, const struct wire_event *gap)
-{
-    uint64_t from = c->kind == CLIENT_LATEST ? c->last + 1 : c->next;
-    CHECK(gap->first == from && gap->last >= gap->first,
-          "client %u: GAP %llu-%llu, but it stands before %llu", c->id,
-          (unsigned long long)gap->first, (unsigned long long)gap->last, (unsigned long long)from);
-    CHECK(gap->last < truth_store()->oldest, "client %u: GAP up to %llu, which is still there",
-          c->id, (unsigned long long)gap->last);
-    c->next = gap->last + 1;
-    c->last = gap->last;
-    c->has_baseline = true;
-}
-
-static void take_event(struct client *c, const uint8_t *payload, uint32_t bytes)
-{
-    struct wire_event event;
-    CHECK(wire_get_event(payload, bytes, &event) > 0 && c->is_subscribed &&
-              c->role >= WIRE_ROLE_VIEW,
-          "client %u got an EVENT that it cannot have", c->id);
-    CHECK(event.kind != WIRE_EVENT_BOOT, "client %u got BOOT within one boot", c->id);
-    if (event.kind == WIRE_EVENT_GAP) {
-        take_gap(c, &event);
-        return;
-    }
-    const struct truth_record *truth = known(c, event.sequence);
-    note_record(c, event.sequence);
-    c->has_baseline = true;
-    CHECK(!truth->is_frame && truth->kind == event.kind,
-          "client %u: record %llu is another event than was published", c->id,
-          (unsigned long long)event.sequence);
-}
-
 // ---- replies ----
-
-static void start_position(struct client *c, uint64_t position)
-{
-    c->is_subscribed = true;
-    if (c->kind == CLIENT_LATEST) {
-        CHECK(position >= c->last + 1, "client %u is at %llu again", c->id,
-              (unsigned long long)position);
-        c->last = position - 1;
-        c->skipped = 0;
-        c->has_baseline = false;
-        return;
-    }
-    bool is_resuming = c->wanted != WIRE_FROM_NEWEST && c->wanted != WIRE_FROM_NEXT;
-    CHECK(!is_resuming || position == c->wanted, "client %u resumes at %llu, wanted %llu", c->id,
-          (unsigned long long)position, (unsigned long long)c->wanted);
-    c->next = position;
-}
 
 static unsigned role_for(uint8_t type)
 {
@@ -290,7 +144,7 @@ static void take_reply(struct client *c, const struct wire_header *header, const
     c->requests--;
     memmove(&c->request[0], &c->request[1], c->requests * sizeof c->request[0]);
     if (header->type == WIRE_TYPE_SUBSCRIBE && header->length >= 8)
-        start_position(c, wire_load_u64(payload));
+        client_start_position(c, wire_load_u64(payload));
     if (header->type == WIRE_TYPE_AUTH)
         take_proof(c, payload, header->length);
     if (header->type == WIRE_TYPE_TRIGGER)
@@ -348,8 +202,8 @@ static void take_message(struct client *c, const struct wire_header *header, con
         else
             after_hello(c);
         break;
-    case WIRE_TYPE_FRAME: take_frame(c, payload, header->length); break;
-    case WIRE_TYPE_EVENT: take_event(c, payload, header->length); break;
+    case WIRE_TYPE_FRAME: client_take_frame(c, payload, header->length); break;
+    case WIRE_TYPE_EVENT: client_take_event(c, payload, header->length); break;
     default:
         if (c->kind != CLIENT_HOSTILE && header->tag != 0)
             take_reply(c, header, payload);

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "tests/host/sim/machine.h"
 
-#include <arpa/inet.h>
+#include "tests/host/sim/descriptor.h"
+
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,8 +18,6 @@
 #define FD_FIRST    1000
 #define FDS_MAX     256
 #define EVENTS_MAX  65536
-#define PENDING_MAX 64
-#define WINDOW_MAX  (128u * 1024u)
 #define SIGNALS_MAX 8
 #define TURN_MIN_NS (2 * NS_PER_US) /**< what a turn of the loop takes at least */
 #define SEED_TEXT   "replay with: make sim SEED=%llu"
@@ -34,37 +29,6 @@ struct event {
     uint64_t value;
 };
 
-enum fd_kind { FD_FREE, FD_EPOLL, FD_SOCKET, FD_LISTENER, FD_CONN, FD_SIGNAL, FD_EVENT };
-
-/** Lives to the end of the run: events may still name it. */
-struct link {
-    struct link_manners manners;
-    struct link_events events;
-    unsigned host;
-    int fd;                /**< the node's end; -1 before accept4() and after close() */
-    bool is_open;          /**< the client's end */
-    bool is_node_closed;   /**< the node has closed or shut down its sending side */
-    bool is_client_closed; /**< the client's close has arrived at the node */
-    bool is_reset;
-    bool is_reading;    /**< a read is scheduled */
-    uint8_t *to_client; /**< WINDOW_MAX, a ring */
-    size_t head, queued;
-    uint8_t to_node[8192]; /**< arrived and not yet received by the node */
-    size_t to_node_bytes;
-    uint64_t accepted_ns; /**< 0 = not yet */
-    uint64_t blocked_ns;  /**< since when the node could send nothing; 0 = it could */
-    uint64_t arrival_ns;  /**< of what was sent last: nothing overtakes */
-};
-
-struct descriptor {
-    enum fd_kind kind;
-    struct link *link;
-    uint64_t count;  /**< FD_EVENT */
-    uint32_t wanted; /**< epoll's events; 0 = not watched */
-    bool is_watched;
-    uint64_t data;
-};
-
 static struct {
     uint64_t seed, now_ns, order, hash;
     uint64_t turn_max_ns;
@@ -74,15 +38,12 @@ static struct {
     struct event heap[EVENTS_MAX];
     unsigned events;
     struct descriptor fd[FDS_MAX];
-    struct link *pending[PENDING_MAX];
-    unsigned pending_count;
     int signals[SIGNALS_MAX];
     unsigned signal_count;
 } m;
 
 ssize_t __real_read(int fd, void *buffer, size_t bytes);
 ssize_t __real_write(int fd, const void *buffer, size_t bytes);
-int __real_close(int fd);
 
 // ---- time and chance ----
 
@@ -129,6 +90,11 @@ void machine_block_stderr(bool is_blocked)
 void machine_starve_descriptors(bool is_starved)
 {
     m.is_starved = is_starved;
+}
+
+bool machine_is_starved(void)
+{
+    return m.is_starved;
 }
 
 static bool is_before(const struct event *a, const struct event *b)
@@ -218,14 +184,14 @@ void machine_fail(const char *file, int line, const char *format, ...)
 
 // ---- descriptors ----
 
-static struct descriptor *find(int fd)
+struct descriptor *descriptor_find(int fd)
 {
     return fd >= FD_FIRST && fd < FD_FIRST + FDS_MAX && m.fd[fd - FD_FIRST].kind != FD_FREE
                ? &m.fd[fd - FD_FIRST]
                : NULL;
 }
 
-static int make(enum fd_kind kind)
+int descriptor_make(enum fd_kind kind)
 {
     for (int i = 0; i < FDS_MAX; i++) {
         if (m.fd[i].kind != FD_FREE)
@@ -237,24 +203,21 @@ static int make(enum fd_kind kind)
     return -1;
 }
 
+bool descriptor_is_listening(void)
+{
+    for (int i = 0; i < FDS_MAX; i++)
+        if (m.fd[i].kind == FD_LISTENER)
+            return true;
+    return false;
+}
+
 static uint32_t ready_events(const struct descriptor *d)
 {
-    const struct link *link = d->link;
-    uint32_t ready = 0;
     switch (d->kind) {
-    case FD_LISTENER: return m.pending_count > 0 ? EPOLLIN : 0;
+    case FD_LISTENER: return link_is_pending() ? EPOLLIN : 0;
     case FD_SIGNAL: return m.signal_count > 0 ? EPOLLIN : 0;
     case FD_EVENT: return d->count > 0 ? EPOLLIN : 0;
-    case FD_CONN:
-        if (link->to_node_bytes > 0 || link->is_client_closed || link->is_reset)
-            ready |= EPOLLIN;
-        if (link->is_reset || link->is_client_closed)
-            ready |= EPOLLOUT;
-        if (link->queued < link->manners.window_bytes)
-            ready |= EPOLLOUT;
-        if (link->is_reset)
-            ready |= EPOLLERR | EPOLLHUP;
-        return ready;
+    case FD_CONN: return link_ready(d->link);
     default: return 0;
     }
 }
@@ -262,13 +225,13 @@ static uint32_t ready_events(const struct descriptor *d)
 int __wrap_epoll_create1(int flags)
 {
     (void)flags;
-    return make(FD_EPOLL);
+    return descriptor_make(FD_EPOLL);
 }
 
 int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
 {
     (void)epoll_fd;
-    struct descriptor *d = find(fd);
+    struct descriptor *d = descriptor_find(fd);
     CHECK(d != NULL, "epoll_ctl on descriptor %d, which is not open", fd);
     d->is_watched = operation != EPOLL_CTL_DEL;
     d->wanted = event != NULL ? event->events : 0;
@@ -315,9 +278,9 @@ int __wrap_epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
 int __wrap_eventfd(unsigned initial, int flags)
 {
     (void)flags;
-    int fd = make(FD_EVENT);
+    int fd = descriptor_make(FD_EVENT);
     if (fd >= 0)
-        find(fd)->count = initial;
+        descriptor_find(fd)->count = initial;
     return fd;
 }
 
@@ -326,7 +289,7 @@ int __wrap_signalfd(int fd, const sigset_t *mask, int flags)
     (void)fd;
     (void)mask;
     (void)flags;
-    return make(FD_SIGNAL);
+    return descriptor_make(FD_SIGNAL);
 }
 
 void machine_signal(int signal_number)
@@ -338,7 +301,7 @@ void machine_signal(int signal_number)
 
 ssize_t __wrap_read(int fd, void *buffer, size_t bytes)
 {
-    struct descriptor *d = find(fd);
+    struct descriptor *d = descriptor_find(fd);
     if (d == NULL)
         return __real_read(fd, buffer, bytes);
     if (ready_events(d) == 0) {
@@ -360,7 +323,7 @@ ssize_t __wrap_read(int fd, void *buffer, size_t bytes)
 
 ssize_t __wrap_write(int fd, const void *buffer, size_t bytes)
 {
-    struct descriptor *d = find(fd);
+    struct descriptor *d = descriptor_find(fd);
     if (d != NULL) {
         CHECK(d->kind == FD_EVENT, "write() to a descriptor of kind %d", (int)d->kind);
         uint64_t value;
@@ -412,330 +375,4 @@ ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned flags)
     for (size_t i = 0; i < bytes; i++)
         ((uint8_t *)buffer)[i] = (uint8_t)chance_next(&m.second_chance);
     return (ssize_t)bytes;
-}
-
-// ---- sockets, the node's side ----
-
-int __wrap_socket(int domain, int type, int protocol)
-{
-    (void)domain;
-    (void)type;
-    (void)protocol;
-    return make(FD_SOCKET);
-}
-
-int __wrap_bind(int fd, const struct sockaddr *address, socklen_t size)
-{
-    (void)fd;
-    (void)address;
-    (void)size;
-    return 0;
-}
-
-int __wrap_listen(int fd, int backlog)
-{
-    (void)backlog;
-    find(fd)->kind = FD_LISTENER;
-    return 0;
-}
-
-static void put_address(struct sockaddr *out, socklen_t *size, uint32_t host, uint16_t port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    address.sin_addr.s_addr = htonl(host == 0 ? INADDR_LOOPBACK : 0x0A000000u + host);
-    memcpy(out, &address, sizeof address);
-    *size = sizeof address;
-}
-
-int __wrap_getsockname(int fd, struct sockaddr *out, socklen_t *size)
-{
-    (void)fd;
-    put_address(out, size, 0, 7447);
-    return 0;
-}
-
-int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t size)
-{
-    (void)fd;
-    (void)level;
-    (void)option;
-    (void)value;
-    (void)size;
-    return 0;
-}
-
-int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *size)
-{
-    (void)fd;
-    (void)level;
-    (void)option;
-    memset(value, 0, *size);
-    return 0;
-}
-
-int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
-{
-    (void)fd;
-    (void)flags;
-    if (m.is_starved && m.pending_count > 0) {
-        errno = EMFILE;
-        return -1;
-    }
-    if (m.pending_count == 0) {
-        errno = EAGAIN;
-        return -1;
-    }
-    struct link *link = m.pending[0];
-    m.pending_count--;
-    memmove(&m.pending[0], &m.pending[1], m.pending_count * sizeof m.pending[0]);
-    link->fd = make(FD_CONN);
-    CHECK(link->fd >= 0, "the machine has no descriptor left");
-    link->accepted_ns = m.now_ns;
-    find(link->fd)->link = link;
-    put_address(address, size, link->host, 40000);
-    machine_trace("accept %d from host %u", link->fd, link->host);
-    return link->fd;
-}
-
-ssize_t __wrap_recv(int fd, void *buffer, size_t bytes, int flags)
-{
-    (void)flags;
-    struct link *link = find(fd)->link;
-    if (link->is_reset) {
-        errno = ECONNRESET;
-        return -1;
-    }
-    if (link->to_node_bytes == 0 && link->is_client_closed)
-        return 0;
-    if (link->to_node_bytes == 0) {
-        errno = EAGAIN;
-        return -1;
-    }
-    // Any part of what has arrived.
-    size_t count = bytes < link->to_node_bytes ? bytes : link->to_node_bytes;
-    count = (size_t)chance_in(&m.chance, 1, count);
-    memcpy(buffer, link->to_node, count);
-    link->to_node_bytes -= count;
-    memmove(link->to_node, link->to_node + count, link->to_node_bytes);
-    return (ssize_t)count;
-}
-
-static void read_some(void *arg, uint64_t value);
-
-static void schedule_read(struct link *link)
-{
-    if (link->is_reading || !link->is_open || link->manners.read_bytes == 0 ||
-        (link->queued == 0 && !link->is_node_closed))
-        return;
-    link->is_reading = true;
-    machine_at(m.now_ns + link->manners.read_pause_ns, read_some, link, 0);
-}
-
-static size_t take_in(struct link *link, const uint8_t *bytes, size_t count)
-{
-    size_t room =
-        link->queued < link->manners.window_bytes ? link->manners.window_bytes - link->queued : 0;
-    count = count < room ? count : room;
-    for (size_t i = 0; i < count; i++)
-        link->to_client[(link->head + link->queued + i) % WINDOW_MAX] = bytes[i];
-    link->queued += count;
-    return count;
-}
-
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
-{
-    (void)flags;
-    struct descriptor *d = find(fd);
-    CHECK(d != NULL && d->kind == FD_CONN, "sendmsg() to descriptor %d, which is no connection",
-          fd);
-    struct link *link = d->link;
-    if (link->is_reset || link->is_client_closed || !link->is_open) {
-        errno = EPIPE;
-        return -1;
-    }
-    size_t sent = 0;
-    for (size_t i = 0; i < message->msg_iovlen; i++) {
-        size_t taken = take_in(link, message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
-        sent += taken;
-        if (taken < message->msg_iov[i].iov_len)
-            break;
-    }
-    schedule_read(link);
-    if (sent > 0) {
-        link->blocked_ns = 0;
-        return (ssize_t)sent;
-    }
-    if (link->blocked_ns == 0)
-        link->blocked_ns = m.now_ns;
-    errno = EAGAIN;
-    return -1;
-}
-
-ssize_t __wrap_send(int fd, const void *bytes, size_t count, int flags)
-{
-    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = count};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    return __wrap_sendmsg(fd, &message, flags);
-}
-
-int __wrap_ioctl(int fd, unsigned long request, void *out)
-{
-    struct descriptor *d = find(fd);
-    CHECK(d != NULL && d->kind == FD_CONN, "ioctl(%lx) of descriptor %d", request, fd);
-    int queued = (int)d->link->queued;
-    memcpy(out, &queued, sizeof queued);
-    return 0;
-}
-
-int __wrap_shutdown(int fd, int how)
-{
-    (void)how;
-    struct link *link = find(fd)->link;
-    link->is_node_closed = true;
-    schedule_read(link);
-    return 0;
-}
-
-int __wrap_close(int fd)
-{
-    struct descriptor *d = find(fd);
-    if (d == NULL)
-        return __real_close(fd);
-    struct link *link = d->link;
-    d->kind = FD_FREE;
-    if (link == NULL)
-        return 0;
-    machine_trace("close %d", fd);
-    link->fd = -1;
-    link->is_node_closed = true;
-    schedule_read(link);
-    return 0;
-}
-
-// ---- sockets, the client's side ----
-
-static void read_some(void *arg, uint64_t value)
-{
-    (void)value;
-    struct link *link = arg;
-    link->is_reading = false;
-    uint8_t piece[4096];
-    size_t left = link->manners.read_bytes;
-    while (link->is_open && left > 0 && link->queued > 0) {
-        size_t count = left < sizeof piece ? left : sizeof piece;
-        count = count < link->queued ? count : link->queued;
-        for (size_t i = 0; i < count; i++)
-            piece[i] = link->to_client[(link->head + i) % WINDOW_MAX];
-        link->head = (link->head + count) % WINDOW_MAX;
-        link->queued -= count;
-        link->blocked_ns = 0;
-        left -= count;
-        link->events.received(link->events.user, piece, count);
-    }
-    if (link->is_open && link->queued == 0 && link->is_node_closed) {
-        link->is_open = false;
-        link->events.closed(link->events.user);
-    }
-    schedule_read(link);
-}
-
-struct link *link_open(unsigned host, const struct link_manners *manners,
-                       const struct link_events *events)
-{
-    bool is_listening = false;
-    for (int i = 0; i < FDS_MAX; i++)
-        is_listening |= m.fd[i].kind == FD_LISTENER;
-    if (!is_listening || m.pending_count == PENDING_MAX)
-        return NULL;
-    struct link *link = calloc(1, sizeof *link);
-    uint8_t *ring = malloc(WINDOW_MAX);
-    CHECK(link != NULL && ring != NULL, "out of memory");
-    *link = (struct link){.manners = *manners,
-                          .events = *events,
-                          .host = host,
-                          .fd = -1,
-                          .is_open = true,
-                          .to_client = ring};
-    m.pending[m.pending_count++] = link;
-    return link;
-}
-
-/** Bytes on their way to the node. */
-struct parcel {
-    struct link *link;
-    size_t count;
-    uint8_t bytes[];
-};
-
-static void arrive(void *arg, uint64_t value)
-{
-    (void)value;
-    struct parcel *parcel = arg;
-    struct link *link = parcel->link;
-    size_t room = sizeof link->to_node - link->to_node_bytes;
-    size_t count = parcel->count < room ? parcel->count : room;
-    memcpy(link->to_node + link->to_node_bytes, parcel->bytes, count);
-    link->to_node_bytes += count;
-    if (count < parcel->count) { // the node's kernel is full: the rest waits
-        parcel->count -= count;
-        memmove(parcel->bytes, parcel->bytes + count, parcel->count);
-        if (link->fd >= 0 && !link->is_node_closed)
-            machine_at(m.now_ns + 5 * NS_PER_MS, arrive, parcel, 0);
-        else
-            free(parcel);
-        return;
-    }
-    free(parcel);
-}
-
-void link_send(struct link *link, const uint8_t *bytes, size_t count)
-{
-    struct parcel *parcel = malloc(sizeof *parcel + count);
-    CHECK(parcel != NULL, "out of memory");
-    parcel->link = link;
-    parcel->count = count;
-    memcpy(parcel->bytes, bytes, count);
-    link->arrival_ns = base_max_u64(link->arrival_ns + 1, m.now_ns + link->manners.delay_ns);
-    machine_at(link->arrival_ns, arrive, parcel, 0);
-}
-
-void link_set_manners(struct link *link, const struct link_manners *manners)
-{
-    link->manners = *manners;
-    schedule_read(link);
-}
-
-static void arrive_end(void *arg, uint64_t is_reset)
-{
-    struct link *link = arg;
-    link->is_client_closed = true;
-    link->is_reset = is_reset != 0;
-}
-
-void link_close(struct link *link, bool is_reset)
-{
-    for (unsigned i = 0; i < m.pending_count; i++)
-        if (m.pending[i] == link) { // never accepted
-            m.pending_count--;
-            memmove(&m.pending[i], &m.pending[i + 1], (m.pending_count - i) * sizeof m.pending[0]);
-            break;
-        }
-    link->is_open = false;
-    link->arrival_ns = base_max_u64(link->arrival_ns + 1, m.now_ns + link->manners.delay_ns);
-    machine_at(link->arrival_ns, arrive_end, link, is_reset);
-}
-
-bool link_is_dropped(const struct link *link)
-{
-    return link->is_node_closed;
-}
-
-uint64_t link_blocked_ns(const struct link *link)
-{
-    return link->blocked_ns;
-}
-
-uint64_t link_accepted_ns(const struct link *link)
-{
-    return link->accepted_ns;
 }
