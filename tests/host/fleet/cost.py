@@ -5,14 +5,13 @@ many bytes into the same stream. ROUNDS alternating runs (5)."""
 
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
-from nats import STREAM, Client, Relay, Server, create_stream  # noqa: E402
+from nats import STREAM, Client, Relay, Server, create_stream, publish_loop  # noqa: E402
 from pinhole_node import Node, cpu_s, wait_for  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -31,8 +30,7 @@ def main():
     own, bare = [], []
     with tempfile.TemporaryDirectory() as folder, Node(*LARGE, small=False) as node, Server() as server, \
             Client(server.wait().port) as client:
-        program, picture = f"{folder}/publish_loop", f"{folder}/picture"
-        subprocess.run(["cc", "-O2", "-o", program, "tests/host/fleet/publish_loop.c", "-lnats"], check=True)
+        picture = f"{folder}/picture"
         create_stream(client, max_msgs=100)
         size = 0
         for _ in range(ROUNDS):
@@ -46,9 +44,7 @@ def main():
                 size = size or octets // 100
             with open(picture, "wb") as file:
                 file.write(os.urandom(size))
-            done = subprocess.run([program, server.url, "pinhole.bare.frame", picture, str(RATE), str(FRAMES)],
-                                  check=True, stdout=subprocess.PIPE, text=True)
-            bare.append(float(done.stdout))
+            bare.append(publish_loop(folder, server.url, "pinhole.bare.frame", picture, RATE, FRAMES))
     ratios = [a / b for a, b in zip(own, bare)]
     print(f"relay, CPU us a frame of {size} bytes: {statistics.median(own):.0f}, bare loop {statistics.median(bare):.0f}; "
           f"ratio {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f} in {ROUNDS} pairs")

@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from fake_node import ScriptedNode, padded_jpeg  # noqa: E402
 from mqtt import Process  # noqa: E402
 from nats import (HUB_STREAM, PROGRAM, STREAM, Client, Error, Relay, Server, is_old,  # noqa: E402
-                  print_config)
+                  print_config, publish_loop)
 from pinhole_node import BUILD, free_port, run_cases, wait_for  # noqa: E402
 from recording import Recording  # noqa: E402
 
@@ -100,14 +100,11 @@ def wait_last(port, stream, count):
 def bare_rate(hub, by, messages):
     """Of a bare publisher into the hub, at this server."""
     with tempfile.TemporaryDirectory() as folder, Client(hub.port) as client:
-        program = f"{folder}/publish_async"
-        subprocess.run(["cc", "-O2", "-o", program, "tests/host/fleet/publish_async.c", "-lnats"], check=True)
         client.api("STREAM.CREATE.bare", name="bare", subjects=["bare"], storage="file", retention="limits",
                    discard="old", num_replicas=1, max_bytes=LIMIT, max_msgs=-1, max_age=0, max_consumers=-1)
-        done = subprocess.run([program, by.url, "bare", str(len(PICTURE)), str(messages)], check=True,
-                              stdout=subprocess.PIPE, text=True)
+        rate = publish_loop(folder, by.url, "bare", len(PICTURE), messages)
         client.api("STREAM.DELETE.bare")
-        return float(done.stdout)
+        return rate
 
 
 def stored_at(port, sequence):

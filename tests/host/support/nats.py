@@ -285,6 +285,15 @@ class Relay(Process):
             return int(re.search(r"^Anonymous: +(\d+)", file.read(), re.M).group(1)) * 1024
 
 
+def publish_loop(folder, *arguments):
+    """What the bare loop tests/host/fleet/publish_loop.c prints; its program stays in the folder."""
+    program = f"{folder}/publish_loop"
+    if not os.path.exists(program):
+        subprocess.run(["cc", "-O2", "-o", program, "tests/host/fleet/publish_loop.c", "-lnats"], check=True)
+    return float(subprocess.run([program, *map(str, arguments)], check=True, stdout=subprocess.PIPE,
+                                text=True).stdout)
+
+
 def print_config(*arguments):
     """What --print-nats-config prints."""
     return subprocess.run([PROGRAM, "--print-nats-config", *arguments], check=True, text=True,
