@@ -71,15 +71,23 @@ natsStatus nats_login_set(natsOptions *options, const struct nats_login *login)
     return result;
 }
 
-natsStatus nats_login_connect(natsConnection **out, const char *servers,
-                              const struct nats_login *login, const char *name)
+natsStatus nats_login_connect(natsConnection **out, const struct stream_access *access,
+                              const char *name)
 {
+    const struct nats_login login = {.user = access->user,
+                                     .password = access->password,
+                                     .token = access->token,
+                                     .credentials_file = access->credentials_file,
+                                     .nkey = access->nkey,
+                                     .ca_file = access->ca_file,
+                                     .cert_file = access->cert_file,
+                                     .key_file = access->key_file};
     natsOptions *options = NULL;
     natsStatus result = natsOptions_Create(&options);
     if (result == NATS_OK)
-        result = nats_login_servers(options, servers);
+        result = nats_login_servers(options, access->servers);
     if (result == NATS_OK)
-        result = nats_login_set(options, login);
+        result = nats_login_set(options, &login);
     if (result == NATS_OK) {
         natsOptions_SetName(options, name);
         natsOptions_SetTimeout(options, CONNECT_MS);

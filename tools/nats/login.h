@@ -4,6 +4,8 @@
 #ifndef PINHOLE_TOOLS_NATS_LOGIN_H
 #define PINHOLE_TOOLS_NATS_LOGIN_H
 
+#include "tools/common/stream_access.h"
+
 #include <nats/nats.h>
 #include <stddef.h>
 
@@ -23,8 +25,8 @@ natsStatus nats_login_servers(natsOptions *options, const char *list);
 natsStatus nats_login_set(natsOptions *options, const struct nats_login *login);
 /** Connects to one of the servers, under that name. A connection that ends is not made again: its
  * owner opens a new one. */
-natsStatus nats_login_connect(natsConnection **out, const char *servers,
-                              const struct nats_login *login, const char *name);
+natsStatus nats_login_connect(natsConnection **out, const struct stream_access *access,
+                              const char *name);
 /** Writes a sentence for a failed call: the status, JetStream's code (0: none), and what the server
  * complained of ("": nothing). */
 void nats_login_why(char *why, size_t bytes, const char *what, natsStatus status, int code,

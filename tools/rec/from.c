@@ -101,7 +101,7 @@ static bool list(struct rec_from *from)
         return false;
     }
     if (!atomic_exchange(&from->was_reached, true) || from->said[0] != '\0')
-        say("connected to stream %s, group %s", from->options->from.stream,
+        say("connected to stream %s, group %s", from->options->from.access.stream,
             from->options->from.group);
     from->said[0] = '\0';
     return true;

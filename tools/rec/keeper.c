@@ -490,7 +490,7 @@ uint64_t rec_keeper_total(struct rec_keeper *keeper)
 uint64_t rec_keeper_segment_max(const struct rec_keeper *keeper)
 {
     const struct rec_options *options = keeper->options;
-    const bool is_fixed = options->listen == NULL && options->from.servers == NULL;
+    const bool is_fixed = options->listen == NULL && options->from.access.servers == NULL;
     const unsigned shares = is_fixed ? SHARES * options->cameras_count : LISTEN_SHARES;
     return options->quota_bytes / shares;
 }

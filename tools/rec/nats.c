@@ -40,25 +40,12 @@ static void make_bucket(const struct rec_stream *stream, char out[SUBJECT_BYTES]
     snprintf(out, SUBJECT_BYTES, "pinhole-rec-%s", stream->options->group);
 }
 
-static natsStatus connect_to(struct rec_stream *stream)
-{
-    const struct rec_stream_options *o = stream->options;
-    const struct nats_login login = {.user = o->user,
-                                     .password = o->password,
-                                     .token = o->token,
-                                     .credentials_file = o->credentials_file,
-                                     .nkey = o->nkey,
-                                     .ca_file = o->ca_file,
-                                     .cert_file = o->cert_file,
-                                     .key_file = o->key_file};
-    return nats_login_connect(&stream->nc, o->servers, &login, "pinhole-rec");
-}
-
 /** Is the stream there? As many servers keep the entries as keep the records. */
 static natsStatus look_at_stream(struct rec_stream *stream, jsErrCode *code)
 {
     jsStreamInfo *info = NULL;
-    natsStatus result = js_GetStreamInfo(&info, stream->js, stream->options->stream, NULL, code);
+    natsStatus result =
+        js_GetStreamInfo(&info, stream->js, stream->options->access.stream, NULL, code);
     if (result != NATS_OK)
         return result;
     stream->replicas = (int)base_min_u64((uint64_t)info->Config->Replicas, REPLICAS_MAX);
@@ -106,14 +93,14 @@ static int open_stream(struct rec_stream **out, const struct rec_stream_options 
         return REC_STREAM_GONE;
     }
     stream->options = options;
-    snprintf(what, sizeof what, "%.300s", options->servers);
-    natsStatus result = connect_to(stream);
+    snprintf(what, sizeof what, "%.300s", options->access.servers);
+    natsStatus result = nats_login_connect(&stream->nc, &options->access, "pinhole-rec");
     jsOptions_Init(&js_options);
     js_options.Wait = ANSWER_MS;
     if (result == NATS_OK)
         result = natsConnection_JetStream(&stream->js, stream->nc, &js_options);
     if (result == NATS_OK) {
-        snprintf(what, sizeof what, "stream %s", options->stream);
+        snprintf(what, sizeof what, "stream %s", options->access.stream);
         result = look_at_stream(stream, &code);
     }
     if (result == NATS_OK) {
@@ -140,7 +127,7 @@ static int list(struct rec_stream *stream, void (*visit)(void *user, const char 
     options.Wait = ANSWER_MS;
     options.Stream.Info.SubjectsFilter = NATS_SUBJECT_PREFIX ".*.*";
     const natsStatus result =
-        js_GetStreamInfo(&info, stream->js, stream->options->stream, &options, &code);
+        js_GetStreamInfo(&info, stream->js, stream->options->access.stream, &options, &code);
     if (result != NATS_OK)
         return fail(why, "the stream's subjects", result, (int)code);
     const jsStreamStateSubjects *subjects = info->State.Subjects;
@@ -210,7 +197,7 @@ static int put(struct rec_stream *stream, const char *level, const char *text, u
 static int subscribe(struct rec_stream *stream, const char *level, uint64_t from,
                      uint64_t ack_wait_ns, char why[REC_WHY_BYTES])
 {
-    const char *name = stream->options->stream;
+    const char *name = stream->options->access.stream;
     char durable[SUBJECT_BYTES], subject[SUBJECT_BYTES];
     jsConsumerConfig config;
     jsSubOptions options;

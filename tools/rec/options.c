@@ -253,17 +253,17 @@ static const struct option long_options[] = {
 
 static void take_stream_option(struct rec_options *out, int letter)
 {
-    const char **const places[] = {[0] = &out->from.servers,
+    const char **const places[] = {[0] = &out->from.access.servers,
                                    [GROUP - FROM] = &out->from.group,
-                                   [STREAM - FROM] = &out->from.stream,
-                                   [USER - FROM] = &out->from.user,
-                                   [PASSWORD - FROM] = &out->from.password_file,
-                                   [TOKEN - FROM] = &out->from.token_file,
-                                   [NKEY - FROM] = &out->from.nkey_file,
-                                   [CREDENTIALS - FROM] = &out->from.credentials_file,
-                                   [CA - FROM] = &out->from.ca_file,
-                                   [CERT - FROM] = &out->from.cert_file,
-                                   [KEY - FROM] = &out->from.key_file};
+                                   [STREAM - FROM] = &out->from.access.stream,
+                                   [USER - FROM] = &out->from.access.user,
+                                   [PASSWORD - FROM] = &out->from.access.password_file,
+                                   [TOKEN - FROM] = &out->from.access.token_file,
+                                   [NKEY - FROM] = &out->from.access.nkey_file,
+                                   [CREDENTIALS - FROM] = &out->from.access.credentials_file,
+                                   [CA - FROM] = &out->from.access.ca_file,
+                                   [CERT - FROM] = &out->from.access.cert_file,
+                                   [KEY - FROM] = &out->from.access.key_file};
     *places[letter - FROM] = optarg;
 }
 
@@ -312,29 +312,16 @@ static int check_from(struct rec_options *options)
 {
     struct rec_stream_options *from = &options->from;
     char why[REC_WHY_BYTES];
-    if (from->servers == NULL)
+    if (from->access.servers == NULL)
         return from->group == NULL ? REC_OK : usage("--group is for a stream: --from");
     if (options->listen != NULL || options->cameras_count > 0 ||
         options->should_discard_unfinished || options->interval_us != 0)
         return usage("--from excludes addresses, --listen, --interval and --discard-unfinished");
-    if (from->group == NULL || !is_token(from->group) || !is_token(from->stream))
+    if (from->group == NULL || !is_token(from->group) || !is_token(from->access.stream))
         return usage("--from wants --group; names of groups and streams have at most 40 letters, "
                      "digits, '-' and '_'");
-    if (strchr(from->servers, '@') != NULL)
-        return usage("a URL has no user and password here: they come from --user and files");
-    const struct {
-        const char *path, *credential;
-        char *out;
-        size_t bytes;
-    } secrets[] = {
-        {from->password_file, "nats-password", from->password, sizeof from->password},
-        {from->token_file, "nats-token", from->token, sizeof from->token},
-        {from->nkey_file, "nats-nkey", from->nkey, sizeof from->nkey},
-    };
-    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
-        if (secret_read(secrets[i].path, secrets[i].credential, secrets[i].out, secrets[i].bytes,
-                        why, sizeof why) == -EINVAL)
-            return usage("%s", why);
+    if (stream_access_check(&from->access, why, sizeof why) < 0)
+        return usage("%s", why);
     return REC_OK;
 }
 
@@ -344,7 +331,8 @@ static int check(struct rec_options *options)
     const char *why = NULL;
     if (check_from(options) != REC_OK)
         return REC_USAGE;
-    if (options->listen == NULL && options->cameras_count == 0 && options->from.servers == NULL)
+    if (options->listen == NULL && options->cameras_count == 0 &&
+        options->from.access.servers == NULL)
         return usage("which camera? Name addresses, --listen or --from");
     if (options->listen == NULL && options->allowed_count > 0)
         return usage("--allow is for nodes that dial in: --listen");
@@ -373,7 +361,7 @@ int rec_options_read(struct rec_options *out, int argc, char **argv)
         .segment_ns = SEGMENT_S * NS_PER_S,
         .sync_ns = SYNC_S * NS_PER_S,
         .of_one_max = REC_CAMERAS_OF_ONE,
-        .from = {.stream = "pinhole", .password_file = "", .token_file = "", .nkey_file = ""},
+        .from = {.access = STREAM_ACCESS_DEFAULTS},
         .lease_ns = LEASE_S * NS_PER_S,
     };
     int letter, index = 0;

@@ -127,7 +127,7 @@ static int start(struct recorder *r)
             return REC_UNWRITTEN;
     if (options->listen != NULL && rec_listen_start(&r->listener, options, r->keeper) < 0)
         return REC_NO_LINK;
-    if (options->from.servers != NULL && rec_from_start(&r->from, options, r->keeper) < 0)
+    if (options->from.access.servers != NULL && rec_from_start(&r->from, options, r->keeper) < 0)
         return REC_UNWRITTEN;
     for (; r->started < r->prepared; r->started++) {
         int error =

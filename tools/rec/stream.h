@@ -6,6 +6,8 @@
 #ifndef PINHOLE_TOOLS_REC_STREAM_H
 #define PINHOLE_TOOLS_REC_STREAM_H
 
+#include "tools/common/stream_access.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,12 +24,10 @@ enum {
     REC_STREAM_CHANGED = -2, /**< another recorder has written the entry meanwhile */
 };
 
-/** Where records come from, and who asks. */
+/** Where records come from, and who shares them. */
 struct rec_stream_options {
-    const char *servers, *stream, *group;
-    const char *user, *credentials_file, *ca_file, *cert_file, *key_file; /**< NULL: none */
-    const char *password_file, *token_file, *nkey_file;                   /**< "": none */
-    char password[1024], token[1024], nkey[1024];                         /**< "": none */
+    struct stream_access access;
+    const char *group;
 };
 
 /** One record as it is in the stream. */

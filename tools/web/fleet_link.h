@@ -6,6 +6,8 @@
 #ifndef PINHOLE_TOOLS_WEB_FLEET_LINK_H
 #define PINHOLE_TOOLS_WEB_FLEET_LINK_H
 
+#include "tools/common/stream_access.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,14 +20,6 @@ enum {
     WEB_FLEET_GONE = -1,      /**< no server answers, or it refuses */
     WEB_FLEET_NO_STREAM = -2, /**< the server is there, the stream is not */
     WEB_FLEET_DISCARDED = -3, /**< of get(): the stream has that record no more. The link is good */
-};
-
-/** Where the stream is, and who asks. */
-struct web_fleet_login {
-    const char *servers, *stream; /**< `servers` NULL: there is no fleet */
-    const char *user, *credentials_file, *ca_file, *cert_file, *key_file; /**< NULL: none */
-    const char *password_file, *token_file, *nkey_file;                   /**< "": none */
-    char password[1024], token[1024], nkey[1024];                         /**< "": none */
 };
 
 /** How far the stream is. */
@@ -50,7 +44,7 @@ struct web_fleet_record {
 struct web_fleet_link;
 
 struct web_fleet_ops {
-    int (*open)(struct web_fleet_link **out, const struct web_fleet_login *login,
+    int (*open)(struct web_fleet_link **out, const struct stream_access *access,
                 char why[WEB_FLEET_WHY_BYTES]);
     /** NULL is allowed. */
     void (*close)(struct web_fleet_link *link);

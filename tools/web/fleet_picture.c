@@ -52,13 +52,13 @@ static uint8_t *make(const uint8_t *data, size_t data_bytes, size_t *bytes)
 
 /** A connection that has ended since it was last used is made once more. */
 static int get(const struct web_fleet_ops *ops, struct web_fleet_link **link,
-               const struct web_fleet_login *login, uint64_t frame, uint8_t **data, size_t *bytes,
+               const struct stream_access *access, uint64_t frame, uint8_t **data, size_t *bytes,
                char why[WEB_FLEET_WHY_BYTES])
 {
     int result = WEB_FLEET_GONE;
     for (int tries = 0; tries < 2 && result == WEB_FLEET_GONE; tries++) {
         const bool was_open = *link != NULL;
-        result = was_open ? 0 : ops->open(link, login, why);
+        result = was_open ? 0 : ops->open(link, access, why);
         if (result == 0)
             result = ops->get(*link, frame, data, bytes, why);
         if (result < 0 && result != WEB_FLEET_DISCARDED) {
@@ -72,7 +72,7 @@ static int get(const struct web_fleet_ops *ops, struct web_fleet_link **link,
 }
 
 int web_fleet_fetch(struct web_fleet *fleet, struct web_fleet_link **link,
-                    const struct web_fleet_login *login, const char *level, uint8_t **jpeg,
+                    const struct stream_access *access, const char *level, uint8_t **jpeg,
                     size_t *bytes, char why[WEB_FLEET_WHY_BYTES])
 {
     uint64_t frame = 0;
@@ -87,7 +87,7 @@ int web_fleet_fetch(struct web_fleet *fleet, struct web_fleet_link **link,
     pthread_mutex_unlock(&fleet->lock);
     if (result <= 0)
         return result;
-    result = get(fleet->ops, link, login, frame, &data, &data_bytes, why);
+    result = get(fleet->ops, link, access, frame, &data, &data_bytes, why);
     if (result < 0)
         return result == WEB_FLEET_DISCARDED ? -ENOENT : -EIO;
     *jpeg = make(data, data_bytes, bytes);

@@ -10,7 +10,7 @@
  * -ENOENT: no such node, or no frame. -EBADMSG: the frame is no JPEG that can be decoded.
  * -EIO: the server is away. All with a sentence in `why`. Without the lock; of one thread. */
 int web_fleet_fetch(struct web_fleet *fleet, struct web_fleet_link **link,
-                    const struct web_fleet_login *login, const char *level, uint8_t **jpeg,
+                    const struct stream_access *access, const char *level, uint8_t **jpeg,
                     size_t *bytes, char why[WEB_FLEET_WHY_BYTES]);
 
 #endif

@@ -13,7 +13,7 @@
 enum { ANSWER_MS = 3000 };
 
 struct web_fleet_link {
-    const struct web_fleet_login *login;
+    const struct stream_access *access;
     natsConnection *nc;
     jsCtx *js;
     natsSubscription *subscription;
@@ -29,7 +29,7 @@ static int fail_stream(const struct web_fleet_link *link, char why[WEB_FLEET_WHY
                        natsStatus status, int code)
 {
     char what[WEB_FLEET_TOKEN_BYTES];
-    snprintf(what, sizeof what, "stream %.200s", link->login->stream);
+    snprintf(what, sizeof what, "stream %.200s", link->access->stream);
     return fail(why, what, status, code);
 }
 
@@ -43,17 +43,9 @@ static void close_link(struct web_fleet_link *link)
     free(link);
 }
 
-static int open_link(struct web_fleet_link **out, const struct web_fleet_login *l,
+static int open_link(struct web_fleet_link **out, const struct stream_access *access,
                      char why[WEB_FLEET_WHY_BYTES])
 {
-    const struct nats_login login = {.user = l->user,
-                                     .password = l->password,
-                                     .token = l->token,
-                                     .nkey = l->nkey,
-                                     .credentials_file = l->credentials_file,
-                                     .ca_file = l->ca_file,
-                                     .cert_file = l->cert_file,
-                                     .key_file = l->key_file};
     struct web_fleet_link *link = calloc(1, sizeof *link);
     jsOptions options;
     char what[WEB_FLEET_TOKEN_BYTES];
@@ -62,14 +54,14 @@ static int open_link(struct web_fleet_link **out, const struct web_fleet_login *
         snprintf(why, WEB_FLEET_WHY_BYTES, "out of memory");
         return WEB_FLEET_GONE;
     }
-    link->login = l;
-    natsStatus result = nats_login_connect(&link->nc, l->servers, &login, "pinhole-web");
+    link->access = access;
+    natsStatus result = nats_login_connect(&link->nc, access, "pinhole-web");
     jsOptions_Init(&options);
     options.Wait = ANSWER_MS;
     if (result == NATS_OK)
         result = natsConnection_JetStream(&link->js, link->nc, &options);
     if (result != NATS_OK) {
-        snprintf(what, sizeof what, "%.200s", l->servers);
+        snprintf(what, sizeof what, "%.200s", access->servers);
         close_link(link);
         return fail(why, what, result, 0);
     }
@@ -83,7 +75,7 @@ static int look(struct web_fleet_link *link, struct web_fleet_extent *out,
     jsStreamInfo *info = NULL;
     jsErrCode code;
     memset(&code, 0, sizeof code);
-    const natsStatus result = js_GetStreamInfo(&info, link->js, link->login->stream, NULL, &code);
+    const natsStatus result = js_GetStreamInfo(&info, link->js, link->access->stream, NULL, &code);
     // A stream that is not there has a status of its own, without a code.
     if (result != NATS_OK)
         return fail_stream(link, why, result,
@@ -104,7 +96,7 @@ static int follow(struct web_fleet_link *link, uint64_t from, char why[WEB_FLEET
     natsSubscription_Destroy(link->subscription);
     link->subscription = NULL;
     jsSubOptions_Init(&options);
-    options.Stream = link->login->stream;
+    options.Stream = link->access->stream;
     options.Ordered = true;
     options.Config.DeliverPolicy = from == 0 ? js_DeliverLastPerSubject : js_DeliverByStartSequence;
     options.Config.OptStartSeq = from;
@@ -174,7 +166,7 @@ static int get(struct web_fleet_link *link, uint64_t place, uint8_t **data, size
     jsErrCode code;
     memset(&code, 0, sizeof code);
     const natsStatus result =
-        js_GetMsg(&message, link->js, link->login->stream, place, NULL, &code);
+        js_GetMsg(&message, link->js, link->access->stream, place, NULL, &code);
     if (result == NATS_NOT_FOUND) {
         snprintf(why, WEB_FLEET_WHY_BYTES, "the stream has discarded the frame");
         return WEB_FLEET_DISCARDED;

@@ -134,26 +134,12 @@ static int refuse(const char *sentence)
 
 static int check_fleet(struct web_options *options)
 {
-    struct web_fleet_login *fleet = &options->fleet;
+    struct stream_access *fleet = &options->fleet;
     char why[256];
     if (options->node != NULL)
         return refuse("--fleet excludes --node");
-    if (strchr(fleet->servers, '@') != NULL)
-        return refuse("a URL has no user and password here: they come from --user and files");
     fleet->key_file = options->key_file;
-    const struct {
-        const char *path, *credential;
-        char *out;
-    } secrets[] = {
-        {fleet->password_file, "nats-password", fleet->password},
-        {fleet->token_file, "nats-token", fleet->token},
-        {fleet->nkey_file, "nats-nkey", fleet->nkey},
-    };
-    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
-        if (secret_read(secrets[i].path, secrets[i].credential, secrets[i].out,
-                        sizeof fleet->password, why, sizeof why) == -EINVAL)
-            return refuse(why);
-    return -1;
+    return stream_access_check(fleet, why, sizeof why) < 0 ? refuse(why) : -1;
 }
 
 static int read_role(enum web_role *out, const char *option)
@@ -164,7 +150,7 @@ static int read_role(enum web_role *out, const char *option)
     return 2;
 }
 
-static int take_fleet_option(struct web_fleet_login *fleet, int option)
+static int take_fleet_option(struct stream_access *fleet, int option)
 {
     const char **const places[] = {[0] = &fleet->servers,
                                    [OPT_STREAM - OPT_FLEET] = &fleet->stream,
@@ -217,12 +203,11 @@ static int take_option(struct web_options *options, int option)
 
 int web_options_read(struct web_options *options, int argc, char **argv)
 {
-    *options = (struct web_options){
-        .listen = "127.0.0.1:8080",
-        .max_clients = 64,
-        .max_clients_of_one = 16,
-        .page_port = 8080,
-        .fleet = {.stream = "pinhole", .password_file = "", .token_file = "", .nkey_file = ""}};
+    *options = (struct web_options){.listen = "127.0.0.1:8080",
+                                    .max_clients = 64,
+                                    .max_clients_of_one = 16,
+                                    .page_port = 8080,
+                                    .fleet = STREAM_ACCESS_DEFAULTS};
     int option;
     while ((option = getopt_long(argc, argv, "n:l:vh", long_options, NULL)) != -1) {
         int status = take_option(options, option);

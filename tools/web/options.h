@@ -3,7 +3,7 @@
 #ifndef PINHOLE_TOOLS_WEB_OPTIONS_H
 #define PINHOLE_TOOLS_WEB_OPTIONS_H
 
-#include "tools/web/fleet_link.h"
+#include "tools/common/stream_access.h"
 #include "tools/web/users.h"
 
 #include <stdbool.h>
@@ -11,10 +11,10 @@
 #define WEB_ALLOWED_HOSTS_MAX 8
 
 struct web_options {
-    const char *node;             /**< NULL: libpinhole's default */
-    const char *key_file;         /**< NULL: none */
-    struct web_fleet_login fleet; /**< in place of a node */
-    int page_port;                /**< of the pages of the fleet's nodes */
+    const char *node;           /**< NULL: libpinhole's default */
+    const char *key_file;       /**< NULL: none */
+    struct stream_access fleet; /**< in place of a node */
+    int page_port;              /**< of the pages of the fleet's nodes */
     const char *listen;
     int max_clients;
     int max_clients_of_one; /**< from one address */
