@@ -95,6 +95,7 @@ static void on_frames(void *user, uint32_t events, uint64_t now_ns)
     int status;
     trigger_line_poll(&camera->trigger->line, now_ns);
     while ((status = camera->ops->acquire(&frame)) > 0) {
+        now_ns = clock_not_before(now_ns, frame.timestamp_ns);
         note_frame(camera, &frame, now_ns);
         node_frame_take(camera->encode, &frame, now_ns);
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "hal/os/clock.h"
 #include "hal/os/log.h"
 #include "hal/select/gpio.h"
 
@@ -52,8 +53,10 @@ static int take_edges(struct trigger_line *line, uint64_t now_ns)
     line->polled_ns = now_ns;
     for (int count = BATCH; line->is_open && count == BATCH && taken < EDGES_MAX; taken += count) {
         count = line->gpio->read_edges(line->handle, edges, BATCH);
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count; i++) {
+            now_ns = clock_not_before(now_ns, edges[i].timestamp_ns);
             trigger_edge(line->engine, edges[i].timestamp_ns, edges[i].line_sequence, now_ns);
+        }
         if (count < 0) {
             drop_line(line);
             retry_later(line, line->gpio->last_error(), now_ns);

@@ -9,6 +9,13 @@
  * thread. */
 uint64_t clock_now_ns(void);
 
+/** `now_ns`, or the time read again when `timestamp_ns` lies after it. A process that is stopped in
+ * a turn of the loop goes on with the time of that turn, and what it reads then is younger. */
+static inline uint64_t clock_not_before(uint64_t now_ns, uint64_t timestamp_ns)
+{
+    return timestamp_ns > now_ns ? clock_now_ns() : now_ns;
+}
+
 /** CLOCK_REALTIME in nanoseconds since 1970-01-01 UTC. Any thread. */
 uint64_t clock_realtime_ns(void);
 

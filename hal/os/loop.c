@@ -164,11 +164,11 @@ static void run_descriptors(struct loop *loop, const struct epoll_event *events,
 
 /** Descriptors that became ready since the wait. One that had its turn waits for the next: under a
  * storm of edges it would take twice its share. */
-static void run_late_descriptors(struct loop *loop, const struct epoll_event *had, int had_count,
-                                 uint64_t now_ns)
+static void run_late_descriptors(struct loop *loop, const struct epoll_event *had, int had_count)
 {
     struct epoll_event events[LOOP_EVENTS_MAX];
     int count = wait_events(loop, events, true);
+    uint64_t now_ns = clock_now_ns();
     for (int i = 0; i < count; i++) {
         int k = 0;
         while (k < had_count && had[k].data.u64 != events[i].data.u64)
@@ -187,7 +187,7 @@ uint64_t loop_turn(struct loop *loop, bool is_busy)
     // Descriptors go before timers. A process may have been stopped since the wait, for longer than
     // any timer, and the signal that says so is there now.
     if (now_ns >= loop->earliest_ns)
-        run_late_descriptors(loop, events, count, now_ns);
+        run_late_descriptors(loop, events, count);
     run_timers(loop, now_ns);
     return now_ns;
 }

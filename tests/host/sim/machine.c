@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +32,7 @@ struct event {
 
 static struct {
     uint64_t seed, now_ns, order, hash;
-    uint64_t turn_max_ns;
+    uint64_t turn_max_ns, stop_ns;
     int64_t realtime_offset_ns;
     struct chance chance, second_chance;
     bool is_verbose, is_stderr_blocked, is_starved;
@@ -351,10 +352,27 @@ int __wrap_isatty(int fd)
     return 0;
 }
 
+/** The process is stopped and goes on, between two of its instructions. */
+static void stop_here(void)
+{
+    uint64_t stop_ns = m.stop_ns;
+    m.stop_ns = 0;
+    machine_trace("stopped for %llu ns", (unsigned long long)stop_ns);
+    run_until(m.now_ns + stop_ns);
+    machine_signal(SIGCONT);
+}
+
+void machine_stop(uint64_t stop_ns)
+{
+    m.stop_ns = stop_ns;
+}
+
 int __wrap_clock_gettime(clockid_t id, struct timespec *out)
 {
     uint64_t ns = m.now_ns + (id == CLOCK_REALTIME ? (uint64_t)m.realtime_offset_ns : 0);
     *out = (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+    if (m.stop_ns != 0)
+        stop_here(); // what was read is old now
     return 0;
 }
 

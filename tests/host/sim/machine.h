@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A simulated machine for the real node: clock, descriptors, epoll, sockets, signals, stderr. The
 // node's calls to the system land here, because the linker wraps them (Makefile, SIM_CALLS). Time
-// moves only in epoll_pwait2(), from one event to the next, so a day takes as long as its events.
+// moves in epoll_pwait2() alone, or where the process is stopped, from one event to the next: a day
+// takes as long as its events.
 //
 // One machine a process. Everything is decided by the seed. A failed check prints the seed and ends
 // the process with status 1.
@@ -30,6 +31,8 @@ void machine_step_realtime(int64_t step_ns);
 void machine_block_stderr(bool is_blocked);
 /** accept4() fails with EMFILE for a while. */
 void machine_starve_descriptors(bool is_starved);
+/** The process is stopped for so long when it reads the clock next: right after it. */
+void machine_stop(uint64_t stop_ns);
 /** The node gets a signal through its signalfd. */
 void machine_signal(int signal_number);
 

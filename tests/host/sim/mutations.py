@@ -15,6 +15,8 @@ import tempfile
 
 # What is broken, where, from what, to what. The old text stands exactly once in its file.
 FAULTS = [
+    ("edges are measured against the turn's time", "app/trigger/trigger_line.c",
+     "            now_ns = clock_not_before(now_ns, edges[i].timestamp_ns);\n", ""),
     ("resume begins one record late", "net/server/receive.c",
      "conn->position.cursor = wish.from_sequence;", "conn->position.cursor = wish.from_sequence + 1;"),
     ("a GAP ends one record early", "net/server/send.c",

@@ -23,6 +23,7 @@
 #define CALM_NS        (6 * NS_PER_S) /**< without faults at the end */
 #define RECOVERY_NS    (4 * NS_PER_S) /**< by then frames flow again */
 #define OUTCOME_MAX_NS (4 * NS_PER_S)
+#define STOP_MAX_MS    900
 #define LINE           "GPIO17"
 
 static struct config config;
@@ -160,6 +161,17 @@ static void trouble(void *arg, uint64_t value)
     machine_at(machine_now() + chance_in(chance(), 50, 2500) * NS_PER_MS, trouble, NULL, 0);
 }
 
+/** In one machine of four: SIGSTOP, or a processor that others have. */
+static void stops(void *arg, uint64_t value)
+{
+    (void)arg;
+    (void)value;
+    if (machine_now() >= calm_at_ns)
+        return;
+    machine_stop(chance_in(chance(), 1, STOP_MAX_MS) * NS_PER_MS);
+    machine_at(machine_now() + chance_in(chance(), 1, 2000) * NS_PER_MS, stops, NULL, 0);
+}
+
 static void newcomer(void *arg, uint64_t value)
 {
     (void)arg;
@@ -263,6 +275,8 @@ static uint64_t run_seed(uint64_t seed, bool is_verbose)
     machine_at(machine_now() + 5 * NS_PER_MS, newcomer, NULL, 0);
     machine_at(machine_now() + chance_in(chance(), 0, 1000) * NS_PER_MS, trouble, NULL, 0);
     machine_at(machine_now() + 100 * NS_PER_MS, edges, NULL, 2);
+    if (seed % 4 == 3)
+        machine_at(machine_now() + 200 * NS_PER_MS, stops, NULL, 0);
     machine_at(machine_now(), check_outcomes, NULL, 0);
     machine_at(calm_at_ns, calm_down, NULL, 0);
     machine_at(calm_at_ns + RECOVERY_NS, check_flow, NULL, 0);
