@@ -32,7 +32,7 @@ struct event {
 
 static struct {
     uint64_t seed, now_ns, order, hash;
-    uint64_t turn_max_ns, stop_ns;
+    uint64_t turn_max_ns, stop_ns, awake_ns;
     int64_t realtime_offset_ns;
     struct chance chance, second_chance;
     bool is_verbose, is_stderr_blocked, is_starved;
@@ -295,6 +295,9 @@ int __wrap_signalfd(int fd, const sigset_t *mask, int flags)
 
 void machine_signal(int signal_number)
 {
+    for (unsigned i = 0; i < m.signal_count; i++)
+        if (m.signals[i] == signal_number)
+            return; // it is pending already
     CHECK(m.signal_count < SIGNALS_MAX, "too many signals");
     machine_trace("signal %d", signal_number);
     m.signals[m.signal_count++] = signal_number;
@@ -358,8 +361,14 @@ static void stop_here(void)
     uint64_t stop_ns = m.stop_ns;
     m.stop_ns = 0;
     machine_trace("stopped for %llu ns", (unsigned long long)stop_ns);
-    run_until(m.now_ns + stop_ns);
+    m.awake_ns = m.now_ns + stop_ns;
+    run_until(m.awake_ns);
     machine_signal(SIGCONT);
+}
+
+bool machine_is_awake_for(uint64_t least_ns)
+{
+    return m.now_ns >= m.awake_ns + least_ns;
 }
 
 void machine_stop(uint64_t stop_ns)

@@ -33,6 +33,8 @@ void machine_block_stderr(bool is_blocked);
 void machine_starve_descriptors(bool is_starved);
 /** The process is stopped for so long when it reads the clock next: right after it. */
 void machine_stop(uint64_t stop_ns);
+/** Whether the last stop ended so long ago at least. */
+bool machine_is_awake_for(uint64_t least_ns);
 /** The node gets a signal through its signalfd. */
 void machine_signal(int signal_number);
 
