@@ -86,9 +86,6 @@ int ctl_open(struct ctl *ctl, struct pinhole **out, int reconnect);
 /** Prints the handle's error and returns the exit code for it; closes the handle. */
 int ctl_failed(struct pinhole *p, int error);
 
-/** All of STATS, 0-terminated, in memory of its own that the caller frees. Length or -errno. */
-int ctl_stats_text(struct pinhole *p, char **out);
-
 /** Prints a document on one line of stdout and frees it. */
 void ctl_print_json(json_t *document);
 /** Prints one event as a line for people, or as a JSON object to stdout. */

@@ -3,33 +3,24 @@
 #ifndef PINHOLE_TOOLS_CTL_DOCTOR_H
 #define PINHOLE_TOOLS_CTL_DOCTOR_H
 
+#include "tools/common/diagnosis.h"
 #include "tools/ctl/ctl.h"
-
-enum doctor_state {
-    DOCTOR_OK,
-    DOCTOR_WARNING, /**< works, but will not for long, or loses something */
-    DOCTOR_FAULT,   /**< does not work */
-};
 
 struct doctor {
     struct ctl *ctl;
-    const char *root;        /**< the machine's folder: "" but in tests */
-    unsigned free_percent;   /**< a file system with less room than this is nearly full */
-    enum doctor_state worst; /**< of all findings so far */
-    const char *stats;       /**< the node's counters; NULL: it was not reached */
+    const char *root;         /**< the machine's folder: "" but in tests */
+    unsigned free_percent;    /**< a file system with less room than this is nearly full */
+    enum finding_state worst; /**< of all findings so far */
+    const char *stats;        /**< the node's counters; NULL: it was not reached */
 };
 
 /** Prints one finding. `advice` says what to do; NULL or "" when there is nothing to do. */
-void doctor_say(struct doctor *doctor, enum doctor_state state, const char *check,
+void doctor_say(struct doctor *doctor, enum finding_state state, const char *check,
                 const char *advice, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /** Reads a text file below the root into `text`, cut to fit and without the newline at its end. The
  * length, or -1. */
 int doctor_read(const struct doctor *doctor, const char *path, char *text, size_t bytes);
-
-/** A sample of STATS by its name with labels; 0: the node does not export it, or was not reached.
- */
-double doctor_sample(const struct doctor *doctor, const char *name);
 
 /** Cameras that the kernel knows and who holds them: says why there is no picture. */
 void doctor_check_devices(struct doctor *doctor);

@@ -2,6 +2,8 @@
 // What the doctor finds on the node's own machine, from /proc, /sys, /dev and /run.
 #include "tools/ctl/doctor.h"
 
+#include "tools/common/stats.h"
+
 #include <dirent.h>
 #include <glob.h>
 #include <inttypes.h>
@@ -141,7 +143,7 @@ void doctor_check_devices(struct doctor *doctor)
     find_paths(doctor, "/dev/media[0-9]*", &devices);
     if (devices.gl_pathc == 0)
         doctor_say(
-            doctor, DOCTOR_WARNING, "devices",
+            doctor, FINDING_WARNING, "devices",
             "check both ends of the ribbon cable with the power off; camera_auto_detect=1 or "
             "the sensor's dtoverlay in config.txt; dmesg",
             "the kernel knows no camera");
@@ -150,14 +152,14 @@ void doctor_check_devices(struct doctor *doctor)
         struct holder holder = {.path = path};
         if (each_descriptor(doctor, holds_device, &holder))
             doctor_say(
-                doctor, DOCTOR_WARNING, "devices", "end that program; only one can have a camera",
+                doctor, FINDING_WARNING, "devices", "end that program; only one can have a camera",
                 "%s is held by %s (process %d)", path, holder.process.name, holder.process.pid);
         else if (!may_open(doctor, devices.gl_pathv[i]))
-            doctor_say(doctor, DOCTOR_FAULT, "devices",
+            doctor_say(doctor, FINDING_FAULT, "devices",
                        "add the node's user to the group of the device (video)",
                        "the node may not open %s", path);
         else
-            doctor_say(doctor, DOCTOR_OK, "devices", NULL, "%s is free for the node", path);
+            doctor_say(doctor, FINDING_OK, "devices", NULL, "%s is free for the node", path);
     }
     globfree(&devices);
 }
@@ -199,14 +201,14 @@ static void check_line(struct doctor *doctor, const char *list, const char *what
         while (length > 0 && bar[length] == ' ')
             length--;
         if (strncmp(bar + 1, "pinhole", strlen("pinhole")) == 0)
-            doctor_say(doctor, DOCTOR_OK, what, NULL, "the node has %s", name);
+            doctor_say(doctor, FINDING_OK, what, NULL, "the node has %s", name);
         else
-            doctor_say(doctor, DOCTOR_FAULT, what,
+            doctor_say(doctor, FINDING_FAULT, what,
                        "end that program, or take another line (PINS.md)",
                        "%s is taken by \"%.*s\"", name, length, bar + 1);
         return;
     }
-    doctor_say(doctor, DOCTOR_FAULT, what, "journalctl -u pinhole; `gpioinfo` lists the lines",
+    doctor_say(doctor, FINDING_FAULT, what, "journalctl -u pinhole; `gpioinfo` lists the lines",
                "nobody has %s, though the settings name it", name);
 }
 
@@ -244,7 +246,7 @@ static bool owns_socket(void *user, const struct process *process, const char *t
 /** As the node that answered says in STATS. */
 static const char *what_strangers_may(const struct doctor *doctor)
 {
-    switch ((int)doctor_sample(doctor, "pinhole_role_without_key{peer=\"other\"}")) {
+    switch ((int)stats_sample(doctor->stats, "pinhole_role_without_key{peer=\"other\"}")) {
     case PINHOLE_ROLE_NONE: return "; without a key they get nothing";
     case PINHOLE_ROLE_VIEW: return "; without a key they may see";
     case PINHOLE_ROLE_CONTROL: return "; without a key they may see, set and trigger";
@@ -276,7 +278,7 @@ static void check_socket(struct doctor *doctor, char *line)
     bool is_loopback = strcmp(address + length - 2, "7F") == 0 ||
                        strcmp(address, "00000000000000000000000001000000") == 0;
     const bool is_node = strcmp(owner.process.name, "pinhole") == 0;
-    doctor_say(doctor, DOCTOR_OK, "listening", NULL, "%s listens on port %lu for %s%s",
+    doctor_say(doctor, FINDING_OK, "listening", NULL, "%s listens on port %lu for %s%s",
                owner.process.name, port,
                is_loopback ? "this machine only"
                : is_any    ? "every machine that can reach this one"
@@ -309,10 +311,10 @@ static void check_clock(struct doctor *doctor)
     if (!is_set && *doctor->root == '\0')
         is_set = adjtimex(&clock) >= 0 && (clock.status & STA_UNSYNC) == 0;
     if (is_set)
-        doctor_say(doctor, DOCTOR_OK, "clock", NULL, "synchronised");
+        doctor_say(doctor, FINDING_OK, "clock", NULL, "synchronised");
     else
         doctor_say(
-            doctor, DOCTOR_WARNING, "clock",
+            doctor, FINDING_WARNING, "clock",
             "check the network and its time server; on the image: ntp in pinhole-network.ini",
             "not synchronised: frames carry a wrong time of day");
 }
@@ -329,18 +331,18 @@ static void check_power(struct doctor *doctor)
         unsigned long bits = strtoul(text, NULL, 16);
         const char *supply = "use a supply that holds 5.1 V under load, and a short thick cable";
         if ((bits & 0x1) != 0)
-            doctor_say(doctor, DOCTOR_FAULT, "power", supply, "the voltage is too low now");
+            doctor_say(doctor, FINDING_FAULT, "power", supply, "the voltage is too low now");
         else if ((bits & 0x10000) != 0)
-            doctor_say(doctor, DOCTOR_WARNING, "power", supply,
+            doctor_say(doctor, FINDING_WARNING, "power", supply,
                        "the voltage was too low since the start");
         if ((bits & 0xE) != 0)
-            doctor_say(doctor, DOCTOR_WARNING, "power", "cool the board",
+            doctor_say(doctor, FINDING_WARNING, "power", "cool the board",
                        "the processor is slowed down now");
         else if ((bits & 0xE0000) != 0)
-            doctor_say(doctor, DOCTOR_WARNING, "power", "cool the board",
+            doctor_say(doctor, FINDING_WARNING, "power", "cool the board",
                        "the processor was slowed down since the start");
         if ((bits & 0xF000F) == 0)
-            doctor_say(doctor, DOCTOR_OK, "power", NULL, "the voltage was never too low");
+            doctor_say(doctor, FINDING_OK, "power", NULL, "the voltage was never too low");
     }
     globfree(&files);
 }
@@ -355,9 +357,9 @@ static void check_temperature(struct doctor *doctor)
             continue;
         long value = strtol(text, NULL, 10);
         doctor_say(doctor,
-                   value >= HOT    ? DOCTOR_FAULT
-                   : value >= WARM ? DOCTOR_WARNING
-                                   : DOCTOR_OK,
+                   value >= HOT    ? FINDING_FAULT
+                   : value >= WARM ? FINDING_WARNING
+                                   : FINDING_OK,
                    "temperature", value >= WARM ? "cool the board" : NULL, "%.1f degrees Celsius",
                    (double)value / 1000);
     }
@@ -379,7 +381,7 @@ static void check_room(struct doctor *doctor)
             continue; // the same file system
         unsigned percent = (unsigned)((uint64_t)info.f_bavail * 100 / info.f_blocks);
         bool is_full = percent < doctor->free_percent;
-        doctor_say(doctor, is_full ? DOCTOR_WARNING : DOCTOR_OK, "room",
+        doctor_say(doctor, is_full ? FINDING_WARNING : FINDING_OK, "room",
                    is_full ? "remove files, or take a larger card" : NULL, "%s has %u %% free",
                    folders[i], percent);
     }
@@ -404,7 +406,7 @@ void doctor_check_watchdog(struct doctor *doctor, double turn_seconds)
             continue;
         double limit = strtod(at + strlen(name), NULL) / 1e6;
         bool is_near = turn_seconds > limit * WATCHDOG_SHARE;
-        doctor_say(doctor, is_near ? DOCTOR_WARNING : DOCTOR_OK, "watchdog",
+        doctor_say(doctor, is_near ? FINDING_WARNING : FINDING_OK, "watchdog",
                    is_near ? "look for a slow card, a slow camera or programs that load the machine"
                            : NULL,
                    "the longest turn took %.3f s of the %.0f s that the watchdog grants",

@@ -2,6 +2,7 @@
 // pinholectl's small commands: trigger, stats, ping, and list, which asks several nodes.
 #include "tools/ctl/ctl.h"
 
+#include "tools/common/stats.h"
 #include "tools/common/text.h"
 
 #include <errno.h>
@@ -80,24 +81,6 @@ const struct ctl_command ctl_trigger = {
     "The node must have TriggerMode=On and TriggerSource=Software. Which frame answered is in the\n"
     "frame's header: `pinholectl watch --triggers` shows it.\n"};
 
-int ctl_stats_text(struct pinhole *p, char **out)
-{
-    size_t size = 65536;
-    for (;;) {
-        *out = malloc(size);
-        if (*out == NULL)
-            return -ENOMEM;
-        int length = pinhole_stats(p, *out, size);
-        if (length >= 0 && (size_t)length < size)
-            return length;
-        free(*out);
-        *out = NULL;
-        if (length < 0)
-            return length;
-        size = (size_t)length * 2;
-    }
-}
-
 /** One Prometheus sample `name{labels} value` as a JSON object. */
 static void json_sample(char *line)
 {
@@ -129,7 +112,7 @@ static int run_stats(struct ctl *ctl, int argc, char **argv)
         code = ctl_open(ctl, &p, -1);
     if (code != CTL_OK)
         return code;
-    int length = ctl_stats_text(p, &text);
+    int length = stats_text(p, &text);
     if (length < 0)
         return ctl_failed(p, length);
     if (!ctl->wants_json)
@@ -190,7 +173,7 @@ static int look(struct pinhole *p, struct overview *out)
     if (error == 0)
         error = pinhole_get(p, "AcquisitionFrameRate", out->rate, sizeof out->rate);
     if (error == 0)
-        error = ctl_stats_text(p, &stats);
+        error = stats_text(p, &stats);
     if (error < 0 || stats == NULL)
         return error;
     const char *zero = strstr(stats, "\npinhole_camera_streaming 0\n");

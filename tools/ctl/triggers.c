@@ -3,6 +3,8 @@
 // counters, for people.
 #include "tools/ctl/triggers.h"
 
+#include "tools/common/stats.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -64,7 +66,7 @@ static void parse(struct ctl_triggers *out, char *text)
 int ctl_triggers_fetch(struct pinhole *p, struct ctl_triggers *out)
 {
     char *text;
-    int result = ctl_stats_text(p, &text);
+    int result = stats_text(p, &text);
     if (result < 0)
         return result;
     parse(out, text);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // pinholectl watch: rates, sizes and latency, live; or one line for each trigger.
 #include "tools/ctl/ctl.h"
+
+#include "tools/common/stats.h"
 #include "tools/ctl/triggers.h"
 
 #include <errno.h>
@@ -59,16 +61,12 @@ static void end_line(struct watch *w)
 /** The node's count of frames that it left out for its bit rate; 0 when it is not known. */
 static uint64_t fetch_left_out(struct watch *w)
 {
-    static const char name[] = "\npinhole_frames_dropped_total{reason=\"bit_rate\"} ";
     char *stats;
-    uint64_t count = 0;
-    if (ctl_stats_text(w->p, &stats) < 0)
+    if (stats_text(w->p, &stats) < 0)
         return 0;
-    const char *sample = strstr(stats, name);
-    if (sample != NULL)
-        count = strtoull(sample + strlen(name), NULL, 10);
+    double count = stats_sample(stats, "pinhole_frames_dropped_total{reason=\"bit_rate\"}");
     free(stats);
-    return count;
+    return (uint64_t)count;
 }
 
 /** Asks the node only where frames are missing. A node that has restarted counts anew. */

@@ -5,6 +5,7 @@
 #include "hal/os/clock.h"
 #include "tools/common/say.h"
 #include "tools/relay/claim.h"
+#include "tools/relay/health.h"
 #include "tools/relay/records.h"
 
 #include <inttypes.h>
@@ -94,6 +95,7 @@ static void go_up(struct relay *relay)
     }
     relay->window.stream_newest = relay->position.stream_last;
     relay->claim_ns = clock_now_ns() + CLAIM_S * NS_PER_S;
+    relay->health_ns = 0;
     relay->is_up = true;
     say_up(relay);
 }
@@ -135,6 +137,8 @@ static void step(struct relay *relay)
     }
     if (!relay_records_step(relay, why))
         go_down(relay, why);
+    else
+        relay_health_step(relay);
 }
 
 /** Sleeps until something is to be done. True: the end. */

@@ -34,6 +34,7 @@ struct relay {
     bool is_up;                     /**< connected, the only relay, and the position is known */
     uint64_t boot_id;               /**< of the newest record that was published */
     uint64_t retry_ns, claim_ns;    /**< when to connect, when to ask for other relays */
+    uint64_t health_ns;             /**< when to tell of the node's health */
     unsigned attempts;              /**< in vain, in a row */
     bool has_said;                  /**< `said` is not taken back yet */
     char said[RELAY_WHY_BYTES];     /**< the last trouble that was said */

@@ -155,6 +155,58 @@ void web_fleet_take(struct web_fleet *fleet, const struct web_fleet_record *reco
         count_gap(node, record);
 }
 
+// --- health -------------------------------------------------------------------------------------
+
+static const char *text_of(const json_t *finding, const char *name)
+{
+    const char *text = json_string_value(json_object_get(finding, name));
+    return text != NULL ? text : "";
+}
+
+static void take_finding(struct web_fleet_node *node, const char *line, size_t bytes)
+{
+    json_t *finding = json_loadb(line, bytes, 0, NULL);
+    const char *state = text_of(finding, "state"), *advice = text_of(finding, "advice");
+    for (enum finding_state each = FINDING_WARNING; each <= FINDING_FAULT; each++) {
+        if (strcmp(state, finding_state_name(each)) != 0)
+            continue;
+        node->health.count++;
+        if (each <= node->health.state)
+            continue;
+        node->health.state = each;
+        snprintf(node->health.text, sizeof node->health.text, "%s%s%s", text_of(finding, "text"),
+                 *advice != '\0' ? ": " : "", advice);
+    }
+    json_decref(finding);
+}
+
+void web_fleet_take_health(struct web_fleet *fleet, const struct web_fleet_health *health,
+                           uint64_t now_ns)
+{
+    struct web_fleet_node *node = web_fleet_find(fleet, health->level);
+    if (node == NULL)
+        node = add(fleet, health->level);
+    if (node == NULL)
+        return;
+    memset(&node->health, 0, sizeof node->health);
+    for (const char *line = health->text; *line != '\0';) {
+        const size_t bytes = strcspn(line, "\n");
+        take_finding(node, line, bytes);
+        line += bytes + (line[bytes] == '\n');
+    }
+    node->health.told_ns = now_ns;
+    node->changed = ++fleet->version;
+}
+
+void web_fleet_take_source(struct web_fleet *fleet, const struct web_fleet_source *source)
+{
+    struct web_fleet_node *node = web_fleet_find(fleet, source->level);
+    if (node == NULL || node->spool == source->behind)
+        return;
+    node->spool = source->behind;
+    node->changed = ++fleet->version;
+}
+
 // --- the stream ---------------------------------------------------------------------------------
 
 void web_fleet_look(struct web_fleet *fleet, const struct web_fleet_extent *extent, uint64_t now_ns)

@@ -8,6 +8,7 @@
 #define PINHOLE_TOOLS_WEB_FLEET_H
 
 #include "net/client/pinhole.h"
+#include "tools/common/diagnosis.h"
 #include "tools/common/level.h"
 #include "tools/web/fleet_link.h"
 
@@ -41,6 +42,13 @@ struct web_fleet_node {
     uint64_t trigger;                /**< the last that a frame of this boot answers */
     uint64_t outcomes[WEB_FLEET_OUTCOMES];
     uint64_t gaps, lost, gap_first, gap_last; /**< ranges told as lost, their records, the newest */
+    uint64_t spool;                           /**< records of its leaf that are not here yet */
+    struct {
+        uint64_t told_ns; /**< when its relay told, since 1970; 0: never */
+        enum finding_state state;
+        unsigned count; /**< findings that are not ok */
+        char text[400]; /**< the first of the gravest, and what to do; "": none */
+    } health;
     struct {
         uint64_t frame; /**< of which frame; 0: nothing is kept */
         uint8_t *jpeg;  /**< NULL: that frame is no JPEG */
@@ -89,6 +97,11 @@ void web_fleet_free(struct web_fleet *fleet);
 void web_fleet_look(struct web_fleet *fleet, const struct web_fleet_extent *extent,
                     uint64_t now_ns);
 void web_fleet_take(struct web_fleet *fleet, const struct web_fleet_record *record);
+/** Takes what a relay tells of its node. What is no finding is left out. */
+void web_fleet_take_health(struct web_fleet *fleet, const struct web_fleet_health *health,
+                           uint64_t now_ns);
+/** Takes how many records a leaf has that are not here yet. */
+void web_fleet_take_source(struct web_fleet *fleet, const struct web_fleet_source *source);
 /** True: it was another state or sentence before. */
 bool web_fleet_set_state(struct web_fleet *fleet, enum web_fleet_state state, const char *why);
 /** A node by its token, or NULL. */

@@ -26,6 +26,16 @@ static json_t *describe_triggers(const struct web_fleet_node *node)
     return object;
 }
 
+static json_t *describe_health(const struct web_fleet_node *node)
+{
+    json_t *object = json_object();
+    put_ms(&object, "told_ms", node->health.told_ns);
+    json_put_text(&object, "state", finding_state_name(node->health.state));
+    json_put_u64(&object, "findings", node->health.count);
+    json_put_text(&object, "text", node->health.text);
+    return object;
+}
+
 static json_t *describe_node(const struct web_fleet_node *node)
 {
     json_t *object = json_object();
@@ -44,6 +54,9 @@ static json_t *describe_node(const struct web_fleet_node *node)
         json_put_u64(&object, "gap_first", node->gap_first);
         json_put_u64(&object, "gap_last", node->gap_last);
     }
+    json_put_u64(&object, "spool", node->spool);
+    if (node->health.told_ns != 0)
+        json_put(&object, "health", describe_health(node));
     if (node->page[0] != '\0')
         json_put_text(&object, "page", node->page);
     return object;

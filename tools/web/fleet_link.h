@@ -41,6 +41,18 @@ struct web_fleet_record {
     char event[24], outcome[24]; /**< "": none */
 };
 
+/** What a node's relay tells of it. */
+struct web_fleet_health {
+    char level[WEB_FLEET_TOKEN_BYTES];
+    char text[8192]; /**< lines as of `pinholectl doctor --json`, cut to fit */
+};
+
+/** A leaf whose stream this one takes. */
+struct web_fleet_source {
+    char level[WEB_FLEET_TOKEN_BYTES]; /**< "": it is no leaf of a node */
+    uint64_t behind;                   /**< records there that are not here yet, as last heard */
+};
+
 struct web_fleet_link;
 
 struct web_fleet_ops {
@@ -50,6 +62,10 @@ struct web_fleet_ops {
     void (*close)(struct web_fleet_link *link);
     int (*look)(struct web_fleet_link *link, struct web_fleet_extent *out,
                 char why[WEB_FLEET_WHY_BYTES]);
+    /** The sources as look() has seen them. False: there is none of this index. */
+    bool (*source)(const struct web_fleet_link *link, unsigned index, struct web_fleet_source *out);
+    /** False: nobody has told anything since. */
+    bool (*health)(struct web_fleet_link *link, struct web_fleet_health *out);
     /** From now on next() has the headers of all records from this place on; 0: first the newest
      * of each subject. The stream must have had a message. */
     int (*follow)(struct web_fleet_link *link, uint64_t from, char why[WEB_FLEET_WHY_BYTES]);

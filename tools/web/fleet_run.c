@@ -65,6 +65,18 @@ static void set_state(struct web *web, int result, const char *why)
         web_log(WEB_WARNING, "%s; trying on", why);
 }
 
+/** What is known beside the records. With the lock. */
+static void take_news(struct follower *f)
+{
+    struct web_fleet *fleet = &f->web->fleet;
+    struct web_fleet_source source;
+    struct web_fleet_health health;
+    for (unsigned i = 0; fleet->ops->source(f->link, i, &source); i++)
+        web_fleet_take_source(fleet, &source);
+    for (unsigned i = 0; i < WEB_FLEET_NODES_MAX && fleet->ops->health(f->link, &health); i++)
+        web_fleet_take_health(fleet, &health, realtime_ns());
+}
+
 /** Looks how far the stream is, and begins to follow where that is needed. A stream without
  * messages is not asked for one: nats-server 2.9.10 has ended there. */
 static int look(struct follower *f)
@@ -82,6 +94,7 @@ static int look(struct follower *f)
     // What came since it was empty is counted, else the newest of each subject begins.
     const uint64_t from = place == 0 && fleet->history != 0 ? 0 : place + 1;
     f->is_following = f->is_following && fleet->run == run;
+    take_news(f);
     pthread_mutex_unlock(&fleet->lock);
     if (extent.last <= place)
         f->place_ns = now_ns;

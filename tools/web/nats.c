@@ -16,8 +16,18 @@ struct web_fleet_link {
     const struct stream_access *access;
     natsConnection *nc;
     jsCtx *js;
-    natsSubscription *subscription;
+    natsSubscription *subscription, *health;
+    jsStreamInfo *info; /**< of the last look */
 };
+
+/** The node, of pinhole.NODE.... Returns what follows it. */
+static const char *copy_level(char *out, size_t bytes, natsMsg *message)
+{
+    const char *level = natsMsg_GetSubject(message) + strlen(NATS_SUBJECT_PREFIX ".");
+    const size_t length = strcspn(level, ".");
+    snprintf(out, bytes, "%.*s", (int)length, level);
+    return level + length;
+}
 
 static int fail(char why[WEB_FLEET_WHY_BYTES], const char *what, natsStatus status, int code)
 {
@@ -38,6 +48,8 @@ static void close_link(struct web_fleet_link *link)
     if (link == NULL)
         return;
     natsSubscription_Destroy(link->subscription);
+    natsSubscription_Destroy(link->health);
+    jsStreamInfo_Destroy(link->info);
     jsCtx_Destroy(link->js);
     natsConnection_Destroy(link->nc);
     free(link);
@@ -60,6 +72,9 @@ static int open_link(struct web_fleet_link **out, const struct stream_access *ac
     options.Wait = ANSWER_MS;
     if (result == NATS_OK)
         result = natsConnection_JetStream(&link->js, link->nc, &options);
+    if (result == NATS_OK)
+        result = natsConnection_SubscribeSync(&link->health, link->nc,
+                                              NATS_SUBJECT_PREFIX ".*.relay.health");
     if (result != NATS_OK) {
         snprintf(what, sizeof what, "%.200s", access->servers);
         close_link(link);
@@ -72,20 +87,46 @@ static int open_link(struct web_fleet_link **out, const struct stream_access *ac
 static int look(struct web_fleet_link *link, struct web_fleet_extent *out,
                 char why[WEB_FLEET_WHY_BYTES])
 {
-    jsStreamInfo *info = NULL;
     jsErrCode code;
     memset(&code, 0, sizeof code);
-    const natsStatus result = js_GetStreamInfo(&info, link->js, link->access->stream, NULL, &code);
+    jsStreamInfo_Destroy(link->info);
+    link->info = NULL;
+    const natsStatus result =
+        js_GetStreamInfo(&link->info, link->js, link->access->stream, NULL, &code);
     // A stream that is not there has a status of its own, without a code.
     if (result != NATS_OK)
         return fail_stream(link, why, result,
                            result == NATS_NOT_FOUND ? JSStreamNotFoundErr : (int)code);
-    *out = (struct web_fleet_extent){.messages = info->State.Msgs,
-                                     .bytes = info->State.Bytes,
-                                     .last = info->State.LastSeq,
-                                     .created_ns = (uint64_t)info->Created};
-    jsStreamInfo_Destroy(info);
+    *out = (struct web_fleet_extent){.messages = link->info->State.Msgs,
+                                     .bytes = link->info->State.Bytes,
+                                     .last = link->info->State.LastSeq,
+                                     .created_ns = (uint64_t)link->info->Created};
     return 0;
+}
+
+static bool source(const struct web_fleet_link *link, unsigned index, struct web_fleet_source *out)
+{
+    if (link->info == NULL || index >= (unsigned)link->info->SourcesLen)
+        return false;
+    const jsStreamSourceInfo *from = link->info->Sources[index];
+    const char *api = from->External != NULL ? from->External->APIPrefix : NULL;
+    *out = (struct web_fleet_source){.behind = from->Lag};
+    // A leaf's domain is its node's level: $JS.LEVEL.API
+    if (api != NULL && strncmp(api, "$JS.", 4) == 0)
+        snprintf(out->level, sizeof out->level, "%.*s", (int)strcspn(api + 4, "."), api + 4);
+    return true;
+}
+
+static bool health(struct web_fleet_link *link, struct web_fleet_health *out)
+{
+    natsMsg *message = NULL;
+    if (natsSubscription_NextMsg(&message, link->health, 0) != NATS_OK)
+        return false;
+    copy_level(out->level, sizeof out->level, message);
+    snprintf(out->text, sizeof out->text, "%.*s", natsMsg_GetDataLength(message),
+             natsMsg_GetData(message));
+    natsMsg_Destroy(message);
+    return true;
 }
 
 static int follow(struct web_fleet_link *link, uint64_t from, char why[WEB_FLEET_WHY_BYTES])
@@ -124,7 +165,6 @@ static void copy_text(char *out, size_t bytes, natsMsg *message, const char *nam
 static bool take(struct web_fleet_record *out, natsMsg *message)
 {
     jsMsgMetaData *meta = NULL;
-    const char *level = natsMsg_GetSubject(message) + strlen(NATS_SUBJECT_PREFIX ".");
     if (natsMsg_GetMetaData(&meta, message) != NATS_OK)
         return false;
     *out = (struct web_fleet_record){.place = meta->Sequence.Stream,
@@ -136,8 +176,7 @@ static bool take(struct web_fleet_record *out, natsMsg *message)
                                      .trigger = number(message, "Pinhole-Trigger", 10),
                                      .trigger_last = number(message, "Pinhole-Trigger-Last", 10)};
     jsMsgMetaData_Destroy(meta);
-    snprintf(out->level, sizeof out->level, "%.*s", (int)strcspn(level, "."), level);
-    out->is_frame = strcmp(level + strcspn(level, "."), ".frame") == 0;
+    out->is_frame = strcmp(copy_level(out->level, sizeof out->level, message), ".frame") == 0;
     copy_text(out->event, sizeof out->event, message, "Pinhole-Event");
     copy_text(out->outcome, sizeof out->outcome, message, "Pinhole-Outcome");
     return true;
@@ -186,7 +225,7 @@ static int get(struct web_fleet_link *link, uint64_t place, uint8_t **data, size
 
 /** The plug-in's one symbol. */
 extern const struct web_fleet_ops web_fleet_ops;
-__attribute__((visibility("default")))
-const struct web_fleet_ops web_fleet_ops = {open_link, close_link, look, follow, next, get};
+__attribute__((visibility("default"))) const struct web_fleet_ops web_fleet_ops = {
+    open_link, close_link, look, source, health, follow, next, get};
 
 #endif

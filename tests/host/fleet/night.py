@@ -12,6 +12,7 @@ Last line: "N passed, N failed"."""
 
 import calendar
 import glob
+import json
 import os
 import struct
 import subprocess
@@ -24,6 +25,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 from fake_node import ScriptedNode, padded_jpeg  # noqa: E402
+from gateway import Gateway  # noqa: E402
 from mqtt import Process  # noqa: E402
 from nats import (HUB_STREAM, PROGRAM, STREAM, Client, Error, Relay, Server, is_old,  # noqa: E402
                   print_config, publish_loop)
@@ -116,6 +118,19 @@ def stored_at(port, sequence):
     return realtime - time.time() + time.monotonic()
 
 
+def watch_spool(hub):
+    """Asks the fleet page again and again how many records are still at the leaf, until there are none."""
+    seen = [0]
+
+    def watch():
+        with Gateway("", "--fleet", hub.url, "--stream", HUB_STREAM) as gateway:
+            while seen[-1] or not max(seen):
+                seen.extend(node["spool"] for node in json.loads(gateway.get("/fleet").body)["nodes"])
+                time.sleep(0.2)
+    threading.Thread(target=watch, daemon=True).start()
+    return seen
+
+
 def make_servers():
     leaf_port, hub_port, link_port = free_port(), free_port(), free_port()
     sync = "" if is_old() else "always"
@@ -154,6 +169,7 @@ def test_night():
         hub.start().wait()
         morning = time.monotonic()
         viewer = Viewer(hub.port)
+        spools = watch_spool(hub)
         # The hub's stream has the evening's records, then what was left of the night.
         target = EVENING + dawn["messages"]
         wait_last(hub.port, HUB_STREAM, target)
@@ -166,11 +182,13 @@ def test_night():
         print(f"  caught up with {rate:.0f} messages a second; bare js_PublishAsync() from the edge to the hub's stream "
               f"{bare:.0f}, ratio {rate / bare:.2f}; at the hub itself {direct:.0f}, ratio {rate / direct:.2f}\n"
               f"  {len(live)} live frames meanwhile, the latest after {max(d for _, d in live):.3f} s", flush=True)
+        print(f"  the fleet page saw up to {max(spools)} records still at the leaf", flush=True)
         camera.is_over = True
         recorder.run(*command)
         wait_for("the recorder", lambda: is_recorded(output, max(camera.sent)), PATIENCE_S)
         recorder.end()
         judge(output, dawn["first_seq"], max(camera.sent))
+    assert max(spools) > 0 == spools[-1], spools
     assert live and max(delay for _, delay in live) < 1, live
     assert rate > 0.8 * bare, (rate, bare)
 

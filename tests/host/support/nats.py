@@ -129,6 +129,21 @@ class Client:
                                {k.replace("_", "-"): v for k, v in headers.items()})
         return json.loads(data)
 
+    def tell(self, subject, payload):
+        """Publishes for whoever listens now; no answer."""
+        self.socket.sendall(f"PUB {subject} {len(payload)}\r\n".encode() + payload + b"\r\nPING\r\n")
+        self.until(b"PONG")
+
+    def listen(self, subject):
+        """From now on hear() has what is published there; this connection does nothing else."""
+        self.socket.sendall(f"SUB {subject} 2\r\nPING\r\n".encode())
+        self.until(b"PONG")
+
+    def hear(self):
+        """The next message, waited for."""
+        size = int(self.until((b"MSG", b"HMSG")).split()[-1])
+        return self.file.read(size + 2)[:size]
+
     def close(self):
         self.socket.close()
 

@@ -3,6 +3,7 @@
 """The fleet page in a real browser, with a real nats-server: a phone with 4 nodes, a desk with
 1,000, names that are no names, and what a person reads when something is away."""
 
+import json
 import os
 import sys
 import unittest
@@ -30,7 +31,7 @@ return Object.fromEntries([...document.querySelectorAll('#list > .node')].map((c
   const image = card.querySelector('img');
   return [card.querySelector('.name').textContent, {
     href: card.querySelector('.name').getAttribute('href'),
-    seen: card.querySelector('.seen').textContent, gap: card.querySelector('.gap').textContent,
+    seen: card.querySelector('.seen').textContent, health: card.querySelector('.health').textContent, gap: card.querySelector('.gap').textContent,
     figures: Object.fromEntries([...card.querySelectorAll('dl > div')].map((pair) =>
       [pair.querySelector('dt').textContent, pair.querySelector('dd').textContent])),
     picture: !image.hidden && image.naturalWidth > 0, missing: card.querySelector('.thumbnail span').textContent,
@@ -112,6 +113,13 @@ class Page(unittest.TestCase):
                                                     "Missed": "3", "Overrun": "1", "Failed": "2"})
         self.assertEqual(cards["gate"]["gap"], "12 lost in 1 gap, newest 6–17")
         self.assertRegex(cards["gate"]["seen"], r"^\d+ s ago$")
+        finding = {"check": "trigger", "state": "warning", "text": "12 <b>edges</b> were lost", "advice": "look"}
+        self.nats.tell("pinhole.gate.relay.health", "\n".join([json.dumps(finding)] * 3).encode())
+        self.nats.tell("pinhole.torn.relay.health", b"")
+        self.wait_card("gate", lambda card: card["health"] ==
+                       "warning: 12 <b>edges</b> were lost: look (and 2 more)")
+        self.wait_card("torn", lambda card: card["health"] == "nothing is wrong")
+        self.assertEqual(self.cards()["line 1.5"]["health"], "", "no relay has told of it")
         self.wait_card("torn", lambda card: card["missing"] == "no picture")
         # A name stays text.
         self.assertEqual(self.browser.run("return document.querySelectorAll('#list img').length;"), 4)

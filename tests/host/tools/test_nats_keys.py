@@ -103,7 +103,7 @@ def publish(subject):
 
 
 FOREIGN_PUBLISH = [
-    "pinhole.belt.frame", "pinhole.belt.relay.claim", "pinhole.belt.hub.source.S.x",
+    "pinhole.belt.frame", "pinhole.belt.relay.claim", "pinhole.belt.relay.health", "pinhole.belt.hub.source.S.x",
     f"$JS.API.STREAM.MSG.GET.{STREAM}", f"$JS.API.DIRECT.GET.{STREAM}",
     f"$JS.API.CONSUMER.CREATE.{STREAM}", f"$JS.API.CONSUMER.CREATE.{STREAM}.x.pinhole.belt.frame",
     f"$JS.API.CONSUMER.DURABLE.CREATE.{STREAM}.x", f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.x",
@@ -242,6 +242,13 @@ def test_leaves():
         assert json.loads(data)["state"]["messages"] == 3, data
         gate.socket.sendall(b"PING\r\n")
         assert gate.file.readline() == b"PONG\r\n", "belt's record came to gate"
+        # What a relay tells of its node comes, and of another's does not.
+        with hub.client("fleet") as listener:
+            listener.listen("pinhole.*.relay.health")
+            wait_for("the leaf hands it on", lambda: asker.request("$JS.gate.API.INFO")[1])
+            gate.tell("pinhole.belt.relay.health", b"forged")
+            gate.tell("pinhole.gate.relay.health", b"own")
+            assert listener.hear() == b"own"
         # A record that claims to be another camera's comes under the own name.
         Feeder(gate, JPEG, "belt", boot=0xbad).put(99)
         wait_for("the forged record", lambda: of_hub(fleet, "gate") == [1, 2, 3, 99])

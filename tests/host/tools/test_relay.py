@@ -3,6 +3,7 @@
 """pinhole-relay with a real nats-server: each record of the node is in the stream once and byte for
 byte, whoever is killed; what goes wrong is one clear sentence."""
 
+import json
 import os
 import subprocess
 import sys
@@ -268,6 +269,24 @@ def test_two_relays():
                 trigger(client, 5)
                 check_against(wait_stored(server, node.address), node.address)
                 assert second.said("another relay") == 1, second.log
+
+
+def test_health():
+    """What the doctor would say of the node is told at once, and when the node is away."""
+    with Server() as server, Client(server.wait().port) as listener:
+        listener.listen("pinhole.gate.relay.health")
+        with triggered_node() as node:
+            with wire.Client(node.address) as client:
+                client.subscribe(policy=wire.EVERY, start=wire.FROM_NEXT)
+                trigger(client, 1)
+            with Relay(server.url, node.address):
+                told = [json.loads(line) for line in listener.hear().splitlines()]
+        assert [(f["check"], f["state"]) for f in told] == [("camera", "warning"), ("frames", "ok")], told
+        assert "the pictures are drawn, not taken" in told[0]["text"] and told[0]["advice"], told
+        with Relay(server.url, node.address):
+            [told] = listener.hear().splitlines()
+        told = json.loads(told)
+        assert (told["check"], told["state"]) == ("node", "fault") and "away" in told["text"], told
 
 
 def test_stalled_server():

@@ -101,6 +101,28 @@ def test_what_is_told_of_nodes():
             assert all(n["frame"] > 0 for n in nodes), nodes
 
 
+def test_health_of_nodes():
+    """The gravest of what a relay tells, how much there is, and nothing of what is no finding."""
+    with Fleet() as fleet:
+        Feeder(fleet.nats, JPEG).put(1)
+        fleet.wait_frames("gate", 1)
+        assert "health" not in fleet.nodes()["gate"]
+        one, two = ({"check": "c", "state": state, "text": f"a {state}", "advice": advice}
+                    for state, advice in (("warning", ""), ("fault", "do this")))
+        lines = [b"no JSON", b"[]", b'{"state":7}', b'{"state":"fault","text":"torn'] + [
+            json.dumps(each).encode() for each in (one, two, one, {**one, "state": "ok"})]
+        fleet.nats.tell("pinhole.gate.relay.health", b"\n".join(lines))
+        health = wait_for("health", lambda: fleet.nodes()["gate"].get("health"))
+        assert (health["state"], health["text"], health["findings"]) == ("fault", "a fault: do this", 3)
+        assert abs(health["told_ms"] - fleet.ask()["now_ms"]) < 60000, health
+        fleet.nats.tell("pinhole.gate.relay.health", b"")
+        wait_for("nothing is wrong", lambda: fleet.nodes()["gate"]["health"]["state"] == "ok")
+        # A node whose camera never gave a frame is there, too.
+        fleet.nats.tell("pinhole.dark.relay.health", json.dumps(two).encode() + b"\n" + b"x" * 20000)
+        dark = wait_for("a node without a record", lambda: fleet.nodes().get("dark"))
+        assert (dark["health"]["state"], dark["seen_ms"], dark["frame"]) == ("fault", 0, 0), dark
+
+
 def test_thumbnails():
     """Made when asked for, once a frame; what is no picture is said so."""
     with Fleet() as fleet:

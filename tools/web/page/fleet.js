@@ -8,7 +8,8 @@ const THUMBNAIL_MS = 2000; // between two pictures of one node
 const AGAIN_MS = 5000; // after a picture that did not come
 const SETTLE_MS = 150; // pictures wait until scrolling has ended
 const SILENT_MS = 10000; // at least, and five times the usual distance
-const CARD = {width: 330, height: 144, gap: 10};
+const UNTOLD_MS = 90000; // a relay tells of its node each half minute
+const CARD = {width: 330, height: 164, gap: 10};
 const MARGIN = 2; // rows beyond the screen
 const element = (id) => document.getElementById(id);
 
@@ -57,6 +58,21 @@ function gapText(node) {
       : `${number(node.gap_first)}–${number(node.gap_last)}`);
 }
 
+function spoolText(node) {
+  return node.spool === 0 ? '' : `${number(node.spool)} still at the leaf`;
+}
+
+const isUntold = (node) => node.health === undefined || serverNow() - node.health.told_ms > UNTOLD_MS;
+
+function healthText(node) {
+  if (isUntold(node)) {
+    return node.health === undefined ? '' : `its relay is silent since ${sinceText(node.health.told_ms)}`;
+  }
+  const {state, text, findings} = node.health;
+  return state === 'ok' ? 'nothing is wrong' :
+    `${state}: ${text}${findings > 1 ? ` (and ${number(findings - 1)} more)` : ''}`;
+}
+
 // --- a card ----------------------------------------------------------------------------------
 
 const FIGURES = [
@@ -99,7 +115,8 @@ function buildCard() {
     make('dt', '', pair).textContent = label;
     return [make('dd', '', pair), describe];
   });
-  const card = {root, image, missing, name, seen, figures, gap: make('p', 'gap bad', text)};
+  const card = {root, image, missing, name, seen, figures, gap: make('p', 'gap', text),
+    health: make('p', 'health', text)};
   image.addEventListener('load', () => endThumbnail(card, ''));
   image.addEventListener('error', () => endThumbnail(card, 'no picture'));
   return card;
@@ -122,7 +139,7 @@ function fill(card, node) {
   } else {
     card.name.removeAttribute('href');
   }
-  put(card.gap, gapText(node));
+  put(card.gap, [gapText(node), spoolText(node)].filter((each) => each !== '').join('; '));
   card.gap.title = card.gap.textContent;
   tick(card, node);
 }
@@ -131,7 +148,10 @@ function fill(card, node) {
 function tick(card, node) {
   const silent = isSilent(node);
   card.root.classList.toggle('silent', silent);
-  put(card.seen, silent ? `silent since ${sinceText(node.seen_ms)}`
+  put(card.health, healthText(node));
+  card.health.title = card.health.textContent;
+  card.health.className = `health ${isUntold(node) ? 'untold' : node.health.state}`;
+  put(card.seen, node.seen_ms === 0 ? 'no record yet' : silent ? `silent since ${sinceText(node.seen_ms)}`
     : ageText(Math.max(0, serverNow() - node.seen_ms) / 1000));
   for (const [target, describe] of card.figures) {
     put(target, describe(node));
