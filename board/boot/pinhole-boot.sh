@@ -77,7 +77,7 @@ parse_network() { # file
             if (name == "ssh.key" && value !~ /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+\/=]+( .*)?$/)
                 return "a public key such as ssh-ed25519 AAAA... name"
             if (name == "broker.host" && (value ~ / / || !are_names(value))) return "a host name or an address"
-            if (name == "broker.port" && (value !~ /^[0-9]+$/ || value > 65535)) return "0 to 65535"
+            if (name == "broker.port" && (value !~ /^[0-9]+$/ || value + 0 > 65535)) return "0 to 65535"
             if (name == "broker.username" && value ~ /;/) return "a name without a semicolon"
             if (name == "console.password" && length(value) < 8) return "at least 8 bytes"
             return ""

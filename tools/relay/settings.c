@@ -102,6 +102,8 @@ static int take_name(char level[LEVEL_BYTES], const char *name, char why[RELAY_W
 {
     if (*name == '\0' || strlen(name) > 60)
         return fail(why, "'%.70s': a node's name has 1 to 60 bytes", name);
+    if (strchr(name, '=') != NULL)
+        return fail(why, "'%.70s': a NAME alone is needed here, without a value", name);
     level_from_name(level, LEVEL_BYTES, name);
     return 0;
 }

@@ -155,6 +155,11 @@ has $wifi "    psk=0123abcd"
 lacks $wifi geheim
 has run/systemd/network/20-pinhole-wifi.network Address=10.0.0.5/8
 
+printf '[broker]\nhost = 127.0.0.1\nport = 8883\n' >"$boot/pinhole-network.ini"
+run
+says "pinhole-network.ini: good, in use."
+has etc/pinhole/mqtt.ini "port = 8883"
+
 # Each fault has its sentence with file and line, and the last good file stays as it was.
 cp "$root/var/lib/pinhole/boot/pinhole-network.ini" "$work/last"
 refused() { # sentence, lines of the file
@@ -177,6 +182,9 @@ refused "2: wifi.password = ...: it takes 8 to 63 bytes" "[wifi]" "password = sh
 refused "2: wifi.ssid needs wifi.country" "[wifi]" "ssid = x"
 refused "2: web.listen = example.org:80: it takes ADDRESS:PORT" "[web]" "listen = example.org:80"
 refused '2: web.listen = 0.0.0.0:80" --x: it takes ADDRESS:PORT' "[web]" 'listen = 0.0.0.0:80" --x'
+for port in 650000 1e3; do
+    refused "2: broker.port = $port" "[broker]" "port = $port" "host = x"
+done
 refused "2: broker.port = 65536: it takes 0 to 65535" "[broker]" "port = 65536" "host = x"
 refused "2: broker.host = a b: it takes a host name" "[broker]" "host = a b"
 refused "2: broker.username needs broker.host" "[broker]" "username = x"

@@ -379,6 +379,10 @@ def test_store_and_forward():
 
 def test_configurations():
     """What --print-nats-config writes is taken by the server that is installed."""
+    for arguments in ("leaf", "store_dir=/data"), ("leaf", "gate=127.0.0.1"):
+        done = subprocess.run([PROGRAM, "--print-nats-config", *arguments], capture_output=True, text=True,
+                              check=False)
+        assert (done.returncode, done.stdout) == (2, "") and "a NAME alone" in done.stderr, done
     for mode in (("leaf", "line 1.5"), ("leaf", "gate", "--peers", "a:7422,b:7422"), ("hub",),
                  ("hub", "--server-name", "hub-1", "--peers", "a:6222,b:6222")):
         for sync in ("always", ""):
