@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The image, as it is, in an emulated machine: settings edited on its boot partition from outside,
-pictures through the network, a mistake in the settings, power cuts. Each stop is a cut: the emulator is
-killed.
+pictures through the network, a mistake in the settings, the serial console, power cuts. Each stop is a
+cut: the emulator is killed.
 
 CUTS=N      how often the power is cut (50), in turns while it starts and while it streams
 SEED=N      of the random moments; it is printed
@@ -10,6 +10,7 @@ Last line: "N passed, N failed"."""
 
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ CUTS = int(os.environ.get("CUTS", "50"))
 SEED = int(os.environ.get("SEED", str(random.randrange(1 << 30))))
 CARD_MIB = 4096
 NAME = "line 1, camera 3"
+PASSWORD = "a good long one"
 
 
 def tool(*command):
@@ -54,9 +56,10 @@ class Check:
 
     def first_start(self):
         """The settings of the boot partition are used, the data partition has grown."""
-        self.card.edit("pinhole.ini", name=NAME, camera="fake", width=640, height=480, framerate=5,
-                       anonymous="view")
-        self.card.edit("pinhole-network.ini", hostname="line1")
+        self.card.edit("pinhole.ini", "node", name=NAME)
+        self.card.edit("pinhole.ini", "camera", camera="fake", width=640, height=480, framerate=5)
+        self.card.edit("pinhole.ini", "server", anonymous="view")
+        self.card.edit("pinhole-network.ini", "network", hostname="line1")
         with Machine(self.card) as machine:
             self.start_s = machine.wait_frames()
             print(f"     first start to pictures: {self.start_s:.0f} s", flush=True)
@@ -77,7 +80,7 @@ class Check:
         key = os.path.join(self.card.folder, "key")
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
         with open(key + ".pub", encoding="ascii") as file:
-            self.card.edit("pinhole-network.ini", key=file.read().strip())
+            self.card.edit("pinhole-network.ini", "ssh", key=file.read().strip())
         with Machine(self.card) as machine:
             machine.wait_frames()
             assert machine.feature("DeviceUserID") == NAME
@@ -86,6 +89,20 @@ class Check:
         assert sentence in self.status() and "the last good one stays in use" in self.status(), self.status()
         self.check_systems()
         self.card.write("pinhole.ini", good)
+
+    def rescue(self):
+        """Nobody logs in on the serial console until pinhole-network.ini has a password."""
+        with Machine(self.card) as machine:
+            machine.wait_frames()
+            for password in "", PASSWORD:
+                assert "incorrect" in machine.log_in(password), machine.log()[-1000:]
+        self.card.edit("pinhole-network.ini", "console", password=PASSWORD)
+        with Machine(self.card) as machine:
+            machine.wait_frames()
+            assert "incorrect" in machine.log_in("another one"), machine.log()[-1000:]
+            assert re.search(r"\n0\r?\n", machine.log_in(PASSWORD)), machine.log()[-1000:]
+            machine.wait_frames()
+        self.check_systems()
 
     def cuts(self):
         """After each one it streams again, with the same identity, its file systems clean."""
@@ -110,7 +127,7 @@ def main():
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="pinhole-image-") as folder:
         check = Check(folder)
-        for step in check.first_start, check.mistake, check.cuts:
+        for step in check.first_start, check.mistake, check.rescue, check.cuts:
             try:
                 step()
                 passed += 1

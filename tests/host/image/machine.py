@@ -4,6 +4,7 @@
 import hashlib
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -66,13 +67,13 @@ class Card:
         where = f"{self.path}@@{self.partition(1)[0]}"
         subprocess.run(["mcopy", "-o", "-i", where, "-", "::" + name], input=data, check=True)
 
-    def edit(self, file, **values):
-        """Sets keys that are there, in a comment perhaps."""
-        text = self.read(file).decode()
+    def edit(self, file, section, **values):
+        """Sets keys of a section that are there, in a comment perhaps."""
+        head, mark, text = self.read(file).decode().partition(f"[{section}]")
         for key, value in values.items():
             text, count = re.subn(rf"(?m)^(; )?{key} = .*$", f"{key} = {value}", text, count=1)
             assert count == 1, f"{file} has no {key}"
-        self.write(file, text.encode())
+        self.write(file, (head + mark + text).encode())
 
 
 class Machine:
@@ -82,13 +83,15 @@ class Machine:
         self.card, self.start = card, time.monotonic()
         self.port, self.ssh_port = free_port(), free_port()
         self.log_path = os.path.join(card.folder, "console.log")
+        self.console_path = os.path.join(card.folder, "console")
         for name in "vmlinuz", "initrd.img":
             with open(os.path.join(card.folder, name), "wb") as file:
                 file.write(card.read(name))
         self.process = subprocess.Popen([
             "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-accel", "tcg,thread=multi",
             "-smp", "2", "-m", memory, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-serial", f"file:{self.log_path}",
+            "-chardev", f"socket,id=console,path={self.console_path},server=on,wait=off,logfile={self.log_path}",
+            "-serial", "chardev:console",
             "-kernel", os.path.join(card.folder, "vmlinuz"),
             "-initrd", os.path.join(card.folder, "initrd.img"),
             "-append", card.read("cmdline.txt").decode().strip(),
@@ -113,6 +116,31 @@ class Machine:
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
+
+    def log_in(self, password):
+        """What the serial console answers to root and this password, up to a prompt or the next login."""
+        with socket.socket(socket.AF_UNIX) as console:
+            console.settimeout(PATIENCE_S)
+            console.connect(self.console_path)
+
+            def until(*wanted):
+                text = ""
+                while not any(text.rstrip().endswith(end) for end in wanted):
+                    piece = console.recv(4096).decode(errors="replace")
+                    assert piece, "the machine is off:\n" + text[-3000:]
+                    text += piece
+                return text
+            console.sendall(b"\r")
+            until("login:")
+            console.sendall(b"root\r")
+            answer = until("Password:", "login:")
+            assert answer.rstrip().endswith("Password:"), answer
+            console.sendall(password.encode() + b"\r")
+            answer = until("login:", "#")
+            if answer.rstrip().endswith("#"):
+                console.sendall(b"id -u; exit\r")
+                answer = until("login:")
+            return answer
 
     def age(self):
         return time.monotonic() - self.start
