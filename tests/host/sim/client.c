@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "net/server/server.h"
-#include "tests/host/sim/client_records.h"
+#include "tests/host/sim/client_requests.h"
 #include "tests/host/sim/machine.h"
-#include "tests/host/sim/truth.h"
 
 #define CLIENTS_MAX      64
 #define MESSAGE_MAX      (SERVER_REPLY_BYTES + (256u << 10))
@@ -20,158 +19,11 @@ static struct {
     unsigned count;
     struct client *steward;
     bool is_calm;
-    char stats_text[SERVER_REPLY_BYTES + 1];
-    struct client_stats stats;
 } all;
 
 static struct chance *chance(void)
 {
     return machine_chance();
-}
-
-// ---- sending ----
-
-static void send_message(struct client *c, uint8_t type, const void *payload, uint32_t bytes)
-{
-    uint8_t message[WIRE_HEADER_BYTES + WIRE_REQUEST_BYTES_MAX];
-    struct wire_header header = {
-        .version = WIRE_VERSION, .type = type, .length = bytes, .tag = ++c->last_tag};
-    if (c->link == NULL || c->requests == REQUESTS_MAX)
-        return;
-    wire_put_header(message, &header);
-    if (bytes > 0)
-        memcpy(message + WIRE_HEADER_BYTES, payload, bytes);
-    c->request[c->requests].tag = header.tag;
-    c->request[c->requests++].type = type;
-    // Whole, or cut anywhere.
-    size_t total = WIRE_HEADER_BYTES + bytes;
-    size_t cut = chance_one_in(chance(), 3) ? (size_t)chance_in(chance(), 0, total) : total;
-    link_send(c->link, message, cut);
-    if (cut < total)
-        link_send(c->link, message + cut, total - cut);
-}
-
-static void subscribe(struct client *c, enum wire_policy policy, uint64_t boot_id, uint64_t from)
-{
-    uint8_t payload[WIRE_SUBSCRIBE_FIXED];
-    struct wire_subscribe wish = {
-        .policy = (uint8_t)policy, .boot_id = boot_id, .from_sequence = from};
-    c->wanted = from;
-    send_message(c, WIRE_TYPE_SUBSCRIBE, payload, (uint32_t)wire_put_subscribe(payload, &wish));
-}
-
-static void send_lines(struct client *c, uint8_t type, const char *lines)
-{
-    send_message(c, type, lines, (uint32_t)strlen(lines));
-}
-
-// ---- replies ----
-
-static unsigned role_for(uint8_t type)
-{
-    if (type == WIRE_TYPE_SET || type == WIRE_TYPE_TRIGGER)
-        return WIRE_ROLE_CONTROL;
-    return type == WIRE_TYPE_PING || type == WIRE_TYPE_AUTH ? WIRE_ROLE_NONE : WIRE_ROLE_VIEW;
-}
-
-/** A request is denied exactly when it is above the role, and a wrong key always. */
-static void check_denial(const struct client *c, const struct wire_header *header,
-                         const uint8_t *payload)
-{
-    const uint8_t type = c->request[0].type;
-    struct wire_error error = {.code = 0};
-    if (header->type == WIRE_TYPE_ERROR)
-        CHECK(wire_get_error(payload, header->length, &error) > 0, "client %u: no ERROR", c->id);
-    const bool is_wrong_key = type == WIRE_TYPE_AUTH && c->key_role == WIRE_ROLE_NONE;
-    CHECK((error.code == WIRE_ERROR_DENIED) == (is_wrong_key || c->role < role_for(type)),
-          "client %u of role %u: request of type %u was %s", c->id, c->role, type,
-          error.code == WIRE_ERROR_DENIED ? "denied" : "carried out");
-}
-
-static void after_hello(struct client *c);
-
-static struct net_claim claim_of(const struct client *c, const char *text, bool is_node)
-{
-    return (struct net_claim){.text = text,
-                              .challenge = is_node ? c->auth : c->challenge,
-                              .another = is_node ? c->challenge : c->auth,
-                              .boot_id = c->boot_id,
-                              .name = c->name,
-                              .name_bytes = strlen(c->name)};
-}
-
-static struct net_secret secret_of(const struct client *c)
-{
-    struct net_secret secret = {.length = strlen(c->key)};
-    memcpy(secret.bytes, c->key, secret.length);
-    return secret;
-}
-
-static void prove(struct client *c)
-{
-    const struct net_secret secret = secret_of(c);
-    const struct net_claim claim = claim_of(c, NET_CLAIM_AUTH, false);
-    for (unsigned i = 0; i < NET_CHALLENGE_BYTES; i++)
-        c->auth[i] = (uint8_t)chance_next(machine_second_chance());
-    net_secret_prove(&secret, &claim, c->auth + WIRE_AUTH_PROOF_AT);
-    c->is_proving = true;
-    send_message(c, WIRE_TYPE_AUTH, c->auth, sizeof c->auth);
-}
-
-static void take_proof(struct client *c, const uint8_t *payload, uint32_t bytes)
-{
-    const struct net_secret secret = secret_of(c);
-    const struct net_claim claim = claim_of(c, NET_CLAIM_NODE, true);
-    CHECK(bytes == WIRE_AUTH_REPLY_BYTES &&
-              net_secret_fits(&secret, &claim, payload + WIRE_AUTH_REPLY_PROOF_AT),
-          "client %u: the node does not prove that it knows the key", c->id);
-    CHECK(payload[0] == (c->role > c->key_role ? c->role : c->key_role),
-          "client %u of role %u has role %u by a key for %u", c->id, c->role, payload[0],
-          c->key_role);
-    c->role = payload[0];
-    c->is_proving = false;
-    after_hello(c);
-}
-
-static void take_reply(struct client *c, const struct wire_header *header, const uint8_t *payload)
-{
-    CHECK(c->requests > 0 && c->request[0].tag == header->tag,
-          "client %u got the answer to request %u, the oldest is %u", c->id, header->tag,
-          c->requests > 0 ? c->request[0].tag : 0);
-    CHECK(header->type == WIRE_TYPE_ERROR || header->type == c->request[0].type,
-          "client %u: request %u has an answer of type %u", c->id, header->tag, header->type);
-    check_denial(c, header, payload);
-    c->requests--;
-    memmove(&c->request[0], &c->request[1], c->requests * sizeof c->request[0]);
-    if (header->type == WIRE_TYPE_SUBSCRIBE && header->length >= 8)
-        client_start_position(c, wire_load_u64(payload));
-    if (header->type == WIRE_TYPE_AUTH)
-        take_proof(c, payload, header->length);
-    if (header->type == WIRE_TYPE_TRIGGER)
-        CHECK(wire_load_u64(payload) <= truth_triggers(), "trigger %llu was never given",
-              (unsigned long long)wire_load_u64(payload));
-    if (header->type == WIRE_TYPE_STATS && c->is_steward) {
-        memcpy(all.stats_text, payload, header->length);
-        all.stats_text[header->length] = '\0';
-        all.stats.frames_after = truth_frames();
-    }
-}
-
-static void after_hello(struct client *c)
-{
-    switch (c->kind) {
-    case CLIENT_LATEST:
-        subscribe(c, WIRE_POLICY_LATEST, 0, c->last > 0 ? WIRE_FROM_NEXT : WIRE_FROM_NEWEST);
-        break;
-    case CLIENT_STOPPED:
-    case CLIENT_EVERY:
-        subscribe(c, WIRE_POLICY_EVERY, c->next > 0 ? c->boot_id : 0,
-                  c->next > 0                  ? c->next
-                  : chance_one_in(chance(), 2) ? 1
-                                               : WIRE_FROM_NEWEST);
-        break;
-    default: break;
-    }
 }
 
 static void take_role(struct client *c, const struct wire_hello *hello)
@@ -198,15 +50,15 @@ static void take_message(struct client *c, const struct wire_header *header, con
         take_role(c, &hello);
         snprintf(c->name, sizeof c->name, "%.*s", (int)strcspn(name, "\n"), name);
         if (c->key != NULL && c->kind != CLIENT_SILENT && c->kind != CLIENT_HOSTILE)
-            prove(c);
+            client_authenticate(c);
         else
-            after_hello(c);
+            client_after_hello(c);
         break;
     case WIRE_TYPE_FRAME: client_take_frame(c, payload, header->length); break;
     case WIRE_TYPE_EVENT: client_take_event(c, payload, header->length); break;
     default:
         if (c->kind != CLIENT_HOSTILE && header->tag != 0)
-            take_reply(c, header, payload);
+            client_take_reply(c, header, payload);
     }
 }
 
@@ -387,14 +239,14 @@ static void control(void *user, uint64_t value)
         switch (chance_in(chance(), 0, 9)) {
         case 0:
         case 1:
-            send_lines(c, WIRE_TYPE_SET,
-                       settings[chance_in(chance(), 0, ARRAY_SIZE(settings) - 1)]);
+            client_send_lines(c, WIRE_TYPE_SET,
+                              settings[chance_in(chance(), 0, ARRAY_SIZE(settings) - 1)]);
             break;
-        case 2: send_message(c, WIRE_TYPE_STATS, NULL, 0); break;
-        case 3: send_message(c, WIRE_TYPE_FEATURES, NULL, 0); break;
-        case 4: send_lines(c, WIRE_TYPE_GET, "Gain\nWidth\n"); break;
-        case 5: send_message(c, WIRE_TYPE_PING, ping, sizeof ping); break;
-        default: send_message(c, WIRE_TYPE_TRIGGER, NULL, 0); break;
+        case 2: client_send(c, WIRE_TYPE_STATS, NULL, 0); break;
+        case 3: client_send(c, WIRE_TYPE_FEATURES, NULL, 0); break;
+        case 4: client_send_lines(c, WIRE_TYPE_GET, "Gain\nWidth\n"); break;
+        case 5: client_send(c, WIRE_TYPE_PING, ping, sizeof ping); break;
+        default: client_send(c, WIRE_TYPE_TRIGGER, NULL, 0); break;
         }
     }
     machine_at(machine_now() + chance_in(chance(), 1, 400) * NS_PER_MS, control, c, 0);
@@ -441,8 +293,7 @@ void client_start(enum client_kind kind, const struct client_limits *limits)
 
 void client_ask_stats(void)
 {
-    all.stats.frames_before = truth_frames();
-    send_message(all.steward, WIRE_TYPE_STATS, NULL, 0);
+    client_request_stats(all.steward);
 }
 
 /** A connection that neither subscribes nor says something each second may lose its place. */
@@ -450,7 +301,7 @@ static void stay(void *user, uint64_t value)
 {
     (void)user;
     (void)value;
-    send_message(all.steward, WIRE_TYPE_PING, NULL, 0);
+    client_send(all.steward, WIRE_TYPE_PING, NULL, 0);
     machine_at(machine_now() + NS_PER_S, stay, NULL, 0);
 }
 
@@ -460,8 +311,8 @@ static void set_back(void *user, uint64_t value)
     (void)value;
     // Places are kept for this host; still the steward may have to come again.
     if (all.steward->is_greeted && !all.steward->is_proving)
-        send_lines(all.steward, WIRE_TYPE_SET,
-                   "TriggerMode=Off\nAcquisitionFrameRate=30\nImageCompressionBitrate=0\n");
+        client_send_lines(all.steward, WIRE_TYPE_SET,
+                          "TriggerMode=Off\nAcquisitionFrameRate=30\nImageCompressionBitrate=0\n");
     else
         machine_at(machine_now() + 100 * NS_PER_MS, set_back, NULL, 0);
 }
@@ -497,12 +348,6 @@ void client_calm_down(void)
     link_set_manners(all.steward->link, &all.steward->manners);
     machine_at(machine_now() + 500 * NS_PER_MS, set_back, NULL, 0);
     machine_at(machine_now() + 200 * NS_PER_MS, stay, NULL, 0);
-}
-
-const struct client_stats *client_stats(void)
-{
-    all.stats.text = all.stats_text;
-    return &all.stats;
 }
 
 void client_check_end(void)
