@@ -163,8 +163,9 @@ static void run_descriptors(struct loop *loop, const struct epoll_event *events,
 }
 
 /** Descriptors that became ready since the wait. One that had its turn waits for the next: under a
- * storm of edges it would take twice its share. */
-static void run_late_descriptors(struct loop *loop, const struct epoll_event *had, int had_count)
+ * storm of edges it would take twice its share. The time that they were given. */
+static uint64_t run_late_descriptors(struct loop *loop, const struct epoll_event *had,
+                                     int had_count)
 {
     struct epoll_event events[LOOP_EVENTS_MAX];
     int count = wait_events(loop, events, true);
@@ -176,6 +177,7 @@ static void run_late_descriptors(struct loop *loop, const struct epoll_event *ha
         if (k >= had_count)
             run_descriptors(loop, &events[i], 1, now_ns);
     }
+    return now_ns;
 }
 
 uint64_t loop_turn(struct loop *loop, bool is_busy)
@@ -187,7 +189,7 @@ uint64_t loop_turn(struct loop *loop, bool is_busy)
     // Descriptors go before timers. A process may have been stopped since the wait, for longer than
     // any timer, and the signal that says so is there now.
     if (now_ns >= loop->earliest_ns)
-        run_late_descriptors(loop, events, count);
+        now_ns = run_late_descriptors(loop, events, count);
     run_timers(loop, now_ns);
     return now_ns;
 }

@@ -67,8 +67,9 @@ int loop_timer_add(struct loop *loop, loop_timer_fn *fn, void *user);
 /** Arms (or re-arms) for an absolute CLOCK_MONOTONIC time; NS_NEVER disarms. Fires once. */
 void loop_timer_set(struct loop *loop, int timer, uint64_t deadline_ns);
 
-/** One turn: waits (not at all when `busy`, else until a timer is due), reads the clock once,
- * dispatches descriptors, then due timers. Returns the time it read. */
+/** One turn: waits (not at all when `busy`, else until a timer is due), reads the clock, dispatches
+ * descriptors, then due timers. Before timers it looks for descriptors once more, and reads the
+ * clock again. Returns the time it read last. */
 uint64_t loop_turn(struct loop *loop, bool is_busy);
 
 #endif
