@@ -26,11 +26,18 @@ static struct chance *chance(void)
     return machine_chance();
 }
 
+static bool is_local(const struct client *c)
+{
+    return c->host == 0 || c->host == LINK_UNIX;
+}
+
 static void take_role(struct client *c, const struct wire_hello *hello)
 {
     const struct client_limits *limits = &c->limits;
-    CHECK(hello->role == (c->host == 0 ? limits->local_role : limits->anonymous_role),
-          "client %u at host %u has role %u", c->id, c->host, hello->role);
+    const unsigned role = c->kind == CLIENT_COLLECTOR ? WIRE_ROLE_CONTROL
+                          : is_local(c)               ? limits->local_role
+                                                      : limits->anonymous_role;
+    CHECK(hello->role == role, "client %u at host %u has role %u", c->id, c->host, hello->role);
     c->role = hello->role;
     memcpy(c->challenge, hello->challenge, sizeof c->challenge);
     machine_trace("client %u: role %u, challenge %016llx", c->id, c->role,
@@ -51,7 +58,7 @@ static void take_message(struct client *c, const struct wire_header *header, con
         snprintf(c->name, sizeof c->name, "%.*s", (int)strcspn(name, "\n"), name);
         if (c->key != NULL && c->kind != CLIENT_SILENT && c->kind != CLIENT_HOSTILE)
             client_authenticate(c);
-        else
+        else if (!c->is_mute)
             client_after_hello(c);
         break;
     case WIRE_TYPE_FRAME: client_take_frame(c, payload, header->length); break;
@@ -62,7 +69,7 @@ static void take_message(struct client *c, const struct wire_header *header, con
     }
 }
 
-static void received(void *user, const uint8_t *bytes, size_t count)
+void client_received(void *user, const uint8_t *bytes, size_t count)
 {
     struct client *c = user;
     CHECK(c->used + count <= MESSAGE_MAX, "client %u: a message is too long", c->id);
@@ -86,11 +93,11 @@ static void received(void *user, const uint8_t *bytes, size_t count)
 
 static void connect_client(void *user, uint64_t value);
 
-static void forget_link(struct client *c)
+void client_forget_link(struct client *c)
 {
     c->link = NULL;
     c->used = 0;
-    c->requests = 0;
+    c->requests = c->replies = 0;
     c->is_greeted = c->is_subscribed = c->is_proving = false;
 }
 
@@ -98,7 +105,7 @@ static void closed(void *user)
 {
     struct client *c = user;
     machine_trace("client %u: closed by the node", c->id);
-    forget_link(c);
+    client_forget_link(c);
     machine_at(machine_now() + chance_in(chance(), 10, 500) * NS_PER_MS, connect_client, c, 0);
 }
 
@@ -111,12 +118,12 @@ static void break_link(void *user, uint64_t value)
     bool is_reset = chance_one_in(chance(), 2);
     machine_trace("client %u: breaks its link%s", c->id, is_reset ? " hard" : "");
     link_close(c->link, is_reset);
-    forget_link(c);
+    client_forget_link(c);
     machine_at(machine_now() + chance_in(chance(), 1, 3000) * NS_PER_MS, connect_client, c, 0);
 }
 
 /** Looks again and again whether the node keeps its deadlines for this connection. */
-static void check_deadlines(void *user, uint64_t link)
+void client_check_deadlines(void *user, uint64_t link)
 {
     struct client *c = user;
     if (c->link == NULL || (uint64_t)(uintptr_t)c->link != link || link_is_dropped(c->link))
@@ -125,13 +132,13 @@ static void check_deadlines(void *user, uint64_t link)
              blocked_ns = link_blocked_ns(c->link);
     const bool is_stranger = c->is_greeted && c->role == WIRE_ROLE_NONE && c->key == NULL;
     const bool is_awake = machine_is_awake_for(CLOSING_SLACK_NS);
-    CHECK(!is_awake || (c->kind != CLIENT_SILENT && !is_stranger) || accepted_ns == 0 ||
-              now_ns < accepted_ns + HELLO_GRACE_NS + CLOSING_SLACK_NS,
+    CHECK(!is_awake || (c->kind != CLIENT_SILENT && !c->is_mute && !is_stranger) ||
+              accepted_ns == 0 || now_ns < accepted_ns + HELLO_GRACE_NS + CLOSING_SLACK_NS,
           "client %u of role %u has said nothing for long and is still there", c->id, c->role);
     CHECK(!is_awake || blocked_ns == 0 ||
               now_ns < blocked_ns + c->limits.send_deadline_ns + CLOSING_SLACK_NS,
           "client %u has taken nothing for long and is still there", c->id);
-    machine_at(now_ns + 500 * NS_PER_MS, check_deadlines, c, link);
+    machine_at(now_ns + 500 * NS_PER_MS, client_check_deadlines, c, link);
 }
 
 static void control(void *user, uint64_t value);
@@ -142,7 +149,7 @@ static void connect_client(void *user, uint64_t value)
 {
     struct client *c = user;
     (void)value;
-    const struct link_events events = {.received = received, .closed = closed, .user = c};
+    const struct link_events events = {.received = client_received, .closed = closed, .user = c};
     if (c->is_retired)
         return;
     c->link = link_open(c->host, &c->manners, &events);
@@ -152,7 +159,7 @@ static void connect_client(void *user, uint64_t value)
     }
     machine_trace("client %u of kind %d connects from host %u", c->id, (int)c->kind, c->host);
     uint64_t now_ns = machine_now();
-    machine_at(now_ns, check_deadlines, c, (uint64_t)(uintptr_t)c->link);
+    machine_at(now_ns, client_check_deadlines, c, (uint64_t)(uintptr_t)c->link);
     switch (c->kind) {
     case CLIENT_LATEST:
     case CLIENT_EVERY:
@@ -248,6 +255,8 @@ static void control(void *user, uint64_t value)
         case 5: client_send(c, WIRE_TYPE_PING, ping, sizeof ping); break;
         default: client_send(c, WIRE_TYPE_TRIGGER, NULL, 0); break;
         }
+        if (c->limits.has_network && chance_one_in(machine_second_chance(), 8))
+            client_ask_proof(c);
     }
     machine_at(machine_now() + chance_in(chance(), 1, 400) * NS_PER_MS, control, c, 0);
 }
@@ -266,8 +275,7 @@ static void take_key(struct client *c, unsigned choice)
     c->key_role = keys[choice].role;
 }
 
-static struct client *add_client(enum client_kind kind, unsigned host,
-                                 const struct client_limits *limits)
+struct client *client_make(enum client_kind kind, unsigned host, const struct client_limits *limits)
 {
     CHECK(all.count < CLIENTS_MAX, "too many clients");
     struct client *c = &all.client[all.count++];
@@ -282,13 +290,15 @@ static struct client *add_client(enum client_kind kind, unsigned host,
         .read_pause_ns = chance_in(chance(), 10, is_slow ? 200000 : 3000) * NS_PER_US,
         .delay_ns = chance_in(chance(), 10, 40000) * NS_PER_US,
     };
-    connect_client(c, 0);
     return c;
 }
 
 void client_start(enum client_kind kind, const struct client_limits *limits)
 {
-    add_client(kind, (unsigned)chance_in(chance(), 0, 6), limits);
+    unsigned host = (unsigned)chance_in(chance(), 0, 6);
+    if (limits->has_network && chance_one_in(machine_second_chance(), 4))
+        host = LINK_UNIX;
+    connect_client(client_make(kind, host, limits), 0);
 }
 
 void client_ask_stats(void)
@@ -320,12 +330,13 @@ static void set_back(void *user, uint64_t value)
 /** Who may change a setting goes, and who holds one of the places for the node's own host. */
 static void retire(struct client *c)
 {
-    if (c->host != 0 && (c->kind == CLIENT_LATEST || c->kind == CLIENT_EVERY))
+    if (c->kind == CLIENT_COLLECTOR ||
+        (!is_local(c) && (c->kind == CLIENT_LATEST || c->kind == CLIENT_EVERY)))
         return;
     c->is_retired = true;
     if (c->link != NULL)
         link_close(c->link, false);
-    forget_link(c);
+    client_forget_link(c);
 }
 
 void client_calm_down(void)
@@ -338,7 +349,8 @@ void client_calm_down(void)
     all.is_calm = true;
     for (unsigned i = 0; i < all.count; i++)
         retire(&all.client[i]);
-    all.steward = add_client(CLIENT_CONTROLLER, 0, &limits);
+    all.steward = client_make(CLIENT_CONTROLLER, 0, &limits);
+    connect_client(all.steward, 0);
     all.steward->is_steward = true;
     take_key(all.steward, 0);
     all.steward->manners = (struct link_manners){.window_bytes = 100000,

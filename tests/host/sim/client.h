@@ -5,16 +5,18 @@
 #define PINHOLE_TEST_SIM_CLIENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum client_kind {
-    CLIENT_LATEST,     /**< reads fast or slowly, policy latest */
-    CLIENT_EVERY,      /**< policy every, resumes where a broken link stopped */
-    CLIENT_SILENT,     /**< connects and says nothing */
-    CLIENT_STOPPED,    /**< subscribes and reads nothing any more */
-    CLIENT_HOSTILE,    /**< sends bytes that are no protocol, or nearly one */
-    CLIENT_CONTROLLER, /**< sets features, triggers, asks */
-    CLIENT_KINDS
+    CLIENT_LATEST,                  /**< reads fast or slowly, policy latest */
+    CLIENT_EVERY,                   /**< policy every, resumes where a broken link stopped */
+    CLIENT_SILENT,                  /**< connects and says nothing */
+    CLIENT_STOPPED,                 /**< subscribes and reads nothing any more */
+    CLIENT_HOSTILE,                 /**< sends bytes that are no protocol, or nearly one */
+    CLIENT_CONTROLLER,              /**< sets features, triggers, asks */
+    CLIENT_KINDS,                   /**< those above come by themselves */
+    CLIENT_COLLECTOR = CLIENT_KINDS /**< is dialled by the node, see collector.h */
 };
 
 /** What the node was configured with, as far as clients check it. */
@@ -22,6 +24,8 @@ struct client_limits {
     uint64_t frame_bytes_max;
     uint64_t send_deadline_ns;
     unsigned local_role, anonymous_role;
+    bool has_network; /**< there are a Unix socket and an uplink ... */
+    bool has_secret;  /**< ... with a secret */
 };
 
 /** What the node's key files have. */
@@ -43,5 +47,14 @@ const struct client_stats *client_stats(void);
 void client_ask_stats(void);
 /** After the node has ended: what each client must have heard by then. */
 void client_check_end(void);
+
+/** A client that does not connect by itself, and parts of its life for who gives it a link: what
+ * has come, what is checked at times (value: the link), what is forgotten with the link. */
+struct client;
+struct client *client_make(enum client_kind kind, unsigned host,
+                           const struct client_limits *limits);
+void client_received(void *user, const uint8_t *bytes, size_t count);
+void client_check_deadlines(void *user, uint64_t link);
+void client_forget_link(struct client *c);
 
 #endif

@@ -21,12 +21,16 @@ struct client {
     uint8_t *message;
     size_t used;
     bool is_greeted, is_subscribed, is_steward, is_retired;
+    bool is_mute; /**< asks for nothing */
     /** its role, and the key for more */
-    const char *key;   /**< NULL: none */
-    unsigned key_role; /**< that the key gives; NONE: it is a wrong one */
-    unsigned role;     /**< as HELLO or the last AUTH has said */
+    bool is_foreign;    /**< it has another secret than the node */
+    const char *secret; /**< of the uplink, as a collector has it */
+    const char *key;    /**< NULL: none */
+    unsigned key_role;  /**< that the key gives; NONE: it is a wrong one */
+    unsigned role;      /**< as HELLO or the last AUTH has said */
     bool is_proving;
     uint8_t auth[WIRE_AUTH_BYTES], challenge[NET_CHALLENGE_BYTES];
+    uint8_t proof_challenge[NET_CHALLENGE_BYTES];
     char name[64];
     uint64_t boot_id;
     /** the subscription */
@@ -40,8 +44,9 @@ struct client {
     struct {
         uint32_t tag;
         uint8_t type;
+        uint64_t sent_ns;
     } request[REQUESTS_MAX];
-    unsigned requests;
+    unsigned requests, replies; /**< replies: on this link */
     uint32_t last_tag;
 };
 

@@ -6,6 +6,8 @@
 #include "net/server/server.h"
 #include "tests/host/sim/truth.h"
 
+#define ANSWER_MAX_NS (200 * NS_PER_MS)
+
 static struct {
     char text[SERVER_REPLY_BYTES + 1];
     struct client_stats seen;
@@ -22,6 +24,7 @@ void client_send(struct client *c, uint8_t type, const void *payload, uint32_t b
     if (bytes > 0)
         memcpy(message + WIRE_HEADER_BYTES, payload, bytes);
     c->request[c->requests].tag = header.tag;
+    c->request[c->requests].sent_ns = machine_now();
     c->request[c->requests++].type = type;
     // Whole, or cut anywhere.
     size_t total = WIRE_HEADER_BYTES + bytes;
@@ -41,6 +44,14 @@ static void subscribe(struct client *c, enum wire_policy policy, uint64_t boot_i
     client_send(c, WIRE_TYPE_SUBSCRIBE, payload, (uint32_t)wire_put_subscribe(payload, &wish));
 }
 
+static void subscribe_to_every(struct client *c)
+{
+    subscribe(c, WIRE_POLICY_EVERY, c->next > 0 ? c->boot_id : 0,
+              c->next > 0                          ? c->next
+              : chance_one_in(machine_chance(), 2) ? 1
+                                                   : WIRE_FROM_NEWEST);
+}
+
 void client_send_lines(struct client *c, uint8_t type, const char *lines)
 {
     client_send(c, type, lines, (uint32_t)strlen(lines));
@@ -50,7 +61,9 @@ static unsigned role_for(uint8_t type)
 {
     if (type == WIRE_TYPE_SET || type == WIRE_TYPE_TRIGGER)
         return WIRE_ROLE_CONTROL;
-    return type == WIRE_TYPE_PING || type == WIRE_TYPE_AUTH ? WIRE_ROLE_NONE : WIRE_ROLE_VIEW;
+    return type == WIRE_TYPE_PING || type == WIRE_TYPE_AUTH || type == WIRE_TYPE_PROVE
+               ? WIRE_ROLE_NONE
+               : WIRE_ROLE_VIEW;
 }
 
 /** A request is denied exactly when it is above the role, and a wrong key always. */
@@ -77,19 +90,54 @@ static struct net_claim claim_of(const struct client *c, const char *text, bool 
                               .name_bytes = strlen(c->name)};
 }
 
-static struct net_secret secret_of(const struct client *c)
+static struct net_secret secret_of(const char *text)
 {
-    struct net_secret secret = {.length = strlen(c->key)};
-    memcpy(secret.bytes, c->key, secret.length);
+    struct net_secret secret = {.length = strlen(text)};
+    memcpy(secret.bytes, text, secret.length);
     return secret;
+}
+
+static void fill_at_random(uint8_t *bytes)
+{
+    for (unsigned i = 0; i < NET_CHALLENGE_BYTES; i++)
+        bytes[i] = (uint8_t)chance_next(machine_second_chance());
+}
+
+void client_ask_proof(struct client *c)
+{
+    if (c->link == NULL || c->requests == REQUESTS_MAX)
+        return;
+    fill_at_random(c->proof_challenge);
+    client_send(c, WIRE_TYPE_PROVE, c->proof_challenge, sizeof c->proof_challenge);
+}
+
+/** Only the peer that was dialled gets a proof, and it is that of the node's secret. */
+static void check_proof(struct client *c, const struct wire_header *header, const uint8_t *payload)
+{
+    const bool is_due = c->kind == CLIENT_COLLECTOR && c->limits.has_secret;
+    struct wire_error error = {.code = 0};
+    if (!is_due) {
+        CHECK(header->type == WIRE_TYPE_ERROR &&
+                  wire_get_error(payload, header->length, &error) > 0 &&
+                  error.code == WIRE_ERROR_UNAVAILABLE,
+              "client %u got a proof that it must not have", c->id);
+        return;
+    }
+    const struct net_secret secret = secret_of(c->secret);
+    struct net_claim claim = claim_of(c, NET_CLAIM_PROVE, true);
+    claim.challenge = c->proof_challenge;
+    claim.another = NULL;
+    CHECK(header->type == WIRE_TYPE_PROVE && header->length == NET_PROOF_BYTES &&
+              net_secret_fits(&secret, &claim, payload) == !c->is_foreign,
+          "client %u: the node's proof %s", c->id,
+          c->is_foreign ? "fits another secret" : "does not fit its secret");
 }
 
 void client_authenticate(struct client *c)
 {
-    const struct net_secret secret = secret_of(c);
+    const struct net_secret secret = secret_of(c->key);
     const struct net_claim claim = claim_of(c, NET_CLAIM_AUTH, false);
-    for (unsigned i = 0; i < NET_CHALLENGE_BYTES; i++)
-        c->auth[i] = (uint8_t)chance_next(machine_second_chance());
+    fill_at_random(c->auth);
     net_secret_prove(&secret, &claim, c->auth + WIRE_AUTH_PROOF_AT);
     c->is_proving = true;
     client_send(c, WIRE_TYPE_AUTH, c->auth, sizeof c->auth);
@@ -97,7 +145,7 @@ void client_authenticate(struct client *c)
 
 static void take_proof(struct client *c, const uint8_t *payload, uint32_t bytes)
 {
-    const struct net_secret secret = secret_of(c);
+    const struct net_secret secret = secret_of(c->key);
     const struct net_claim claim = claim_of(c, NET_CLAIM_NODE, true);
     CHECK(bytes == WIRE_AUTH_REPLY_BYTES &&
               net_secret_fits(&secret, &claim, payload + WIRE_AUTH_REPLY_PROOF_AT),
@@ -118,10 +166,21 @@ void client_take_reply(struct client *c, const struct wire_header *header, const
     CHECK(header->type == WIRE_TYPE_ERROR || header->type == c->request[0].type,
           "client %u: request %u has an answer of type %u", c->id, header->tag, header->type);
     check_denial(c, header, payload);
+    if (c->is_steward) // it reads fast, and asks for little: nobody else may hold it up
+        CHECK(machine_now() < c->request[0].sent_ns + ANSWER_MAX_NS,
+              "the answer to a request of type %u has taken %llu ns", c->request[0].type,
+              (unsigned long long)(machine_now() - c->request[0].sent_ns));
+    const uint8_t type = c->request[0].type;
     c->requests--;
+    c->replies++;
     memmove(&c->request[0], &c->request[1], c->requests * sizeof c->request[0]);
     if (header->type == WIRE_TYPE_SUBSCRIBE && header->length >= 8)
         client_start_position(c, wire_load_u64(payload));
+    if (type == WIRE_TYPE_PROVE) {
+        check_proof(c, header, payload);
+        if (c->kind == CLIENT_COLLECTOR && !c->is_foreign)
+            subscribe_to_every(c);
+    }
     if (header->type == WIRE_TYPE_AUTH)
         take_proof(c, payload, header->length);
     if (header->type == WIRE_TYPE_TRIGGER)
@@ -141,12 +200,8 @@ void client_after_hello(struct client *c)
         subscribe(c, WIRE_POLICY_LATEST, 0, c->last > 0 ? WIRE_FROM_NEXT : WIRE_FROM_NEWEST);
         break;
     case CLIENT_STOPPED:
-    case CLIENT_EVERY:
-        subscribe(c, WIRE_POLICY_EVERY, c->next > 0 ? c->boot_id : 0,
-                  c->next > 0                          ? c->next
-                  : chance_one_in(machine_chance(), 2) ? 1
-                                                       : WIRE_FROM_NEWEST);
-        break;
+    case CLIENT_EVERY: subscribe_to_every(c); break;
+    case CLIENT_COLLECTOR: client_ask_proof(c); break;
     default: break;
     }
 }

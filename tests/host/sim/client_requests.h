@@ -5,12 +5,15 @@
 
 #include "tests/host/sim/client_records.h"
 
-/** Sends a request, whole or cut anywhere. Nothing when there is no link, or too many are under way.
+/** Sends a request, whole or cut anywhere. Nothing when there is no link, or too many are under
+ * way.
  */
 void client_send(struct client *c, uint8_t type, const void *payload, uint32_t bytes);
 void client_send_lines(struct client *c, uint8_t type, const char *lines);
 /** AUTH with the client's key. */
 void client_authenticate(struct client *c);
+/** PROVE. */
+void client_ask_proof(struct client *c);
 /** HELLO has come, and AUTH if there is a key: asks for what this kind of client wants. */
 void client_after_hello(struct client *c);
 /** The answer to the oldest request. */

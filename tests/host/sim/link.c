@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #define PENDING_MAX 64
 #define WINDOW_MAX  (128u * 1024u)
@@ -40,9 +41,25 @@ static unsigned pending_count;
 
 int __real_close(int fd);
 
-bool link_is_pending(void)
+static int find_pending(bool is_unix)
 {
-    return pending_count > 0;
+    for (unsigned i = 0; i < pending_count; i++)
+        if ((pending[i]->host == LINK_UNIX) == is_unix)
+            return (int)i;
+    return -1;
+}
+
+static struct link *take_pending(unsigned i)
+{
+    struct link *link = pending[i];
+    pending_count--;
+    memmove(&pending[i], &pending[i + 1], (pending_count - i) * sizeof pending[0]);
+    return link;
+}
+
+bool link_is_pending(bool is_unix)
+{
+    return find_pending(is_unix) >= 0;
 }
 
 uint32_t link_ready(const struct link *link)
@@ -63,18 +80,37 @@ uint32_t link_ready(const struct link *link)
 
 int __wrap_socket(int domain, int type, int protocol)
 {
-    (void)domain;
     (void)type;
     (void)protocol;
-    return descriptor_make(FD_SOCKET);
+    if (machine_is_starved()) {
+        if (domain != AF_UNIX)
+            dial_fail();
+        errno = EMFILE;
+        return -1;
+    }
+    int fd = descriptor_make(FD_SOCKET);
+    if (fd >= 0)
+        descriptor_find(fd)->is_unix = domain == AF_UNIX;
+    return fd;
 }
 
 int __wrap_bind(int fd, const struct sockaddr *address, socklen_t size)
 {
-    (void)fd;
-    (void)address;
     (void)size;
-    return 0;
+    struct descriptor *d = descriptor_find(fd);
+    if (!d->is_unix)
+        return 0;
+    d->inode = socket_file_bind(((const struct sockaddr_un *)address)->sun_path);
+    return d->inode != 0 ? 0 : -1;
+}
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    (void)size;
+    if (address->sa_family != AF_UNIX)
+        return dial_connect(fd);
+    errno = socket_file_connect();
+    return errno == 0 ? 0 : -1;
 }
 
 int __wrap_listen(int fd, int backlog)
@@ -87,6 +123,11 @@ int __wrap_listen(int fd, int backlog)
 static void put_address(struct sockaddr *out, socklen_t *size, uint32_t host, uint16_t port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    if (host == LINK_UNIX) {
+        out->sa_family = AF_UNIX;
+        *size = sizeof out->sa_family;
+        return;
+    }
     address.sin_addr.s_addr = htonl(host == 0 ? INADDR_LOOPBACK : 0x0A000000u + host);
     memcpy(out, &address, sizeof address);
     *size = sizeof address;
@@ -111,28 +152,24 @@ int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_
 
 int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *size)
 {
-    (void)fd;
-    (void)level;
-    (void)option;
+    const struct descriptor *d = descriptor_find(fd);
     memset(value, 0, *size);
+    if (level != SOL_SOCKET || option != SO_ERROR)
+        return 0;
+    const int error = d->kind == FD_CONN && link_is_reset(d->link) ? ECONNRESET : d->error;
+    memcpy(value, &error, sizeof error);
     return 0;
 }
 
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
 {
-    (void)fd;
     (void)flags;
-    if (machine_is_starved() && pending_count > 0) {
-        errno = EMFILE;
+    const int first = find_pending(descriptor_find(fd)->is_unix);
+    if (first < 0 || machine_is_starved()) {
+        errno = first < 0 ? EAGAIN : EMFILE;
         return -1;
     }
-    if (pending_count == 0) {
-        errno = EAGAIN;
-        return -1;
-    }
-    struct link *link = pending[0];
-    pending_count--;
-    memmove(&pending[0], &pending[1], pending_count * sizeof pending[0]);
+    struct link *link = take_pending((unsigned)first);
     link->fd = descriptor_make(FD_CONN);
     CHECK(link->fd >= 0, "the machine has no descriptor left");
     link->accepted_ns = machine_now();
@@ -241,12 +278,24 @@ int __wrap_shutdown(int fd, int how)
     return 0;
 }
 
+/** The listener of the Unix socket is gone, and who waited there with it. */
+static void refuse_pending(void)
+{
+    for (int i = find_pending(true); i >= 0; i = find_pending(true)) {
+        struct link *link = take_pending((unsigned)i);
+        link->is_node_closed = true;
+        schedule_read(link);
+    }
+}
+
 int __wrap_close(int fd)
 {
     struct descriptor *d = descriptor_find(fd);
     if (d == NULL)
         return __real_close(fd);
     struct link *link = d->link;
+    if (d->kind == FD_LISTENER && d->is_unix)
+        refuse_pending();
     d->kind = FD_FREE;
     if (link == NULL)
         return 0;
@@ -254,6 +303,8 @@ int __wrap_close(int fd)
     link->fd = -1;
     link->is_node_closed = true;
     schedule_read(link);
+    if (link->events.ended != NULL)
+        link->events.ended(link->events.user);
     return 0;
 }
 
@@ -284,22 +335,44 @@ static void read_some(void *arg, uint64_t value)
     schedule_read(link);
 }
 
-struct link *link_open(unsigned host, const struct link_manners *manners,
+struct link *link_make(unsigned host, int fd, const struct link_manners *manners,
                        const struct link_events *events)
 {
-    if (!descriptor_is_listening() || pending_count == PENDING_MAX)
-        return NULL;
     struct link *link = calloc(1, sizeof *link);
     uint8_t *ring = malloc(WINDOW_MAX);
     CHECK(link != NULL && ring != NULL, "out of memory");
-    *link = (struct link){.manners = *manners,
-                          .events = *events,
-                          .host = host,
-                          .fd = -1,
-                          .is_open = true,
-                          .to_client = ring};
+    *link = (struct link){
+        .manners = *manners, .events = *events, .host = host, .fd = fd, .to_client = ring};
+    return link;
+}
+
+struct link *link_open(unsigned host, const struct link_manners *manners,
+                       const struct link_events *events)
+{
+    const ino_t inode = host == LINK_UNIX ? socket_file_inode() : 0;
+    if ((host == LINK_UNIX && inode == 0) || !descriptor_is_listening(inode) ||
+        pending_count == PENDING_MAX)
+        return NULL;
+    struct link *link = link_make(host, -1, manners, events);
+    link->is_open = true;
     pending[pending_count++] = link;
     return link;
+}
+
+void link_establish(struct link *link)
+{
+    link->is_open = true;
+    link->accepted_ns = machine_now();
+}
+
+int link_descriptor(const struct link *link)
+{
+    return link->fd;
+}
+
+bool link_is_reset(const struct link *link)
+{
+    return link->is_reset;
 }
 
 /** Bytes on their way to the node. */
@@ -358,8 +431,7 @@ void link_close(struct link *link, bool is_reset)
 {
     for (unsigned i = 0; i < pending_count; i++)
         if (pending[i] == link) { // never accepted
-            pending_count--;
-            memmove(&pending[i], &pending[i + 1], (pending_count - i) * sizeof pending[0]);
+            take_pending(i);
             break;
         }
     link->is_open = false;

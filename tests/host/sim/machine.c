@@ -204,10 +204,10 @@ int descriptor_make(enum fd_kind kind)
     return -1;
 }
 
-bool descriptor_is_listening(void)
+bool descriptor_is_listening(ino_t inode)
 {
     for (int i = 0; i < FDS_MAX; i++)
-        if (m.fd[i].kind == FD_LISTENER)
+        if (m.fd[i].kind == FD_LISTENER && m.fd[i].inode == inode)
             return true;
     return false;
 }
@@ -215,9 +215,10 @@ bool descriptor_is_listening(void)
 static uint32_t ready_events(const struct descriptor *d)
 {
     switch (d->kind) {
-    case FD_LISTENER: return link_is_pending() ? EPOLLIN : 0;
+    case FD_LISTENER: return link_is_pending(d->is_unix) ? EPOLLIN : 0;
     case FD_SIGNAL: return m.signal_count > 0 ? EPOLLIN : 0;
     case FD_EVENT: return d->count > 0 ? EPOLLIN : 0;
+    case FD_DIALLING: return d->error != 0 ? EPOLLOUT | EPOLLERR | EPOLLHUP : 0;
     case FD_CONN: return link_ready(d->link);
     default: return 0;
     }

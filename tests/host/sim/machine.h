@@ -65,9 +65,12 @@ struct link;
 struct link_events {
     void (*received)(void *user, const uint8_t *bytes, size_t count);
     void (*closed)(void *user);
+    void (*ended)(void *user); /**< NULL, or: the node closes its descriptor, in this moment */
     void *user;
 };
 
+/** A host that is this machine, by the Unix socket. */
+#define LINK_UNIX 255u
 /** Connects from the address 10.0.0.`host` (0: from this machine). NULL when nobody listens. */
 struct link *link_open(unsigned host, const struct link_manners *manners,
                        const struct link_events *events);
@@ -84,5 +87,31 @@ bool link_is_dropped(const struct link *link);
 uint64_t link_blocked_ns(const struct link *link);
 /** When the node accepted the connection; 0 = not yet. */
 uint64_t link_accepted_ns(const struct link *link);
+
+/** What becomes of a connection that the node makes itself. */
+struct link_dial {
+    int error;         /**< 0: it is accepted; else ECONNREFUSED and the like */
+    uint64_t delay_ns; /**< until then. 0: connect() says it; NS_NEVER: nothing ever comes */
+};
+/** Who is dialled. Functions are called in the moment that they name. */
+struct link_listener {
+    struct link_dial (*dialled)(void *user); /**< the node calls connect() */
+    void (*failed)(void *user);              /**< it gets no socket to dial with */
+    void (*connected)(void *user, struct link *link);
+    struct link_manners manners;
+    struct link_events events; /**< `user` is also that of the functions above */
+};
+void link_listen(const struct link_listener *listener);
+
+/** Where the node's Unix socket is. A dead node has left a file there if `is_left`. */
+#define SOCKET_FILE "/simulated/pinhole.sock"
+void socket_file_init(bool is_left);
+enum socket_file_fault { SOCKET_FILE_REMOVED, SOCKET_FILE_REPLACED, SOCKET_FILE_BLOCKED };
+/** Somebody removes the file, or replaces it: by a dead socket, or by a file of another kind. */
+void socket_file_break(enum socket_file_fault fault);
+/** Since when clients have found no socket though the node could make one; 0 = they find it. */
+uint64_t socket_file_missing_ns(void);
+/** After the node has ended: its file is gone. */
+void socket_file_check_end(void);
 
 #endif

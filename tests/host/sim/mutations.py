@@ -3,7 +3,8 @@
 """Plants faults in the node, one at a time, and lets the simulation find each: a check that has never
 been seen to fail proves nothing. Works in a copy of the checkout.
 
-    tests/host/sim/mutations.py [SEEDS]     default 20000: how many seeds may pass before it is caught
+    tests/host/sim/mutations.py [SEEDS [WORD]]     SEEDS, default 20000: how many may pass before it is
+                                                   caught; WORD: only the faults whose name has it
 
 One line each, last line "N passed, N failed". A fault whose place is gone from the sources fails."""
 
@@ -98,6 +99,37 @@ FAULTS = [
      "if (conn->role > WIRE_ROLE_NONE)", "if (conn->role >= WIRE_ROLE_NONE)"),
     ("other hosts count as this one", "net/server/serve.c",
      "origin.is_local ? server->config.local : server->config.anonymous", "server->config.local"),
+    ("the uplink is never dialled again", "net/server/uplink.c",
+     "    uplink->conn = NULL;\n    retry_later(server, now_ns);",
+     "    uplink->conn = NULL;\n    (void)now_ns;"),
+    ("the uplink's pause is not reset", "net/server/uplink.c",
+     "    if (!uplink->was_mute)\n        uplink->pause_ns = SERVER_UPLINK_PAUSE_NS;\n", ""),
+    ("the uplink's pause does not grow", "net/server/uplink.c",
+     "base_min_u64(2 * uplink->pause_ns, SERVER_UPLINK_PAUSE_MAX_NS)", "uplink->pause_ns"),
+    ("the uplink's pause grows for ever", "net/server/uplink.c",
+     "base_min_u64(2 * uplink->pause_ns, SERVER_UPLINK_PAUSE_MAX_NS)", "2 * uplink->pause_ns"),
+    ("an uplink that hangs is not given up", "net/server/uplink.c",
+     "    loop_timer_set(server->loop, uplink->timer, now_ns + CONNECT_DEADLINE_NS);\n}\n\n"
+     "/** The name",
+     "    loop_timer_set(server->loop, uplink->timer, NS_NEVER);\n}\n\n/** The name"),
+    ("a refused uplink counts as connected", "net/server/uplink.c",
+     "    if (error != 0) {\n", "    if (error != 0 && 0) {\n"),
+    ("an uplink begins where it likes", "net/server/receive.c",
+     "        conn->position.cursor = wish.from_sequence;\n    // A newest",
+     "        conn->position.cursor = wish.from_sequence + (conn->on_end != NULL);\n    // A newest"),
+    ("an uplink proves another secret", "net/server/role.c",
+     "        net_secret_prove(&server->uplink.secret,",
+     "        net_secret_prove(&server->control_key,"),
+    ("an uplink's proof is for everybody", "net/server/role.c",
+     "    if (conn != server->uplink.conn)\n", "    if (conn == NULL)\n"),
+    ("an uplink has the role of a stranger", "net/server/serve.c",
+     "conn->role = WIRE_ROLE_CONTROL; // whom", "conn->role = server->config.anonymous; // whom"),
+    ("a lost file of the Unix socket is not made again", "net/server/listen.c",
+     "if (!is_file_there(listener))", "if (!is_file_there(listener) && now_ns == 0)"),
+    ("requests cost a hundred times what they should", "net/server/receive.c",
+     "NS_PER_S / conn->server->config.command_rate", "100 * NS_PER_S / conn->server->config.command_rate"),
+    ("timers of the uplink's turn get an old time", "hal/os/loop.c",
+     "        now_ns = run_late_descriptors", "        (void)run_late_descriptors"),
 ]
 
 
@@ -132,6 +164,7 @@ def build(root):
 
 def main():
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 20000
+    word = sys.argv[2] if len(sys.argv) > 2 else ""
     caught = missed = 0
     with tempfile.TemporaryDirectory(prefix="pinhole-mutations-") as root:
         subprocess.run(f"git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t {root}",
@@ -139,7 +172,7 @@ def main():
         if os.path.isdir("build/release"):
             shutil.copytree("build/release", f"{root}/build/release", dirs_exist_ok=True)
         build(root).check_returncode()
-        for fault in FAULTS:
+        for fault in (fault for fault in FAULTS if word in fault[0]):
             planted = plant(root, fault)
             found, why = None, "its place is gone from the sources"
             if planted is not None:

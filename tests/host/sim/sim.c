@@ -17,6 +17,7 @@
 #include "hal/os/log.h"
 #include "tests/host/sim/camera.h"
 #include "tests/host/sim/client.h"
+#include "tests/host/sim/collector.h"
 #include "tests/host/sim/machine.h"
 #include "tests/host/sim/truth.h"
 
@@ -24,11 +25,13 @@
 #define RECOVERY_NS    (4 * NS_PER_S) /**< by then frames flow again */
 #define OUTCOME_MAX_NS (4 * NS_PER_S)
 #define STOP_MAX_MS    2000
+#define SOCKET_BACK_NS (1500 * NS_PER_MS)
+#define LONG_ONE_IN    12u
 #define LINE           "GPIO17"
 
 static struct config config;
 static struct client_limits limits;
-static uint64_t calm_at_ns, end_at_ns;
+static uint64_t crowd_until_ns, calm_at_ns, end_at_ns;
 
 static struct chance *chance(void)
 {
@@ -74,7 +77,21 @@ static void make_roles(void)
     make_key(CLIENT_CONTROL_KEY, config.control_key_file, sizeof config.control_key_file);
 }
 
-static void make_config(void)
+/** In one machine of four: a Unix socket, and an uplink. */
+static void make_network(void)
+{
+    struct chance *network = machine_second_chance();
+    struct config_error error;
+    limits.has_network = true;
+    limits.has_secret = chance_one_in(network, 2);
+    CHECK(config_set(&config, "server.socket", SOCKET_FILE, "sim", &error) == 0 &&
+              config_set(&config, "server.uplink", COLLECTOR_ADDRESS, "sim", &error) == 0,
+          "%s", error.text);
+    if (limits.has_secret)
+        make_key(COLLECTOR_SECRET, config.uplink_secret_file, sizeof config.uplink_secret_file);
+}
+
+static void make_config(bool has_network)
 {
     struct config_error error;
     config_defaults(&config);
@@ -107,6 +124,8 @@ static void make_config(void)
     set("trigger.hold_off_us", chance_one_in(chance(), 3) ? chance_in(chance(), 0, 50000) : 0);
     set("trigger.timer_period_ms", chance_in(chance(), 20, 400));
     make_roles();
+    if (has_network)
+        make_network();
     CHECK(config_check(&config, &error) == 0, "%s", error.text);
     limits.frame_bytes_max = config.frame_bytes_max;
     limits.local_role = WIRE_ROLE_NONE + config.local_role;
@@ -173,11 +192,37 @@ static void stops(void *arg, uint64_t value)
     machine_at(machine_now() + chance_in(chance(), 1, 2000) * NS_PER_MS, stops, NULL, 0);
 }
 
+/** The Unix socket's file is removed or replaced at times. Each second the node looks for it. */
+static void lose_socket(void *arg, uint64_t was_blocked)
+{
+    struct chance *network = machine_second_chance();
+    (void)arg;
+    if (was_blocked)
+        socket_file_break(SOCKET_FILE_REMOVED);
+    if (machine_now() >= calm_at_ns)
+        return;
+    const uint64_t fault = chance_in(network, 0, 2);
+    const uint64_t next_ns = machine_now() + chance_in(network, 100, 6000) * NS_PER_MS;
+    if (!was_blocked)
+        socket_file_break((enum socket_file_fault)fault);
+    machine_at(next_ns, lose_socket, NULL, !was_blocked && fault == SOCKET_FILE_BLOCKED);
+}
+
+static void check_socket(void *arg, uint64_t value)
+{
+    const uint64_t missing_ns = socket_file_missing_ns();
+    (void)arg;
+    (void)value;
+    CHECK(missing_ns == 0 || machine_now() < missing_ns + SOCKET_BACK_NS,
+          "the socket's file has been lost for long");
+    machine_at(machine_now() + 100 * NS_PER_MS, check_socket, NULL, 0);
+}
+
 static void newcomer(void *arg, uint64_t value)
 {
     (void)arg;
     (void)value;
-    if (machine_now() >= calm_at_ns)
+    if (machine_now() >= crowd_until_ns)
         return;
     client_start((enum client_kind)chance_in(chance(), 0, CLIENT_KINDS - 1), &limits);
     machine_at(machine_now() + chance_in(chance(), 50, 3000) * NS_PER_MS, newcomer, NULL, 0);
@@ -193,6 +238,8 @@ static void calm_down(void *arg, uint64_t value)
     machine_starve_descriptors(false);
     camera_set_faults(&none);
     client_calm_down();
+    if (limits.has_network)
+        collector_calm_down();
 }
 
 // ---- the end ----
@@ -262,18 +309,37 @@ static void end(void *arg, uint64_t value)
 {
     (void)arg;
     (void)value;
+    if (limits.has_network)
+        collector_check_flow();
     machine_signal(SIGTERM);
+}
+
+/** Some of these machines have a peer that refuses the node for minutes. */
+static void start_network(void)
+{
+    struct chance *network = machine_second_chance();
+    const bool is_long = chance_one_in(network, LONG_ONE_IN);
+    if (is_long)
+        calm_at_ns += chance_in(network, 60, 120) * NS_PER_S;
+    end_at_ns = calm_at_ns + CALM_NS;
+    socket_file_init(chance_one_in(network, 2));
+    collector_start(&limits, is_long ? (unsigned)chance_in(network, 0, 8) : 0, end_at_ns);
+    machine_at(machine_now() + chance_in(network, 0, 4000) * NS_PER_MS, lose_socket, NULL, 0);
+    machine_at(machine_now() + 50 * NS_PER_MS, check_socket, NULL, 0);
 }
 
 static uint64_t run_seed(uint64_t seed, bool is_verbose)
 {
     machine_init(seed, is_verbose);
-    make_config();
+    make_config(seed % 4 == 2);
     camera_init(config.width, config.height);
     truth_init(config.frame_bytes_max);
     log_set_level(config.log_level == CONFIG_LOG_DEBUG ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     calm_at_ns = machine_now() + chance_in(chance(), 1000, 12000) * NS_PER_MS;
+    crowd_until_ns = calm_at_ns;
     end_at_ns = calm_at_ns + CALM_NS;
+    if (limits.has_network)
+        start_network();
     machine_at(machine_now() + 5 * NS_PER_MS, newcomer, NULL, 0);
     machine_at(machine_now() + chance_in(chance(), 0, 1000) * NS_PER_MS, trouble, NULL, 0);
     machine_at(machine_now() + 100 * NS_PER_MS, edges, NULL, 2);
@@ -288,6 +354,8 @@ static uint64_t run_seed(uint64_t seed, bool is_verbose)
     truth_check_end();
     check_metrics();
     client_check_end();
+    if (limits.has_network)
+        socket_file_check_end();
     return machine_trace_hash();
 }
 
