@@ -9,9 +9,9 @@ for seed in 1 2 3; do
     [ "$first" = "$second" ] || { echo "seed $seed: trace $first, then $second"; exit 1; }
 done
 [ "$("$sim" --hash 1)" != "$("$sim" --hash 2)" ] || { echo "all seeds have one trace"; exit 1; }
-# Seeds that found a fault once. A camera lost in a SET was opened again after the stall time only.
-# From 10 on: a connection that took a byte within a turn was dropped in it, as slow.
-for seed in 2292 6824 9736 16320 16637 10 350 1750; do
+# Seeds that found a fault once: a connection that took a byte within a turn was dropped in it, as slow.
+# (Those that found a camera opened again too late see it no more; test_node_set holds that.)
+for seed in 10 350 1750; do
     "$sim" "$seed" >/dev/null 2>&1 || { echo "seed $seed fails again"; exit 1; }
 done
 "$sim" 1 "${PINHOLE_SIM_SEEDS:-500}" 1
