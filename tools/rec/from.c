@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -18,6 +19,7 @@ enum {
     LIST_MS = 1000, /**< between two looks at which cameras there are */
     AGAIN_S = 1,    /**< before a camera that was given up or lost is tried again */
     ROOM_BYTES = 4 << 20,
+    CAMERAS_MAX = 1024, /**< of one recorder at a time; each is a thread and a connection */
 };
 
 /** A camera of the stream. */
@@ -42,6 +44,7 @@ struct rec_from {
     pthread_mutex_t lock; /**< of the rest */
     struct watch **watches;
     unsigned count, taken;
+    bool was_full;
     struct rec_camera former; /**< the counts of cameras that it does not have any more */
 };
 
@@ -219,6 +222,17 @@ static void put_away(struct rec_from *from, struct watch *watch)
     free(share);
 }
 
+/** For one more camera. That it has as many as it takes is said once. */
+static bool has_room(struct rec_from *from)
+{
+    const bool is_full = from->taken == CAMERAS_MAX;
+    if (is_full && !from->was_full)
+        say("this recorder has %d cameras; others wait for another recorder of group %s",
+            CAMERAS_MAX, from->options->from.group);
+    from->was_full = is_full;
+    return !is_full && rec_keeper_free(from->keeper) >= ROOM_BYTES;
+}
+
 /** One camera, once a round. True: it was taken. */
 static bool look_after(struct rec_from *from, struct watch *watch)
 {
@@ -236,9 +250,14 @@ static bool look_after(struct rec_from *from, struct watch *watch)
         watch->retry_ns = clock_now_ns() + AGAIN_S * NS_PER_S;
         return false;
     }
-    if (!rec_claim_is_free(&watch->claim) || from->taken == REC_CAMERAS_MAX ||
-        rec_keeper_free(from->keeper) < ROOM_BYTES)
+    if (!rec_claim_is_free(&watch->claim)) { // read as often as the owner writes it
+        watch->retry_ns = clock_now_ns() + from->options->lease_ns / REC_WRITES_A_LEASE;
         return false;
+    }
+    if (!has_room(from)) {
+        watch->retry_ns = clock_now_ns() + AGAIN_S * NS_PER_S;
+        return false;
+    }
     take_camera(from, watch);
     return watch->share != NULL;
 }
@@ -285,6 +304,16 @@ static int read_id(struct rec_from *from)
     return error == 0 ? rec_folder_sync(from->options->directory) : error;
 }
 
+/** A camera takes a connection and files; a shell's usual limit is 1,024. */
+static void allow_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 int rec_from_start(struct rec_from **out, const struct rec_options *options,
                    struct rec_keeper *keeper)
 {
@@ -302,6 +331,7 @@ int rec_from_start(struct rec_from **out, const struct rec_options *options,
     snprintf(from->address, sizeof from->address, REC_GROUP "%.40s", options->from.group);
     pthread_mutex_init(&from->lock, NULL);
     pthread_mutex_init(&from->former.lock, NULL);
+    allow_files();
     int error = read_id(from);
     if (error == 0)
         error = -pthread_create(&from->thread, NULL, thread, from);

@@ -13,7 +13,6 @@
 
 enum {
     ANSWER_MS = 3000,
-    FETCH_MS = 200,
     REPLICAS_MAX = 5,
     PENDING_MAX = 1 << 20, /**< not acknowledged; the recorder bounds it by time */
     SUBJECT_BYTES = 512,
@@ -247,7 +246,7 @@ static bool take(struct rec_message *out, natsMsg *message)
     return true;
 }
 
-static int fetch(struct rec_stream *stream, struct rec_message out[REC_FETCH_MAX],
+static int fetch(struct rec_stream *stream, int wait_ms, struct rec_message out[REC_FETCH_MAX],
                  char why[REC_WHY_BYTES])
 {
     natsMsgList messages = {0};
@@ -255,7 +254,7 @@ static int fetch(struct rec_stream *stream, struct rec_message out[REC_FETCH_MAX
     int count = 0;
     memset(&code, 0, sizeof code);
     const natsStatus result =
-        natsSubscription_Fetch(&messages, stream->subscription, REC_FETCH_MAX, FETCH_MS, &code);
+        natsSubscription_Fetch(&messages, stream->subscription, REC_FETCH_MAX, wait_ms, &code);
     if (result != NATS_OK && result != NATS_TIMEOUT)
         return fail(why, "the stream", result, (int)code);
     for (int i = 0; i < messages.Count; i++)

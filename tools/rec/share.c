@@ -10,9 +10,9 @@
 
 enum {
     RETRY_MS = 250,
-    WRITES_A_LEASE = 5, /**< an owner writes its entry so often */
-    GOODBYE_S = 5,      /**< at the end the server gets this long to answer */
-    ACK_WAIT_S = 60,    /**< more than passes between two acknowledgements */
+    FETCH_MS = 1000, /**< the longest wait for a message; each costs the servers two requests */
+    GOODBYE_S = 5,   /**< at the end the server gets this long to answer */
+    ACK_WAIT_S = 60, /**< more than passes between two acknowledgements */
 };
 
 static void say_trouble(struct rec_share *share, const char *why)
@@ -208,11 +208,22 @@ static bool look_at(struct rec_share *share, struct rec_message *message)
     return true;
 }
 
+/** Short enough for the lease, and for what is to be synced. */
+static int wait_ms(const struct rec_share *share)
+{
+    const struct rec_options *options = share->camera.options;
+    uint64_t wait_ns =
+        base_min_u64(FETCH_MS * NS_PER_MS, options->lease_ns / (2 * REC_WRITES_A_LEASE));
+    if (share->has_news && options->sync_ns != 0)
+        wait_ns = base_min_u64(wait_ns, options->sync_ns);
+    return (int)(wait_ns / NS_PER_MS) + 1;
+}
+
 static void fetch(struct rec_share *share)
 {
     char why[REC_WHY_BYTES];
     struct rec_message messages[REC_FETCH_MAX];
-    const int count = share->claim.ops->fetch(share->stream, messages, why);
+    const int count = share->claim.ops->fetch(share->stream, wait_ms(share), messages, why);
     if (count < 0)
         disconnect(share, why);
     for (int i = 0; i < count; i++)
@@ -229,7 +240,7 @@ static void keep_time(struct rec_share *share)
     if (share->has_news && sync_ns != 0 && now_ns - share->news_ns >= sync_ns)
         (void)rec_camera_commit(camera);
     if (camera->given_up == 0 && share->stream != NULL &&
-        now_ns - share->written_ns >= share->claim.lease_ns / WRITES_A_LEASE)
+        now_ns - share->written_ns >= share->claim.lease_ns / REC_WRITES_A_LEASE)
         (void)write_entry(share);
 }
 

@@ -27,6 +27,8 @@ struct rec_share {
     atomic_bool has_ended; /**< the thread is about to end */
 };
 
+enum { REC_WRITES_A_LEASE = 5 }; /**< an owner writes its entry so often */
+
 /** Thread of a rec_share whose camera is claimed: records until it is lost, cannot be written, or
  * the program ends; then gives it away. */
 void *rec_share_thread(void *share);

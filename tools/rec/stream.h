@@ -63,7 +63,7 @@ struct rec_stream_ops {
     int (*subscribe)(struct rec_stream *stream, const char *level, uint64_t from,
                      uint64_t ack_wait_ns, char why[REC_WHY_BYTES]);
     /** How many messages have come within a moment, perhaps none. Each is released. */
-    int (*fetch)(struct rec_stream *stream, struct rec_message out[REC_FETCH_MAX],
+    int (*fetch)(struct rec_stream *stream, int wait_ms, struct rec_message out[REC_FETCH_MAX],
                  char why[REC_WHY_BYTES]);
     /** Acknowledges this message and all before it. */
     void (*acknowledge)(struct rec_stream *stream, const char *reply);

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
@@ -188,6 +189,30 @@ def test_cameras_are_shared():
             bench.judge(feeder)
         feeders[2].name = "line 1"
         bench.judge(feeders[2])
+
+
+def test_quiet_cameras_cost_little():
+    """What two recorders ask of the server for cameras that send nothing: two requests a second for
+    each camera's records, and the entries of the other's cameras as often as these are written."""
+    with Bench("--lease-seconds", "10") as bench:
+        names = [f"camera{i}" for i in range(4)]
+        for boot, name in enumerate(names, 1):
+            Feeder(bench.nats, JPEG, name, boot).run(1, 1)
+        bench.start("a")
+        bench.start("b")
+        for name in names:
+            bench.acknowledged(1, name)
+        seen, begin = {"CONSUMER.MSG.NEXT": 0, "STREAM.MSG.GET": 0, "DIRECT.GET": 0}, time.monotonic()
+        with Client(bench.server.port) as client:
+            client.socket.sendall(b"SUB $JS.API.> 9\r\n")
+            while (seconds := time.monotonic() - begin) < 3:
+                subject = client.until(b"MSG").split()[1].decode()
+                for kind in seen:
+                    seen[kind] += kind in subject
+        assert 0 < seen["CONSUMER.MSG.NEXT"] <= len(names) * 2 * (seconds + 1), (seen, seconds)
+        assert seen["STREAM.MSG.GET"] + seen["DIRECT.GET"] <= len(names) * (seconds + 1), (seen, seconds)
+        for recorder in bench.recorders.values():
+            recorder.stop()
 
 
 def test_order_and_holes():
