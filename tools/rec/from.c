@@ -222,15 +222,20 @@ static void put_away(struct rec_from *from, struct watch *watch)
     free(share);
 }
 
-/** For one more camera. That it has as many as it takes is said once. */
+/** For one more camera. Why there is none is said once. */
 static bool has_room(struct rec_from *from)
 {
-    const bool is_full = from->taken == CAMERAS_MAX;
-    if (is_full && !from->was_full)
+    const char *group = from->options->from.group;
+    const bool has_many = from->taken == CAMERAS_MAX;
+    const bool is_full = has_many || rec_keeper_free(from->keeper) < ROOM_BYTES;
+    if (has_many && !from->was_full)
         say("this recorder has %d cameras; others wait for another recorder of group %s",
-            CAMERAS_MAX, from->options->from.group);
+            CAMERAS_MAX, group);
+    else if (is_full && !from->was_full)
+        say("%s has no room for one more camera; others wait for another recorder of group %s",
+            from->options->directory, group);
     from->was_full = is_full;
-    return !is_full && rec_keeper_free(from->keeper) >= ROOM_BYTES;
+    return !is_full;
 }
 
 /** One camera, once a round. True: it was taken. */

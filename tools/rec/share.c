@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    RETRY_MS = 250,
+    RETRY_MS = 250, /**< doubles */
+    RETRY_MAX_MS = 2000,
     FETCH_MS = 1000, /**< the longest wait for a message; each costs the servers two requests */
     GOODBYE_S = 5,   /**< at the end the server gets this long to answer */
     ACK_WAIT_S = 60, /**< more than passes between two acknowledgements */
@@ -273,14 +274,19 @@ void *rec_share_thread(void *user)
     struct rec_camera *camera = &share->camera;
     camera->commit = commit;
     atomic_store(&camera->was_reached, true);
+    int pause_ms = RETRY_MS;
     while (!atomic_load(&rec_is_stopping) && camera->given_up == 0 && !share->is_lost) {
         const bool is_linked = is_up(share);
         atomic_store(&camera->is_linked, is_linked);
         if (is_linked) {
             fetch(share);
             keep_time(share);
+            pause_ms = RETRY_MS;
         } else if (!share->is_lost) {
-            rec_sleep_ms(RETRY_MS);
+            // Half of it is by chance: the cameras of a server that comes back do not come
+            // together.
+            rec_sleep_ms(pause_ms / 2 + (int)(clock_now_ns() % (unsigned)(pause_ms / 2)));
+            pause_ms = pause_ms < RETRY_MAX_MS ? 2 * pause_ms : RETRY_MAX_MS;
         }
     }
     atomic_store(&camera->is_linked, false);

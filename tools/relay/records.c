@@ -82,7 +82,7 @@ static void subscribe(struct relay *relay)
 bool relay_records_have_room(const struct relay *relay)
 {
     const struct relay_window *window = &relay->window;
-    return relay->is_up && window->count < relay->settings->window &&
+    return relay->is_up && window->count < window->limit &&
            window->bytes < relay->settings->window_bytes;
 }
 
@@ -327,12 +327,14 @@ bool relay_records_settle(struct relay *relay, char why[RELAY_WHY_BYTES])
             return false;
     while (relay_window_take(&relay->window, &stored)) {
         relay->attempts = 0;
+        relay_window_widen(&relay->window, (unsigned)relay->settings->window);
         if (stored.record != NULL)
             pinhole_release(relay->node.handle, stored.record);
     }
     const struct relay_entry *oldest = relay_window_entry(&relay->window, relay->window.serial);
     if (oldest == NULL || clock_now_ns() - oldest->sent_ns < RELAY_ANSWER_MS * NS_PER_MS)
         return true;
+    relay_window_narrow(&relay->window);
     snprintf(why, RELAY_WHY_BYTES, "stream %s: no acknowledgement for %d s",
              relay->settings->stream, RELAY_ANSWER_MS / 1000);
     return false;

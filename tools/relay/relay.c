@@ -27,6 +27,7 @@ int relay_init(struct relay *relay, const struct relay_settings *settings,
                char why[RELAY_WHY_BYTES])
 {
     relay->settings = settings;
+    relay->window.limit = (unsigned)settings->window;
     relay_claim_identity(relay->server.identity, sizeof relay->server.identity);
     return relay_server_init(&relay->server, settings, why);
 }
@@ -46,7 +47,9 @@ static void go_down(struct relay *relay, const char *why)
     relay->is_up = false;
     relay_records_drop(relay);
     relay_server_close(&relay->server);
-    relay->retry_ns = clock_now_ns() + ((uint64_t)RETRY_MS << relay->attempts) * NS_PER_MS;
+    // Half of the time is by chance: the relays of a server that comes back do not come together.
+    const uint64_t now_ns = clock_now_ns(), half_ns = (RETRY_MS * NS_PER_MS << relay->attempts) / 2;
+    relay->retry_ns = now_ns + half_ns + now_ns % half_ns;
     if (relay->attempts < RETRY_DOUBLINGS)
         relay->attempts++;
 }

@@ -74,3 +74,17 @@ bool relay_window_take(struct relay_window *window, struct relay_entry *out)
     window->serial++;
     return true;
 }
+
+void relay_window_narrow(struct relay_window *window)
+{
+    window->limit = window->limit > 1 ? window->limit / 2 : 1;
+    window->stored = 0;
+}
+
+void relay_window_widen(struct relay_window *window, unsigned most)
+{
+    if (window->limit >= most || ++window->stored < window->limit)
+        return;
+    window->limit++;
+    window->stored = 0;
+}

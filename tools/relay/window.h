@@ -53,6 +53,8 @@ struct relay_window {
     unsigned count, start;  /**< of the ring */
     size_t bytes;           /**< of all entries' JPEGs */
     uint64_t stream_newest; /**< highest known sequence of the stream */
+    unsigned limit;         /**< so many entries at a time; 0: none has been set */
+    unsigned stored;        /**< since the limit was changed */
     struct relay_entry ring[RELAY_WINDOW_MAX];
 };
 
@@ -64,4 +66,9 @@ struct relay_entry *relay_window_add(struct relay_window *window);
 void relay_window_store(struct relay_window *window, uint64_t serial, uint64_t stream_sequence);
 /** Takes the oldest entry out when it is stored. False: it is not, or there is none. */
 bool relay_window_take(struct relay_window *window, struct relay_entry *out);
+/** An answer is overdue: half as many from now on. A server with many relays gets no more than it
+ * can answer in time. */
+void relay_window_narrow(struct relay_window *window);
+/** A record is stored: after as many as the limit one more at a time, `most` at most. */
+void relay_window_widen(struct relay_window *window, unsigned most);
 #endif

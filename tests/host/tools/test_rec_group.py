@@ -255,6 +255,7 @@ def test_full_disk():
         for sequence in range(6, 40):
             feeder.put(sequence)
         full.wait_log("it is not acknowledged, and the camera is free for another recorder")
+        full.wait_log("has no room for one more camera; others wait for another recorder of group line")
         assert bench.last() < 39
         bench.start("b")
         bench.acknowledged(39)

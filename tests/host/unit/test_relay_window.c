@@ -91,11 +91,31 @@ static void the_window_is_bounded(void **state)
     assert_null(relay_window_add(&window));
 }
 
+static void limit_halves_and_grows_by_one_a_round(void **state)
+{
+    (void)state;
+    struct relay_window window = {.limit = 8};
+    relay_window_widen(&window, 8);
+    assert_int_equal(window.limit, 8);
+    for (unsigned limit = 4; limit > 1; limit /= 2) {
+        relay_window_narrow(&window);
+        assert_int_equal(window.limit, limit);
+    }
+    relay_window_narrow(&window);
+    relay_window_narrow(&window);
+    assert_int_equal(window.limit, 1);
+    unsigned stored = 0;
+    for (; window.limit < 8; stored++)
+        relay_window_widen(&window, 8);
+    assert_int_equal(stored, 1 + 2 + 3 + 4 + 5 + 6 + 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_agree_with_a_table),
         cmocka_unit_test(ranges_are_bounded),
+        cmocka_unit_test(limit_halves_and_grows_by_one_a_round),
         cmocka_unit_test(records_leave_in_order),
         cmocka_unit_test(the_window_is_bounded),
     };
