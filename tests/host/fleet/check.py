@@ -109,7 +109,8 @@ class Camera:
 class Hub:
     """Three servers, and for each a proxy to its port for leaves."""
 
-    def __init__(self):
+    def __init__(self, *arguments, stream=HUB_STREAM):
+        self.stream = stream
         clients, leaves, routes = ([free_port() for _ in range(3)] for _ in range(3))
         peers = ",".join(f"127.0.0.1:{port}" for port in routes)
         self.proxies = [CutProxy(("127.0.0.1", port)) for port in leaves]
@@ -118,7 +119,7 @@ class Hub:
             text = print_config(
                 "hub", "--server-name", f"hub-{i}", "--client-port", str(client), "--leaf-port",
                 str(leaf), "--cluster-port", str(route), "--peers", peers, "--store-dir",
-                "{folder}/s", "--sync-interval", "")
+                "{folder}/s", "--sync-interval", "", *arguments)
             # Else the leaf learns of ways around the proxies.
             text = text.replace("leafnodes {\n", "leafnodes {\n  no_advertise: true\n")
             self.servers.append(Server(text, port=client))
@@ -141,7 +142,7 @@ class Hub:
     def is_ready(self, last):
         """Three copies of the stream that are up to date, and a leader."""
         with Client(self.servers[0].port, timeout_s=5) as client:
-            cluster = client.api(f"STREAM.INFO.{HUB_STREAM}").get("cluster", {})
+            cluster = client.api(f"STREAM.INFO.{self.stream}").get("cluster", {})
         last[:] = [cluster]
         replicas = cluster.get("replicas", [])
         return cluster.get("leader") and len(replicas) == 2 and \

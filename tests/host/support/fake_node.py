@@ -27,10 +27,11 @@ JPEG_GREY = base64.b64decode(
 
 
 def padded_jpeg(size: int) -> bytes:
-    """A valid JPEG of at least `size` bytes, made long by comments."""
+    """A valid JPEG of `size` bytes, or up to 3 more, made long by comments."""
     comments = b""
-    while len(JPEG) + len(comments) < size:
-        comments += b"\xff\xfe" + struct.pack(">H", 60002) + b" " * 60000
+    while (missing := size - len(JPEG) - len(comments)) > 0:
+        text = b" " * max(0, min(missing - 4, 60000))
+        comments += b"\xff\xfe" + struct.pack(">H", 2 + len(text)) + text
     return JPEG[:2] + comments + JPEG[2:]
 
 
