@@ -21,6 +21,7 @@ enum { BUSY_MS = 60000 };
 /** Another layout gets another number, and the index is made anew. */
 #define LAYOUT "1"
 static const char schema[] =
+    "DROP TABLE IF EXISTS segment; DROP TABLE IF EXISTS frame;"
     "CREATE TABLE segment (id INTEGER PRIMARY KEY, folder TEXT, name TEXT, UNIQUE (folder, name));"
     "CREATE TABLE frame (segment INTEGER, camera TEXT, path TEXT, boot TEXT, sequence INTEGER,"
     " realtime INTEGER, trigger INTEGER, offset INTEGER, bytes INTEGER, crc INTEGER);"
@@ -33,11 +34,14 @@ struct rec_index {
     sqlite3 *db;
     const char *folder;
     sqlite3_stmt *has_segment, *add_segment, *add_frame;
+    int error; /**< SQLite's, which is not said yet */
+    char why[200];
 };
 
-static bool fail(const struct rec_index *index)
+static bool fail(struct rec_index *index)
 {
-    say("%s/" FILE_NAME ": %s", index->folder, sqlite3_errmsg(index->db));
+    index->error = sqlite3_errcode(index->db);
+    snprintf(index->why, sizeof index->why, "%s", sqlite3_errmsg(index->db));
     return false;
 }
 
@@ -54,13 +58,13 @@ static sqlite3_stmt *prepare(struct rec_index *index, const char *sql)
     return statement;
 }
 
-static int64_t number_of(struct rec_index *index, const char *sql)
+static bool read_layout(struct rec_index *index, int64_t *out)
 {
-    sqlite3_stmt *statement = prepare(index, sql);
-    const int64_t number =
-        sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_stmt *statement = prepare(index, "PRAGMA user_version");
+    const bool is_read = sqlite3_step(statement) == SQLITE_ROW || fail(index);
+    *out = is_read ? sqlite3_column_int64(statement, 0) : 0;
     sqlite3_finalize(statement);
-    return number;
+    return is_read;
 }
 
 static void bind_text(sqlite3_stmt *statement, int place, const char *text)
@@ -156,8 +160,9 @@ static bool forget(struct rec_index *index)
 {
     char path[REC_PATH_SIZE], sql[200];
     bool is_good = true;
+    int result = SQLITE_DONE;
     sqlite3_stmt *all = prepare(index, "SELECT id, folder, name FROM segment");
-    while (is_good && sqlite3_step(all) == SQLITE_ROW) {
+    while (is_good && (result = sqlite3_step(all)) == SQLITE_ROW) {
         snprintf(path, sizeof path, "%.400s/%.300s/%.60s.jsonl", index->folder,
                  (const char *)sqlite3_column_text(all, 1),
                  (const char *)sqlite3_column_text(all, 2));
@@ -169,6 +174,8 @@ static bool forget(struct rec_index *index)
                  id);
         is_good = run(index, sql);
     }
+    if (is_good && result != SQLITE_DONE)
+        is_good = fail(index);
     sqlite3_finalize(all);
     return is_good;
 }
@@ -200,35 +207,58 @@ static bool refresh(struct rec_index *index)
 
 // --- the outside ---------------------------------------------------------------------------------
 
-/** Opens this file, and makes it anew if it is damaged or of another layout. */
+/** Opens this file. One of another layout is emptied: another `find` may wait for the lock. */
 static bool open_file(struct rec_index *index, const char *path)
 {
     if (sqlite3_open(path, &index->db) != SQLITE_OK)
-        return false;
+        return fail(index);
     sqlite3_busy_timeout(index->db, BUSY_MS);
-    if (sqlite3_exec(index->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+    int64_t layout;
+    if (!run(index, "BEGIN IMMEDIATE") || !read_layout(index, &layout))
         return false;
-    const int64_t layout = number_of(index, "PRAGMA user_version");
     if (layout == strtoll(LAYOUT, NULL, 10))
         return true;
-    return layout == 0 && sqlite3_exec(index->db, schema, NULL, NULL, NULL) == SQLITE_OK;
+    if (layout != 0)
+        say("%s is of another version, and is made again", path);
+    return run(index, schema);
 }
 
-static bool open_any(struct rec_index *index)
+static void shut(struct rec_index *index)
+{
+    sqlite3_finalize(index->has_segment);
+    sqlite3_finalize(index->add_segment);
+    sqlite3_finalize(index->add_frame);
+    sqlite3_close(index->db);
+    index->has_segment = index->add_segment = index->add_frame = NULL;
+    index->db = NULL;
+}
+
+/** False: it is shut, and `error` tells why, or it was said. */
+static bool fill(struct rec_index *index, const char *path)
+{
+    index->error = SQLITE_OK;
+    if (open_file(index, path) && refresh(index) && run(index, "COMMIT"))
+        return true;
+    shut(index);
+    return false;
+}
+
+static bool fill_any(struct rec_index *index)
 {
     char path[REC_PATH_SIZE];
     snprintf(path, sizeof path, "%.900s/" FILE_NAME, index->folder);
-    if (open_file(index, path))
-        return true;
-    sqlite3_close(index->db);
-    if (access(index->folder, W_OK) == 0 && access(path, F_OK) == 0) {
-        say("%s is damaged or of another version; it is made again", path);
-        unlink(path);
-        if (open_file(index, path))
-            return true;
-        sqlite3_close(index->db);
+    bool is_filled = fill(index, path);
+    if ((index->error == SQLITE_CORRUPT || index->error == SQLITE_NOTADB) && unlink(path) == 0) {
+        say("%s is damaged, and is made again: %s", path, index->why);
+        is_filled = fill(index, path);
     }
-    return open_file(index, ":memory:");
+    if (is_filled || index->error == SQLITE_OK)
+        return is_filled;
+    if (index->error == SQLITE_BUSY)
+        say("%s is in use by another `find`; all sidecars are read", path);
+    else if (access(index->folder, W_OK) == 0)
+        say("%s cannot be used: %s; all sidecars are read", path, index->why);
+    return fill(index, ":memory:");
 }
 
 struct rec_index *rec_index_open(const char *folder)
@@ -237,8 +267,10 @@ struct rec_index *rec_index_open(const char *folder)
     if (index == NULL)
         return NULL;
     index->folder = folder;
-    if (open_any(index) && refresh(index) && run(index, "COMMIT"))
+    if (fill_any(index))
         return index;
+    if (index->error != SQLITE_OK)
+        say("%s: %s", folder, index->why);
     rec_index_close(index);
     return NULL;
 }
@@ -247,10 +279,7 @@ void rec_index_close(struct rec_index *index)
 {
     if (index == NULL)
         return;
-    sqlite3_finalize(index->has_segment);
-    sqlite3_finalize(index->add_segment);
-    sqlite3_finalize(index->add_frame);
-    sqlite3_close(index->db);
+    shut(index);
     free(index);
 }
 
@@ -272,8 +301,10 @@ bool rec_index_find(struct rec_index *index, const struct rec_query *query,
              query->camera != NULL ? " AND camera = ?1" : "",
              query->trigger != 0 ? " AND trigger = ?4" : "");
     sqlite3_stmt *rows = prepare(index, sql);
-    if (rows == NULL)
+    if (rows == NULL) {
+        say("%s: %s", index->folder, index->why);
         return false;
+    }
     if (query->camera != NULL)
         bind_text(rows, 1, query->camera);
     sqlite3_bind_int64(rows, 2, query->from_ns);
@@ -295,8 +326,10 @@ bool rec_index_find(struct rec_index *index, const struct rec_query *query,
                                     .crc32c = (uint32_t)sqlite3_column_int64(rows, 8)};
         visit(user, &hit);
     }
+    if (result != SQLITE_DONE)
+        say("%s: %s", index->folder, sqlite3_errmsg(index->db));
     sqlite3_finalize(rows);
-    return result == SQLITE_DONE || fail(index);
+    return result == SQLITE_DONE;
 }
 
 #endif

@@ -25,8 +25,8 @@ struct rec_hit {
 
 struct rec_index;
 
-/** Opens the index of a folder and reads the sidecars that are new in it. Where no file can be made
- * it is in memory. NULL after saying what was wrong. */
+/** Opens the index of a folder and reads the sidecars that are new in it. Where the file cannot be
+ * used it is in memory, with all sidecars. NULL after saying what was wrong. */
 struct rec_index *rec_index_open(const char *folder);
 /** NULL is allowed. */
 void rec_index_close(struct rec_index *index);

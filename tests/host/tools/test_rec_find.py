@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -14,21 +15,28 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
+import disk  # noqa: E402
 from fake_node import JPEG, JPEG_GREY, ScriptedNode  # noqa: E402
 from pinhole_node import BUILD, run_cases, wait_for  # noqa: E402
 from recording import (FFPROBE, Recorder, Recording, can_find, count_lines, has_avformat,  # noqa: E402
                        nanoseconds)
+from test_rec_disk import SmallDisk  # noqa: E402
 
 INDEX = ".pinhole-rec.index"
 FIRST_NS = 1795818722219731852
 
 
-def find(*arguments, code=0):
-    """What it prints, by lines."""
+def find_and_say(*arguments, code=0, environment=None):
+    """What it prints, by lines, and what it says."""
     done = subprocess.run([f"{BUILD}/pinhole-rec", "find", *map(str, arguments)],
-                          capture_output=True, text=True, check=False)
+                          capture_output=True, text=True, check=False,
+                          env=os.environ | (environment or {}))
     assert done.returncode == code, done
-    return done.stdout.splitlines()
+    return done.stdout.splitlines(), done.stderr
+
+
+def find(*arguments, code=0):
+    return find_and_say(*arguments, code=code)[0]
 
 
 def picture(sequence, jpeg=JPEG):
@@ -173,6 +181,78 @@ def test_index_follows_the_folder():
             file.write(text.replace('"media":"', '"media":"../'))
         os.unlink(f"{folder}/{INDEX}")
         find(folder, code=1)
+
+
+def test_full_disk():
+    with tempfile.TemporaryDirectory() as recorded, SmallDisk("2M") as folder:
+        if folder is None:
+            return
+        record(recorded, "gate", 1, 5, "-c", "jpeg")
+        record(recorded, "belt", 1, 5, "-c", "jpeg")
+
+        def look_while_full(count):
+            with open(f"{folder}/filler", "wb") as file:
+                status = os.statvfs(folder)
+                os.posix_fallocate(file.fileno(), 0, status.f_bavail * status.f_frsize)
+            lines, said = find_and_say(folder)
+            assert len(lines) == count, (lines, said)
+            assert f"{folder}/{INDEX} cannot be used: " in said and "full" in said, said
+            assert "made again" not in said, said
+            os.unlink(f"{folder}/filler")
+            lines, said = find_and_say(folder)
+            assert len(lines) == count and said == "", (lines, said)
+
+        shutil.copytree(f"{recorded}/gate", f"{folder}/gate")
+        look_while_full(5)  # without an index
+        shutil.copytree(f"{recorded}/belt", f"{folder}/belt")
+        look_while_full(10)  # with one
+
+
+def test_disk_that_fails_at_each_step():
+    # In memory, where syncs take no time.
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=place) as folder, tempfile.NamedTemporaryFile() as trace:
+        record(folder, "gate", 1, 5, "-c", "jpeg")
+        find(folder)
+        shutil.copy(f"{folder}/{INDEX}", f"{folder}/kept")
+        record(folder, "gate", 6, 10, "-c", "jpeg")
+        sentences = ""
+        find_and_say(folder, environment=disk.environment(folder, trace=trace.name))
+        kinds = [what for what, *_ in disk.read_steps(trace.name)]
+        # Of writes in a row the first one.
+        steps = [n for n, what in enumerate(kinds) if n == 0 or what != kinds[n - 1]]
+        assert len(steps) > 4, kinds
+        for fail in ((step + 1, how) for step in steps for how in ("ENOSPC", "EIO")):
+            for name in glob.glob(f"{folder}/{INDEX}*"):
+                os.unlink(name)
+            shutil.copy(f"{folder}/kept", f"{folder}/{INDEX}")
+            lines, said = find_and_say(folder, environment=disk.environment(folder, fail=fail))
+            assert len(lines) == 10 and "made again" not in said, (fail, lines, said)
+            sentences += said
+            assert len(find(folder)) == 10, fail
+        assert "all sidecars are read" in sentences, sentences
+
+
+def test_index_in_use():
+    """Another process has the lock for longer than one waits."""
+    patience = {"LD_PRELOAD": os.path.abspath(f"{BUILD}/tests/no_sleep.so"),
+                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+    with tempfile.TemporaryDirectory() as folder:
+        record(folder, "gate", 1, 5, "-c", "jpeg")
+        find(folder)
+        before = os.stat(f"{folder}/{INDEX}").st_ino
+        record(folder, "gate", 6, 10, "-c", "jpeg")
+        for lock in (("BEGIN EXCLUSIVE",), ("BEGIN", "SELECT * FROM segment")):
+            other = sqlite3.connect(f"{folder}/{INDEX}", isolation_level=None)
+            for statement in lock:
+                other.execute(statement).fetchone()
+            lines, said = find_and_say(folder, environment=patience)
+            assert len(lines) == 10, (lines, said)
+            assert f"{folder}/{INDEX} is in use by another `find`" in said, said
+            assert "made again" not in said, said
+            other.close()
+            assert os.stat(f"{folder}/{INDEX}").st_ino == before
+        assert len(find(folder)) == 10
 
 
 def test_wrong_use():
