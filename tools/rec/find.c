@@ -31,7 +31,8 @@ static const char help[] =
     "  --export DIR    also writes each as a JPEG file\n"
     "  --container C   --export: matroska or mp4: those of a camera in one file; jpeg\n"
     "What a recorder has not completed is left out.\n"
-    "Exit codes: 0 found; 1 nothing, or a picture cannot be exported; 2 wrong usage.\n";
+    "Exit codes: 0 found; 1 nothing, a sidecar cannot be read or has damaged lines, or a picture\n"
+    "cannot be exported; 2 wrong usage.\n";
 
 struct finder {
     bool is_json;

@@ -7,6 +7,7 @@
 #include "tools/rec/segment.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -19,10 +20,11 @@
 enum { BUSY_MS = 60000 };
 
 /** Another layout gets another number, and the index is made anew. */
-#define LAYOUT "1"
+#define LAYOUT "2"
 static const char schema[] =
     "DROP TABLE IF EXISTS segment; DROP TABLE IF EXISTS frame;"
-    "CREATE TABLE segment (id INTEGER PRIMARY KEY, folder TEXT, name TEXT, UNIQUE (folder, name));"
+    "CREATE TABLE segment (id INTEGER PRIMARY KEY, folder TEXT, name TEXT, is_whole INTEGER,"
+    " UNIQUE (folder, name));"
     "CREATE TABLE frame (segment INTEGER, camera TEXT, path TEXT, boot TEXT, sequence INTEGER,"
     " realtime INTEGER, trigger INTEGER, offset INTEGER, bytes INTEGER, crc INTEGER);"
     "CREATE INDEX by_time ON frame (camera, realtime);"
@@ -36,6 +38,18 @@ struct rec_index {
     sqlite3_stmt *has_segment, *add_segment, *add_frame;
     int error; /**< SQLite's, which is not said yet */
     char why[200];
+    bool is_whole; /**< all of the folder could be read */
+};
+
+/** A sidecar that is being read. */
+struct sidecar {
+    char path[REC_PATH_SIZE];
+    const char *place; /**< its camera's folder, from the index's folder on */
+    int64_t segment;
+    char camera[REC_NAME_SIZE], media[REC_PATH_SIZE];
+    bool is_in_folder; /**< the media */
+    off_t at;          /**< of the next line */
+    uint64_t lines, damaged, first_damaged;
 };
 
 static bool fail(struct rec_index *index)
@@ -43,6 +57,12 @@ static bool fail(struct rec_index *index)
     index->error = sqlite3_errcode(index->db);
     snprintf(index->why, sizeof index->why, "%s", sqlite3_errmsg(index->db));
     return false;
+}
+
+static void say_unreadable(struct rec_index *index, const char *path, int error)
+{
+    say("%s: cannot be read: %s", path, strerror(error));
+    index->is_whole = false;
 }
 
 static bool run(struct rec_index *index, const char *sql)
@@ -102,34 +122,107 @@ static bool add_frame(struct rec_index *index, int64_t segment, const char *came
     return step(index, add);
 }
 
-/** Reads a sidecar. `place` is its camera's folder, from the index's folder on. */
+static bool take_line(struct rec_index *index, struct sidecar *sidecar, const struct rec_line *line)
+{
+    if (line->type == REC_LINE_SEGMENT) {
+        const char *place = sidecar->place;
+        snprintf(sidecar->camera, sizeof sidecar->camera, "%s", line->camera);
+        const bool is_here = strcmp(place, ".") == 0;
+        snprintf(sidecar->media, sizeof sidecar->media, "%.300s%s%s", is_here ? "" : place,
+                 is_here ? "" : "/", line->media);
+        sidecar->is_in_folder = strchr(line->media, '/') == NULL;
+    }
+    const bool is_picture =
+        line->type == REC_LINE_FRAME && sidecar->is_in_folder && strchr(line->file, '/') == NULL;
+    return !is_picture || add_frame(index, sidecar->segment, sidecar->camera, sidecar->media, line);
+}
+
+/** Takes lines up to the end, or to a damaged one: 0. -errno: it cannot be read. 1: SQLite failed.
+ */
+static int read_lines(struct rec_index *index, struct sidecar *sidecar, int fd)
+{
+    struct rec_reader *reader;
+    struct rec_line line;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return -errno;
+    lseek(copy, sidecar->at, SEEK_SET);
+    int result = rec_reader_open(&reader, copy);
+    if (result < 0)
+        return result;
+    while ((result = rec_reader_next(reader, &line)) > 0 && take_line(index, sidecar, &line))
+        sidecar->lines++;
+    sidecar->at += rec_reader_at(reader);
+    rec_reader_close(reader);
+    return result;
+}
+
+/** The place behind the line at `at`, the file's end if it is the last one. -errno. */
+static off_t find_next_line(int fd, off_t at)
+{
+    char bytes[4096];
+    ssize_t got;
+    while ((got = pread(fd, bytes, sizeof bytes, at)) > 0) {
+        const char *newline = memchr(bytes, '\n', (size_t)got);
+        if (newline != NULL)
+            return at + (newline - bytes) + 1;
+        at += got;
+    }
+    return got < 0 ? -errno : at;
+}
+
+/** As read_lines(), and goes on behind damaged lines. */
+static int read_all_lines(struct rec_index *index, struct sidecar *sidecar, int fd)
+{
+    for (;;) {
+        const int result = read_lines(index, sidecar, fd);
+        if (result != 0)
+            return result;
+        const off_t next = find_next_line(fd, sidecar->at);
+        if (next < 0)
+            return (int)next;
+        if (next == sidecar->at)
+            return 0;
+        sidecar->at = next;
+        sidecar->lines++;
+        if (sidecar->damaged++ == 0)
+            sidecar->first_damaged = sidecar->lines;
+    }
+}
+
+/** What it has not of the sidecar is said, and the next time it reads it again. */
 static bool read_sidecar(struct rec_index *index, const char *place, const char *stem)
 {
-    char path[REC_PATH_SIZE], media[REC_PATH_SIZE] = "", camera[REC_NAME_SIZE] = "";
-    struct rec_line line;
-    struct rec_reader *reader = NULL;
-    bool is_good = true, is_in_folder = false;
-    snprintf(path, sizeof path, "%.400s/%.300s/%s.jsonl", index->folder, place, stem);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || rec_reader_open(&reader, fd) < 0)
-        return true; // deleted meanwhile
+    struct sidecar sidecar = {.place = place};
+    char sql[100];
+    snprintf(sidecar.path, sizeof sidecar.path, "%.400s/%.300s/%s.jsonl", index->folder, place,
+             stem);
+    int fd = open(sidecar.path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        if (errno != ENOENT) // deleted meanwhile
+            say_unreadable(index, sidecar.path, errno);
+        return true;
+    }
     bind_text(index->add_segment, 1, place);
     bind_text(index->add_segment, 2, stem);
-    is_good = step(index, index->add_segment);
-    const int64_t segment = sqlite3_last_insert_rowid(index->db);
-    while (is_good && rec_reader_next(reader, &line) > 0) {
-        if (line.type == REC_LINE_SEGMENT) {
-            snprintf(camera, sizeof camera, "%s", line.camera);
-            const bool is_here = strcmp(place, ".") == 0;
-            snprintf(media, sizeof media, "%.300s%s%s", is_here ? "" : place, is_here ? "" : "/",
-                     line.media);
-            is_in_folder = strchr(line.media, '/') == NULL;
-        } else if (line.type == REC_LINE_FRAME && is_in_folder && strchr(line.file, '/') == NULL) {
-            is_good = add_frame(index, segment, camera, media, &line);
-        }
+    const bool is_added = step(index, index->add_segment);
+    sidecar.segment = sqlite3_last_insert_rowid(index->db);
+    const int result = is_added ? read_all_lines(index, &sidecar, fd) : 1;
+    close(fd);
+    if (result > 0)
+        return false;
+    if (result < 0)
+        say_unreadable(index, sidecar.path, -result);
+    if (sidecar.damaged > 0) {
+        say("%s: damaged lines: %" PRIu64 ", the first is line %" PRIu64, sidecar.path,
+            sidecar.damaged, sidecar.first_damaged);
+        index->is_whole = false;
     }
-    rec_reader_close(reader);
-    return is_good;
+    if (result == 0 && sidecar.damaged == 0)
+        return true;
+    snprintf(sql, sizeof sql, "UPDATE segment SET is_whole = 0 WHERE id = %lld",
+             (long long)sidecar.segment);
+    return run(index, sql);
 }
 
 static bool is_known(struct rec_index *index, const char *place, const char *stem)
@@ -148,6 +241,8 @@ static bool read_camera(struct rec_index *index, const char *place)
     bool is_good = true;
     snprintf(path, sizeof path, "%.400s/%.300s", index->folder, place);
     const int count = rec_recover_list(path, &found);
+    if (count < 0)
+        say_unreadable(index, path, -count);
     for (int i = 0; i < count && is_good; i++)
         if (!is_known(index, place, found[i].name))
             is_good = read_sidecar(index, place, found[i].name);
@@ -155,18 +250,18 @@ static bool read_camera(struct rec_index *index, const char *place)
     return is_good;
 }
 
-/** Forgets segments whose sidecar is gone. */
+/** Forgets segments whose sidecar is gone, or could not be read wholly. */
 static bool forget(struct rec_index *index)
 {
     char path[REC_PATH_SIZE], sql[200];
     bool is_good = true;
     int result = SQLITE_DONE;
-    sqlite3_stmt *all = prepare(index, "SELECT id, folder, name FROM segment");
+    sqlite3_stmt *all = prepare(index, "SELECT id, folder, name, is_whole FROM segment");
     while (is_good && (result = sqlite3_step(all)) == SQLITE_ROW) {
         snprintf(path, sizeof path, "%.400s/%.300s/%.60s.jsonl", index->folder,
                  (const char *)sqlite3_column_text(all, 1),
                  (const char *)sqlite3_column_text(all, 2));
-        if (access(path, F_OK) == 0)
+        if (sqlite3_column_int(all, 3) != 0 && access(path, F_OK) == 0)
             continue;
         const long long id = sqlite3_column_int64(all, 0);
         snprintf(sql, sizeof sql,
@@ -185,13 +280,17 @@ static bool read_folders(struct rec_index *index)
 {
     DIR *folder = opendir(index->folder);
     if (folder == NULL) {
-        say("%s: cannot be read", index->folder);
+        say_unreadable(index, index->folder, errno);
         return false;
     }
+    struct dirent *entry;
+    int result = 0;
     bool is_good = read_camera(index, ".");
-    for (struct dirent *entry; is_good && (entry = readdir(folder)) != NULL;)
+    while (is_good && (result = rec_folder_next(folder, &entry)) > 0)
         if (entry->d_name[0] != '.')
             is_good = read_camera(index, entry->d_name);
+    if (result < 0)
+        say_unreadable(index, index->folder, -result);
     closedir(folder);
     return is_good;
 }
@@ -199,7 +298,8 @@ static bool read_folders(struct rec_index *index)
 static bool refresh(struct rec_index *index)
 {
     index->has_segment = prepare(index, "SELECT id FROM segment WHERE folder = ?1 AND name = ?2");
-    index->add_segment = prepare(index, "INSERT INTO segment (folder, name) VALUES (?1, ?2)");
+    index->add_segment =
+        prepare(index, "INSERT INTO segment (folder, name, is_whole) VALUES (?1, ?2, 1)");
     index->add_frame =
         prepare(index, "INSERT INTO frame VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
     return index->add_frame != NULL && forget(index) && read_folders(index);
@@ -237,6 +337,7 @@ static void shut(struct rec_index *index)
 static bool fill(struct rec_index *index, const char *path)
 {
     index->error = SQLITE_OK;
+    index->is_whole = true;
     if (open_file(index, path) && refresh(index) && run(index, "COMMIT"))
         return true;
     shut(index);
@@ -329,7 +430,7 @@ bool rec_index_find(struct rec_index *index, const struct rec_query *query,
     if (result != SQLITE_DONE)
         say("%s: %s", index->folder, sqlite3_errmsg(index->db));
     sqlite3_finalize(rows);
-    return result == SQLITE_DONE;
+    return result == SQLITE_DONE && index->is_whole;
 }
 
 #endif

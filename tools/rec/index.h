@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // An index of the pictures in a recorder's folder: an SQLite file in it, which sidecars fill.
 //
-// Recorders know nothing of it. A complete sidecar never changes, so each is read once, and its
-// rows go with it.
+// Recorders know nothing of it. A complete sidecar never changes, so each that could be read wholly
+// is read once, and its rows go with it.
 #ifndef PINHOLE_TOOLS_REC_INDEX_H
 #define PINHOLE_TOOLS_REC_INDEX_H
 
@@ -30,8 +30,8 @@ struct rec_index;
 struct rec_index *rec_index_open(const char *folder);
 /** NULL is allowed. */
 void rec_index_close(struct rec_index *index);
-/** Calls `visit` for each picture, in the order of their times. False after saying what was wrong.
- */
+/** Calls `visit` for each picture, in the order of their times. False after saying what was wrong,
+ * also if a sidecar could not be read wholly. */
 bool rec_index_find(struct rec_index *index, const struct rec_query *query,
                     void (*visit)(void *user, const struct rec_hit *hit), void *user);
 

@@ -183,6 +183,54 @@ def test_index_follows_the_folder():
         find(folder, code=1)
 
 
+def test_sidecar_that_cannot_be_read():
+    with tempfile.TemporaryDirectory() as folder:
+        record(folder, "gate", 1, 5, "-c", "jpeg")
+        record(folder, "gate", 6, 10, "-c", "jpeg")
+        sidecar = Recording(f"{folder}/gate").segments[0].stem + ".jsonl"
+        os.rename(sidecar, f"{folder}/kept")
+        os.mkdir(sidecar)  # it opens, and read() fails
+        for _ in range(2):
+            lines, said = find_and_say(folder, code=1)
+            assert len(lines) == 5 and f"{sidecar}: cannot be read: Is a directory" in said, said
+        os.rmdir(sidecar)
+        os.rename(f"{folder}/kept", sidecar)
+        lines, said = find_and_say(folder)
+        assert len(lines) == 10 and said == "", said
+
+
+def test_damaged_lines():
+    """The pictures of all other lines are found, as often as one looks."""
+    with tempfile.TemporaryDirectory() as folder:
+        record(folder, "gate", 1, 10, "-c", "jpeg")
+        sidecar = Recording(f"{folder}/gate").segments[0].stem + ".jsonl"
+        with open(sidecar, "rb") as file:
+            good = file.read().splitlines(True)
+        frames = [i for i, line in enumerate(good) if b'"type":"frame"' in line]
+
+        def look(lines, count, first):
+            with open(sidecar, "wb") as file:
+                file.writelines(lines)
+            if os.path.exists(f"{folder}/{INDEX}"):
+                os.unlink(f"{folder}/{INDEX}")
+            for _ in range(2):
+                found, said = find_and_say(folder, code=1)
+                assert f"{sidecar}: damaged lines: {count}, the first is line {first}\n" in said, said
+            return len(found)
+
+        zeros = list(good)
+        zeros[frames[4]] = bytes(len(good[frames[4]]) - 1) + b"\n"
+        assert look(zeros, 1, frames[4] + 1) == 9
+        zeros[frames[7]] = b"\n"
+        zeros[frames[8]] = b"x" * (300 << 10) + b"\n"  # longer than any line
+        assert look(zeros, 3, frames[4] + 1) == 7
+        assert look(good[:-1] + [good[-1][:20]], 1, len(good)) == 10
+        with open(sidecar, "wb") as file:
+            file.writelines(good)
+        lines, said = find_and_say(folder)
+        assert len(lines) == 10 and said == "", said
+
+
 def test_full_disk():
     with tempfile.TemporaryDirectory() as recorded, SmallDisk("2M") as folder:
         if folder is None:
