@@ -100,7 +100,7 @@ class Check:
         with Machine(self.card) as machine:
             machine.wait_frames()
             assert "incorrect" in machine.log_in("another one"), machine.log()[-1000:]
-            assert re.search(r"\n0\r?\n", machine.log_in(PASSWORD)), machine.log()[-1000:]
+            assert re.search(r"[\r\n]0[\r\n]", machine.log_in(PASSWORD)), machine.log()[-1000:]
             machine.wait_frames()
         self.check_systems()
 

@@ -136,7 +136,7 @@ class Machine:
             answer = until("Password:", "login:")
             assert answer.rstrip().endswith("Password:"), answer
             console.sendall(password.encode() + b"\r")
-            answer = until("login:", "#")
+            answer = until("login:", ":~#")
             if answer.rstrip().endswith("#"):
                 console.sendall(b"id -u; exit\r")
                 answer = until("login:")
