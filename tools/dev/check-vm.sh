@@ -106,7 +106,7 @@ machine() { # part
         -drive file="$trixie.img",format=raw,if=virtio,snapshot=on \
         -device virtio-rng-pci </dev/null 9>&- 2>&1
 }
-# An emulated machine sometimes hangs before its kernel has started; then it is started again.
+# An emulated machine sometimes hangs or panics before its kernel has started; then it is started again.
 start() { # part; sets pid
     local attempt waited
     for attempt in 1 2 3; do
@@ -117,11 +117,12 @@ start() { # part; sets pid
         trap 'kill $pid 2>/dev/null || true' EXIT
         for ((waited = 0; waited < 120; waited++)); do
             grep -aq '^VM: Linux' "$log" && return
+            kill -0 $pid 2>/dev/null || break # a panic ends it
             sleep 1
         done
         echo "check-vm: the machine did not start (attempt $attempt)"
         tail -n 5 "$log"
-        kill $pid
+        kill $pid 2>/dev/null || true
         wait $pid || true
     done
 }
