@@ -115,6 +115,12 @@ void json_put_number(json_t **object, const char *name, const char *text)
         json_put_text(object, name, text);
 }
 
+const char *json_get_text(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text != NULL ? text : "";
+}
+
 bool json_get_u64(const json_t *object, const char *name, uint64_t *out)
 {
     const json_t *value = json_object_get(object, name);

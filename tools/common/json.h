@@ -42,6 +42,9 @@ void json_put_frame(json_t **object, const struct pinhole_frame *frame);
 /** Reads a member that json_put_u64() has put. False: it is absent, or not such a number. */
 bool json_get_u64(const json_t *object, const char *name, uint64_t *out);
 
+/** The text of a member, as long as the object lives; "": it is absent, or no text. */
+const char *json_get_text(const json_t *object, const char *name);
+
 /** A value's text, which the caller frees; flags as json_dumps(). NULL: out of memory. */
 char *json_text(const json_t *value, size_t flags);
 /** Frees the document. Returns its text in ASCII on one line, with a newline, which the caller

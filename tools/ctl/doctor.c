@@ -12,6 +12,22 @@
 #include <string.h>
 #include <unistd.h>
 
+static void take(void *user, const struct finding *finding)
+{
+    struct doctor *doctor = user;
+    if (finding->state > doctor->worst)
+        doctor->worst = finding->state;
+    if (doctor->ctl->wants_json) {
+        ctl_print_json(finding_json(finding));
+        return;
+    }
+    printf("%-8s %-12s ", finding_state_name(finding->state), finding->check);
+    text_print(stdout, finding->text);
+    printf("\n");
+    if (*finding->advice != '\0')
+        printf("%-21s -> %s\n", "", finding->advice);
+}
+
 void doctor_say(struct doctor *doctor, enum finding_state state, const char *check,
                 const char *advice, const char *format, ...)
 {
@@ -21,17 +37,7 @@ void doctor_say(struct doctor *doctor, enum finding_state state, const char *che
     va_start(list, format);
     vsnprintf(finding.text, sizeof finding.text, format, list);
     va_end(list);
-    if (state > doctor->worst)
-        doctor->worst = state;
-    if (doctor->ctl->wants_json) {
-        ctl_print_json(finding_json(&finding));
-        return;
-    }
-    printf("%-8s %-12s ", finding_state_name(state), check);
-    text_print(stdout, finding.text);
-    printf("\n");
-    if (*finding.advice != '\0')
-        printf("%-21s -> %s\n", "", finding.advice);
+    take(doctor, &finding);
 }
 
 int doctor_read(const struct doctor *doctor, const char *path, char *text, size_t bytes)
@@ -51,11 +57,6 @@ int doctor_read(const struct doctor *doctor, const char *path, char *text, size_
     return (int)length;
 }
 
-static void take_finding(void *user, const struct finding *finding)
-{
-    doctor_say(user, finding->state, finding->check, finding->advice, "%s", finding->text);
-}
-
 static int check_node(struct doctor *doctor, struct pinhole *p)
 {
     char *stats;
@@ -66,7 +67,7 @@ static int check_node(struct doctor *doctor, struct pinhole *p)
     const struct pinhole_info *info = pinhole_info(p);
     doctor_say(doctor, FINDING_OK, "node", NULL, "pinhole %s, \"%s\", answers at %s", info->version,
                info->name, info->address);
-    diagnose(p, stats, take_finding, doctor);
+    diagnose(p, stats, take, doctor);
     if (ctl_is_local(info->address))
         doctor_check_watchdog(
             doctor, stats_sample(stats, "pinhole_loop_turn_worst_seconds{clock=\"wall\"}"));

@@ -12,19 +12,13 @@ static uint64_t number(const json_t *object, const char *name)
     return json_get_u64(object, name, &value) ? value : 0;
 }
 
-static void copy_text(char *out, size_t bytes, const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    snprintf(out, bytes, "%s", text != NULL ? text : "");
-}
-
 static void parse(struct rec_claim *claim, const char *text)
 {
     size_t index;
     const json_t *mark;
     json_t *entry = json_loads(text, 0, NULL);
-    copy_text(claim->owner, sizeof claim->owner, entry, "owner");
-    copy_text(claim->host, sizeof claim->host, entry, "host");
+    snprintf(claim->owner, sizeof claim->owner, "%s", json_get_text(entry, "owner"));
+    snprintf(claim->host, sizeof claim->host, "%s", json_get_text(entry, "host"));
     claim->owner_lease_ns = number(entry, "lease_ms") * 1000000;
     claim->stream_sequence = number(entry, "stream_sequence");
     rec_position_take(&claim->position, json_object_get(entry, "boots"));
@@ -33,7 +27,8 @@ static void parse(struct rec_claim *claim, const char *text)
     {
         if (claim->marks_count == REC_MARKS_MAX)
             break;
-        copy_text(claim->marks[claim->marks_count].id, REC_ID_BYTES, mark, "id");
+        snprintf(claim->marks[claim->marks_count].id, REC_ID_BYTES, "%s",
+                 json_get_text(mark, "id"));
         claim->marks[claim->marks_count++].mark = (struct rec_mark){
             .serial = number(mark, "serial"), .sidecar_bytes = number(mark, "bytes")};
     }

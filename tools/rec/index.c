@@ -47,9 +47,8 @@ struct sidecar {
     const char *place; /**< its camera's folder, from the index's folder on */
     int64_t segment;
     char camera[REC_NAME_SIZE], media[REC_PATH_SIZE];
-    bool is_in_folder; /**< the media */
-    off_t at;          /**< of the next line */
-    uint64_t lines, damaged, first_damaged;
+    bool is_in_folder;               /**< the media */
+    uint64_t damaged, first_damaged; /**< lines */
 };
 
 static bool fail(struct rec_index *index)
@@ -137,56 +136,22 @@ static bool take_line(struct rec_index *index, struct sidecar *sidecar, const st
     return !is_picture || add_frame(index, sidecar->segment, sidecar->camera, sidecar->media, line);
 }
 
-/** Takes lines up to the end, or to a damaged one: 0. -errno: it cannot be read. 1: SQLite failed.
- */
-static int read_lines(struct rec_index *index, struct sidecar *sidecar, int fd)
+/** Takes all lines but damaged ones. 0; -errno: it cannot be read; 1: SQLite failed. */
+static int read_lines(struct rec_index *index, struct sidecar *sidecar, struct rec_reader *reader)
 {
-    struct rec_reader *reader;
     struct rec_line line;
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0)
-        return -errno;
-    lseek(copy, sidecar->at, SEEK_SET);
-    int result = rec_reader_open(&reader, copy);
-    if (result < 0)
-        return result;
-    while ((result = rec_reader_next(reader, &line)) > 0 && take_line(index, sidecar, &line))
-        sidecar->lines++;
-    sidecar->at += rec_reader_at(reader);
-    rec_reader_close(reader);
-    return result;
-}
-
-/** The place behind the line at `at`, the file's end if it is the last one. -errno. */
-static off_t find_next_line(int fd, off_t at)
-{
-    char bytes[4096];
-    ssize_t got;
-    while ((got = pread(fd, bytes, sizeof bytes, at)) > 0) {
-        const char *newline = memchr(bytes, '\n', (size_t)got);
-        if (newline != NULL)
-            return at + (newline - bytes) + 1;
-        at += got;
-    }
-    return got < 0 ? -errno : at;
-}
-
-/** As read_lines(), and goes on behind damaged lines. */
-static int read_all_lines(struct rec_index *index, struct sidecar *sidecar, int fd)
-{
-    for (;;) {
-        const int result = read_lines(index, sidecar, fd);
-        if (result != 0)
+    for (uint64_t number = 1;; number++) {
+        int result = rec_reader_next(reader, &line);
+        if (result > 0 && !take_line(index, sidecar, &line))
+            return 1;
+        if (result > 0)
+            continue;
+        if (result == 0)
+            result = rec_reader_skip(reader);
+        if (result <= 0)
             return result;
-        const off_t next = find_next_line(fd, sidecar->at);
-        if (next < 0)
-            return (int)next;
-        if (next == sidecar->at)
-            return 0;
-        sidecar->at = next;
-        sidecar->lines++;
         if (sidecar->damaged++ == 0)
-            sidecar->first_damaged = sidecar->lines;
+            sidecar->first_damaged = number;
     }
 }
 
@@ -197,19 +162,19 @@ static bool read_sidecar(struct rec_index *index, const char *place, const char 
     char sql[100];
     snprintf(sidecar.path, sizeof sidecar.path, "%.400s/%.300s/%s.jsonl", index->folder, place,
              stem);
+    struct rec_reader *reader = NULL;
     int fd = open(sidecar.path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        if (errno != ENOENT) // deleted meanwhile
-            say_unreadable(index, sidecar.path, errno);
-        return true;
-    }
+    if (fd < 0 && errno == ENOENT)
+        return true; // deleted meanwhile
+    int result = fd < 0 ? -errno : rec_reader_open(&reader, fd);
     bind_text(index->add_segment, 1, place);
     bind_text(index->add_segment, 2, stem);
     const bool is_added = step(index, index->add_segment);
     sidecar.segment = sqlite3_last_insert_rowid(index->db);
-    const int result = is_added ? read_all_lines(index, &sidecar, fd) : 1;
-    close(fd);
-    if (result > 0)
+    if (result == 0 && is_added)
+        result = read_lines(index, &sidecar, reader);
+    rec_reader_close(reader);
+    if (!is_added || result > 0)
         return false;
     if (result < 0)
         say_unreadable(index, sidecar.path, -result);

@@ -20,12 +20,6 @@ static uint64_t number(const json_t *object, const char *name)
     return json_get_u64(object, name, &value) ? value : 0;
 }
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text != NULL ? text : "";
-}
-
 /** A point, nine digits, and what ends them. */
 static bool read_fraction(const char *text, char end, uint64_t *ns)
 {
@@ -39,7 +33,7 @@ static bool read_fraction(const char *text, char end, uint64_t *ns)
 /** "SECONDS.NANOSECONDSs", or the integer that format 1 has under another name. */
 static uint64_t monotonic_of(const json_t *object, const char *name, const char *former)
 {
-    const char *text = text_of(object, name);
+    const char *text = json_get_text(object, name);
     char *rest;
     uint64_t ns, seconds = strtoull(text, &rest, 10);
     if (rest > text && read_fraction(rest, 's', &ns))
@@ -51,7 +45,7 @@ static uint64_t realtime_of(const json_t *object, const char *name, const char *
 {
     uint64_t ns;
     struct tm parts = {0};
-    const char *rest = strptime(text_of(object, name), "%Y-%m-%dT%H:%M:%S", &parts);
+    const char *rest = strptime(json_get_text(object, name), "%Y-%m-%dT%H:%M:%S", &parts);
     if (rest != NULL && read_fraction(rest, 'Z', &ns))
         return (uint64_t)timegm(&parts) * NS_PER_S + ns;
     return number(object, former);
@@ -72,7 +66,7 @@ static void take_frame(const json_t *object, struct rec_line *out)
     out->realtime_ns = realtime_of(object, "realtime", "realtime_ns");
     out->has_crc = json_get_u64(object, "crc32c", &crc);
     out->crc32c = out->has_crc ? (uint32_t)crc : 0;
-    snprintf(out->file, sizeof out->file, "%s", text_of(object, "file"));
+    snprintf(out->file, sizeof out->file, "%s", json_get_text(object, "file"));
 }
 
 void rec_position_take(struct rec_position *out, const json_t *list)
@@ -84,7 +78,7 @@ void rec_position_take(struct rec_position *out, const json_t *list)
     {
         if (index < REC_BOOTS_MAX)
             out->boots[out->count++] =
-                (struct rec_boot){.boot_id = strtoull(text_of(boot, "boot_id"), NULL, 16),
+                (struct rec_boot){.boot_id = strtoull(json_get_text(boot, "boot_id"), NULL, 16),
                                   .last = number(boot, "last"),
                                   .is_closed = json_is_true(json_object_get(boot, "is_closed"))};
     }
@@ -93,10 +87,11 @@ void rec_position_take(struct rec_position *out, const json_t *list)
 
 static void take_segment(const json_t *object, struct rec_line *out)
 {
-    snprintf(out->camera, sizeof out->camera, "%s", text_of(object, "camera"));
-    snprintf(out->media, sizeof out->media, "%s", text_of(object, "media"));
-    snprintf(out->device_serial, sizeof out->device_serial, "%s", text_of(object, "device_serial"));
-    snprintf(out->address, sizeof out->address, "%s", text_of(object, "address"));
+    snprintf(out->camera, sizeof out->camera, "%s", json_get_text(object, "camera"));
+    snprintf(out->media, sizeof out->media, "%s", json_get_text(object, "media"));
+    snprintf(out->device_serial, sizeof out->device_serial, "%s",
+             json_get_text(object, "device_serial"));
+    snprintf(out->address, sizeof out->address, "%s", json_get_text(object, "address"));
     rec_position_take(&out->position, json_object_get(object, "boots"));
 }
 
@@ -107,7 +102,7 @@ static void take_apart(const json_t *object, const char *type, struct rec_line *
         [REC_LINE_EVENT] = "event",       [REC_LINE_MISSING] = "missing",
         [REC_LINE_LEFT_OUT] = "left_out", [REC_LINE_CORRECTED] = "corrected",
         [REC_LINE_BOOT] = "boot"};
-    out->boot_id = strtoull(text_of(object, "boot_id"), NULL, 16);
+    out->boot_id = strtoull(json_get_text(object, "boot_id"), NULL, 16);
     for (unsigned i = 1; i < sizeof types / sizeof types[0]; i++)
         if (strcmp(type, types[i]) == 0)
             out->type = i;
@@ -194,6 +189,22 @@ int rec_reader_next(struct rec_reader *reader, struct rec_line *line)
     reader->begin += bytes + 1;
     reader->at += (off_t)bytes + 1;
     return 1;
+}
+
+int rec_reader_skip(struct rec_reader *reader)
+{
+    const off_t before = reader->at;
+    for (;;) {
+        const char *text = reader->bytes + reader->begin;
+        const size_t left = reader->end - reader->begin;
+        const char *newline = memchr(text, '\n', left);
+        const size_t dropped = newline != NULL ? (size_t)(newline - text) + 1 : left;
+        reader->begin += dropped;
+        reader->at += (off_t)dropped;
+        const int result = newline != NULL ? 0 : fill(reader);
+        if (result <= 0)
+            return result < 0 ? result : reader->at > before;
+    }
 }
 
 const char *rec_reader_text(const struct rec_reader *reader, size_t *bytes)

@@ -111,6 +111,8 @@ int rec_reader_open(struct rec_reader **out, int fd);
 /** The next line: 1. 0: at the end, or at the first line that is incomplete, no line of a sidecar
  * or longer than this program writes any. -errno: nobody knows, it cannot be read. */
 int rec_reader_next(struct rec_reader *reader, struct rec_line *line);
+/** Goes on behind a line that rec_reader_next() does not take: 1. 0: there is none. -errno. */
+int rec_reader_skip(struct rec_reader *reader);
 /** The text of the last line, with its newline; valid until the next one. */
 const char *rec_reader_text(const struct rec_reader *reader, size_t *bytes);
 /** Where the next line begins: the end of the last whole one. */

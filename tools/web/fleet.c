@@ -157,16 +157,10 @@ void web_fleet_take(struct web_fleet *fleet, const struct web_fleet_record *reco
 
 // --- health -------------------------------------------------------------------------------------
 
-static const char *text_of(const json_t *finding, const char *name)
-{
-    const char *text = json_string_value(json_object_get(finding, name));
-    return text != NULL ? text : "";
-}
-
 static void take_finding(struct web_fleet_node *node, const char *line, size_t bytes)
 {
     json_t *finding = json_loadb(line, bytes, 0, NULL);
-    const char *state = text_of(finding, "state"), *advice = text_of(finding, "advice");
+    const char *state = json_get_text(finding, "state"), *advice = json_get_text(finding, "advice");
     for (enum finding_state each = FINDING_WARNING; each <= FINDING_FAULT; each++) {
         if (strcmp(state, finding_state_name(each)) != 0)
             continue;
@@ -174,8 +168,8 @@ static void take_finding(struct web_fleet_node *node, const char *line, size_t b
         if (each <= node->health.state)
             continue;
         node->health.state = each;
-        snprintf(node->health.text, sizeof node->health.text, "%s%s%s", text_of(finding, "text"),
-                 *advice != '\0' ? ": " : "", advice);
+        snprintf(node->health.text, sizeof node->health.text, "%s%s%s",
+                 json_get_text(finding, "text"), *advice != '\0' ? ": " : "", advice);
     }
     json_decref(finding);
 }

@@ -70,16 +70,14 @@ class Viewer(threading.Thread):
     def __init__(self, port):
         super().__init__(daemon=True)
         self.client, self.seen = Client(port, timeout_s=PATIENCE_S), []
-        self.client.socket.sendall(b"SUB pinhole.gate.frame 5\r\nPING\r\n")
-        self.client.until(b"PONG")
+        self.client.listen("pinhole.gate.frame")
         self.start()
 
     def run(self):
         try:
             while True:
-                size = int(self.client.until((b"MSG", b"HMSG")).split()[-1])
-                data, now = self.client.file.read(size + 2), time.monotonic()
-                self.seen.append((struct.unpack(">Q", data[-10:-2])[0], now))
+                data, now = self.client.hear(), time.monotonic()
+                self.seen.append((struct.unpack(">Q", data[-8:])[0], now))
         except (OSError, ValueError):
             pass
 
