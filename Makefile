@@ -390,6 +390,10 @@ install: programs ## into PREFIX: programs, backend, library, header, pkg-config
 	set -e; for unit in $(wildcard board/*.service board/*.socket); do \
 	  sed 's|/usr/local|$(PREFIX)|g' "$$unit" > $(DESTDIR)$(UNITDIR)/"$${unit##*/}"; done
 	install -D -m 644 board/avahi/pinhole.service $(DESTDIR)$(AVAHIDIR)/pinhole.service
+	install -D -m 644 board/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/pinhole.conf
+	install -D -m 644 board/udev.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-pinhole.rules
+	$(if $(DESTDIR)$(filter-out /usr /usr/local,$(PREFIX)),,-systemd-sysusers pinhole.conf; ! [ -S /run/udev/control ] || { \
+	  udevadm control --reload && udevadm trigger --settle --action=add $(addprefix --subsystem-match=,gpio dma_heap module); })
 	install -m 644 $(wildcard README.md DESIGN.md CHANGELOG.md LICENSE net/SPEC.md net/client/SDK.md tools/web/grafana-pinhole.json) $(DESTDIR)$(PREFIX)/share/doc/pinhole
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -11,12 +11,10 @@ command -v systemd-analyze >/dev/null || {
     echo "skip: the limits are for systemd 252"
     exit 77
 }
-# The node is root for its devices and asks whether the clock is synchronised. DESIGN.md says more.
-declare -A limits=([pinhole.service]=24)
+limit=20
 status=0
 for unit in board/*.service; do
     name=${unit##*/}
-    limit=${limits[$name]:-20}
     found=$(systemd-analyze security --offline=true --no-pager "$unit" 2>/dev/null |
         sed -n 's/.*Overall exposure level for .*: \([0-9]*\)\.\([0-9]\) .*/\1\2/p')
     [ -n "$found" ] || {

@@ -7,6 +7,7 @@ export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF
 source=/mnt/pinhole
 build=$source/build/testing
 socket=/run/pinhole/socket
+stand_in=uvcvideo:nodrop
 units=/etc/systemd/system
 
 # --- as process 1 ---------------------------------------------------------------------------------
@@ -17,10 +18,17 @@ prepare() {
     install "$build"/{pinhole,pinholectl,pinhole-web} /usr/local/bin
     install "$source/board/boot/pinhole-boot.sh" /usr/local/lib/pinhole/pinhole-boot
     install -m 644 "$source"/board/pinhole{,-boot,-web}.service $units
+    install -D -m 644 "$source/board/sysusers.conf" /etc/sysusers.d/pinhole.conf
+    # The switch of a camera's module. There is no such camera, so a module that is there has it.
+    sed "s/imx296/${stand_in%:*}/; s/trigger_mode/${stand_in#*:}/g" "$source/board/udev.rules" >/etc/udev/rules.d/60-pinhole.rules
+    systemd-sysusers pinhole.conf
+    printf '0123456789abcdef\n' >/etc/pinhole/key
+    chmod 600 /etc/pinhole/key
+    chown _pinhole /etc/pinhole/key
     # A folder of photographs in a home. The first byte is the fuzzer's.
     tail -c +2 "$source/tests/host/fuzz/corpus/replay/yuv420" >/home/pi/photos/1.jpg
     printf '%s\n' '[camera]' 'camera = replay:/home/pi/photos' 'framerate = 5' '[server]' \
-        "socket = $socket" >/etc/pinhole/pinhole.ini
+        "socket = $socket" 'control_key_file = /etc/pinhole/key' >/etc/pinhole/pinhole.ini
     echo "PINHOLE_WEB_OPTIONS=--node unix:$socket" >/etc/default/pinhole-web
     # In the node's sandbox, what it could open.
     sed 's/^Type=.*/Type=oneshot/; /^WatchdogSec\|^Restart\|^RuntimeDirectory/d' \
@@ -41,9 +49,10 @@ prepare() {
 probe() {
     local failed=0 why
     for device in /dev/probe-video /dev/probe-media; do
-        why=$( (exec 3<>$device) 2>&1) || [[ $why != *'not permitted'* ]] || failed=1
+        why=$( (exec 3<>$device) 2>&1) || [[ $why != *'not permitted'* && $why != *denied* ]] || failed=1
         echo "$device: ${why:-opened}"
     done
+    (exec 3<>/dev/gpiochip0) || failed=1
     why=$( (exec 3<>/dev/probe-disk) 2>&1) && failed=1
     [[ $why == *'not permitted'* ]] || failed=1
     echo "a disk: $why"
@@ -90,6 +99,14 @@ flag() { # wanted: 1 or 0, of the newest frame
     flags=$(pinholectl grab --json --new -o /run/frame.jpg --replace 2>/dev/null | sed -n 's/.*"flags": *\([0-9]*\).*/\1/p' | head -n 1)
     [ -n "$flags" ] && [ $((flags & 1)) = "$1" ]
 }
+gpio_lines() {
+    modprobe gpio-sim && mount -t configfs config /sys/kernel/config
+    mkdir -p /sys/kernel/config/gpio-sim/pi/bank && echo 1 >/sys/kernel/config/gpio-sim/pi/live &&
+        udevadm settle && [ "$(stat -c %G:%a /dev/gpiochip0)" = gpio:660 ]
+}
+switch_is_ours() {
+    [ "$(stat -c %G:%a "/sys/module/${stand_in%:*}/parameters/${stand_in#*:}")" = _pinhole:664 ]
+}
 synchronised() {
     printf '%s\n' '#include <sys/timex.h>' 'int main(void) {' \
         'struct timex t = {.modes = ADJ_STATUS | ADJ_MAXERROR, .status = STA_PLL};' \
@@ -121,17 +138,21 @@ was_set_up() {
     ! grep NOT /boot/firmware/pinhole-status.txt
     ! touch /boot/firmware/written
 }
-export -f until_true flag synchronised denied_once boot_partition was_set_up
-export units socket
+export -f until_true gpio_lines switch_is_ours flag synchronised denied_once boot_partition was_set_up
+export units socket stand_in
 
 check() {
-    mknod /dev/probe-video c 81 250
-    mknod /dev/probe-disk b 254 0
+    mknod --mode=660 /dev/probe-video c 81 250 && chgrp video /dev/probe-video
+    mknod --mode=666 /dev/probe-disk b 254 0
     run no-driver-is-loaded '! grep -q video4linux /proc/devices'
     need node-starts systemctl start pinhole
     run frameworks-are-loaded grep -q video4linux /proc/devices
-    mknod /dev/probe-media c "$(sed -n 's/ media$//p' /proc/devices | tr -d ' ')" 250
+    run it-has-its-user "[ \"\$(stat -c %U /proc/\$(systemctl show -P MainPID pinhole))\" = _pinhole ]"
+    mknod --mode=660 /dev/probe-media c "$(sed -n 's/ media$//p' /proc/devices | tr -d ' ')" 250 &&
+        chgrp video /dev/probe-media
+    need gpio-lines-have-their-group gpio_lines
     run devices-and-homes systemctl start probe
+    run the-switch-has-its-group "modprobe uvcvideo && until_true switch_is_ours"
     need photographs-in-a-home until_true flag 0
     run clock-is-synchronised synchronised
     run flag-follows-the-clock until_true flag 1
