@@ -150,6 +150,12 @@ static void edges(void *arg, uint64_t count)
     machine_at(next_ns, edges, NULL, chance_one_in(chance(), 20) ? 90 : 2);
 }
 
+static void starve(bool is_starved)
+{
+    (void)socket_file_missing_ns(); // it counts from the end of a want of descriptors
+    machine_starve_descriptors(is_starved);
+}
+
 static void trouble(void *arg, uint64_t value)
 {
     struct camera_faults faults = {.is_gone = false};
@@ -172,7 +178,7 @@ static void trouble(void *arg, uint64_t value)
                               (int64_t)(40 * 86400 * NS_PER_S));
         break;
     case 7: machine_block_stderr(chance_one_in(chance(), 2)); break;
-    case 8: machine_starve_descriptors(chance_one_in(chance(), 2)); break;
+    case 8: starve(chance_one_in(chance(), 2)); break;
     case 9: machine_signal(chance_one_in(chance(), 2) ? SIGCONT : SIGUSR1); break;
     default: break;
     }
@@ -235,7 +241,7 @@ static void calm_down(void *arg, uint64_t value)
     (void)value;
     machine_trace("calm");
     machine_block_stderr(false);
-    machine_starve_descriptors(false);
+    starve(false);
     camera_set_faults(&none);
     client_calm_down();
     if (limits.has_network)
