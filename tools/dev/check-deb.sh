@@ -62,10 +62,11 @@ files() { # name part: the packages of one version
         printf '%s\n' "$1/${package}"_*.deb
     done
 }
-# Everything that could be left behind, but for apt's and dpkg's own books.
+# Everything that could be left behind, but for the books of apt, dpkg and the system's users. As Debian
+# has it, a user stays: its number must not go to somebody else, as long as files may have it.
 list_files() {
     find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /mnt -o -path /tmp -o -path /run \
-        -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /var/log \) -prune \
+        -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /var/log -o -path '/etc/*-' \) -prune \
         -o ! -name '*.pyc' ! -name __pycache__ -print | sort
 }
 
