@@ -9,7 +9,7 @@ build="gcc g++ libc6-dev libcrypt-dev libgnutls28-dev make pkg-config libjpeg-de
 build_wants="libcamera-dev libcamera-ipa libgpiod-dev libturbojpeg0-dev libavahi-client-dev libmosquitto-dev
   libnats-dev libsqlite3-dev"
 test="binutils curl libcmocka-dev libjpeg-turbo-progs procps python3"
-test_wants="chromium chromium-driver ffmpeg gstreamer1.0-plugins-base gstreamer1.0-plugins-good jq
+test_wants="chromium chromium-driver faketime ffmpeg gstreamer1.0-plugins-base gstreamer1.0-plugins-good jq
   libavformat-dev mosquitto mosquitto-clients mpv nats-server openssl python3-numpy python3-opencv python3-paho-mqtt
   python3-pil python3-prometheus-client python3-selenium systemd valgrind"
 # Debian's nginx starts a server on port 80, and stunnel4 has a service, too: not on a machine where

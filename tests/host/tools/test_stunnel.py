@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """TLS in front of the node by stunnel, set up with the very lines of SECURITY.md: a frame comes
-through, the node's key still decides, and a peer with another TLS key or certificate is refused."""
+through, the node's key still decides, and a peer with another TLS key or certificate is refused. Then
+clocks that are wrong, and a certificate that has expired."""
 
 import os
 import re
@@ -19,6 +20,8 @@ from keyed_node import KeyedNode  # noqa: E402
 from pinhole_node import BUILD, PATIENCE_S, free_port, run_cases, wait_for  # noqa: E402
 
 STUNNEL = shutil.which("stunnel4")
+UNSET = "1970-01-02 00:00:00"  # where a board without a clock begins
+LONG_AGO = "2001-01-01 00:00:00"
 
 
 def recipes():
@@ -29,6 +32,11 @@ def recipes():
     return found[:2], found[2:]
 
 
+def at(clock, *command):
+    """The command, under a clock of its own."""
+    return ["faketime", clock, *command] if clock else list(command)
+
+
 def is_listening(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -37,7 +45,7 @@ def is_listening(port):
 class Tunnel:
     """stunnel with one of the page's configurations, for ports and files of the test."""
 
-    def __init__(self, folder, name, recipe, replaced):
+    def __init__(self, folder, name, recipe, replaced, clock=None):
         text = "foreground = yes\npid =\nsyslog = no\n" + recipe
         for old, new in replaced.items():
             text = text.replace(old, str(new))
@@ -45,7 +53,7 @@ class Tunnel:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         self.port = int(re.search(r"accept = .*?(\d+)$", text, re.M).group(1))
-        self.program = Program(STUNNEL, path)
+        self.program = Program(*at(clock, STUNNEL, path))
 
     def __enter__(self):
         wait_for("stunnel", lambda: is_listening(self.port) or self.program.process.poll() is not None)
@@ -61,31 +69,58 @@ def pinholectl(port, *arguments):
                           capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
-def check(way, camera_files, client_files, wrong_files):
-    """The files that a recipe names are replaced by those of the test."""
-    with tempfile.TemporaryDirectory() as folder, \
-            KeyedNode("--socket", f"{folder}/pinhole.sock", listen=None) as node:
-        outer, inner = free_port(), free_port()
-        common = {"/run/pinhole/pinhole.sock": f"{folder}/pinhole.sock",
-                  "accept = 7448": f"accept = 127.0.0.1:{outer}",
-                  "raspberrypi.local:7448": f"127.0.0.1:{outer}", "127.0.0.1:7447": f"127.0.0.1:{inner}"}
-        with Tunnel(folder, "camera", way[0], common | camera_files(folder)):
-            with Tunnel(folder, "client", way[1], common | client_files(folder)):
-                picture = os.path.join(folder, "now.jpg")
-                done = pinholectl(inner, "--key-file", node.view, "grab", "-o", picture)
-                assert done.returncode == 0, done
-                with open(picture, "rb") as file:
-                    assert file.read(2) == b"\xff\xd8"
-                # stunnel is a program of this machine: the node asks it for the key all the same.
-                assert "needs the role view" in pinholectl(inner, "get", "Width").stderr
-                assert "fits no key" in pinholectl(inner, "--key-file", node.wrong, "get", "Width").stderr
-            with Tunnel(folder, "wrong", way[1], common | wrong_files(folder)) as tunnel:
-                refused = pinholectl(inner, "--key-file", node.view, "get", "Width")
-                assert refused.returncode == 3 and refused.stdout == "", refused
-                wait_for("a reason", lambda: re.search("alert|certificate verify failed|CERT:",
-                                                       tunnel.program.err()))
-            # Nor does it come in without TLS.
-            assert pinholectl(outer, "--key-file", node.view, "get", "Width").returncode == 3
+class Camera:
+    """A node with stunnel in front of it. The files that a recipe names are replaced by those of the test."""
+
+    def __init__(self, way, folder, files, clock=None):
+        self.way, self.folder, self.files = way, folder, files
+        self.outer, self.inner = free_port(), free_port()
+        self.node = KeyedNode("--socket", f"{folder}/pinhole.sock", listen=None)
+        self.tunnel = self.make_tunnel("camera", way[0], files, clock)
+
+    def make_tunnel(self, name, recipe, files, clock=None):
+        return Tunnel(self.folder, name, recipe, files | {
+            "/run/pinhole/pinhole.sock": f"{self.folder}/pinhole.sock",
+            "accept = 7448": f"accept = 127.0.0.1:{self.outer}",
+            "raspberrypi.local:7448": f"127.0.0.1:{self.outer}", "127.0.0.1:7447": f"127.0.0.1:{self.inner}"}, clock)
+
+    def client(self, files=None, clock=None):
+        return self.make_tunnel("client", self.way[1], files or self.files, clock)
+
+    def __enter__(self):
+        self.node.__enter__()
+        self.tunnel.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.tunnel.__exit__(*error)
+        self.node.__exit__(*error)
+
+    def check_picture(self):
+        picture = os.path.join(self.folder, "now.jpg")
+        done = pinholectl(self.inner, "--key-file", self.node.view, "grab", "--replace", "-o", picture)
+        assert done.returncode == 0, done
+        with open(picture, "rb") as file:
+            assert file.read(2) == b"\xff\xd8"
+
+    def check_refused(self, tunnel, reason):
+        refused = pinholectl(self.inner, "--key-file", self.node.view, "get", "Width")
+        assert refused.returncode == 3 and refused.stdout == "", refused
+        wait_for(reason, lambda: re.search(reason, tunnel.program.err()))
+
+
+def check(way, folder, files, client_files, wrong_files):
+    with Camera(way, folder, files) as camera:
+        with camera.client(client_files):
+            camera.check_picture()
+            # stunnel is a program of this machine: the node asks it for the key all the same.
+            assert "needs the role view" in pinholectl(camera.inner, "get", "Width").stderr
+            wrong = pinholectl(camera.inner, "--key-file", camera.node.wrong, "get", "Width")
+            assert "fits no key" in wrong.stderr
+        with camera.client(wrong_files) as tunnel:
+            camera.check_refused(tunnel, "alert|certificate verify failed|CERT:")
+        # Nor does it come in without TLS.
+        assert pinholectl(camera.outer, "--key-file", camera.node.view, "get", "Width").returncode == 3
 
 
 def psk_file(folder, name, digits):
@@ -97,27 +132,53 @@ def psk_file(folder, name, digits):
 
 def test_pre_shared_key():
     digits = secrets.token_hex(32)
-    check(recipes()[0], lambda folder: psk_file(folder, "camera.psk", digits),
-          lambda folder: psk_file(folder, "client.psk", digits),
-          lambda folder: psk_file(folder, "wrong.psk", secrets.token_hex(32)))
+    with tempfile.TemporaryDirectory() as folder:
+        check(recipes()[0], folder, psk_file(folder, "camera.psk", digits), psk_file(folder, "client.psk", digits),
+              psk_file(folder, "wrong.psk", secrets.token_hex(32)))
 
 
-def certificate(folder, name):
+def certificate(folder, name, clock=None):
     """Made by the page's command."""
     with open(os.path.join(ROOT, "SECURITY.md"), encoding="utf-8") as file:
         command = re.search(r"^openssl req .*$", file.read(), re.M).group(0).replace("camera.", name + ".")
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    subprocess.run(at(clock, *command.split()), cwd=folder, check=True, capture_output=True)
     return {"/etc/stunnel/camera.crt": f"{folder}/{name}.crt", "/etc/stunnel/camera.key": f"{folder}/{name}.key"}
 
 
 def test_certificate():
-    check(recipes()[1], lambda folder: certificate(folder, "ours"),
-          lambda folder: {"/etc/stunnel/camera.crt": f"{folder}/ours.crt"},
-          lambda folder: certificate(folder, "theirs"))
+    with tempfile.TemporaryDirectory() as folder:
+        ours = certificate(folder, "ours")
+        check(recipes()[1], folder, ours, ours, certificate(folder, "theirs"))
+
+
+def test_clock_of_the_camera_is_unset():
+    """Neither way needs the camera's clock."""
+    with tempfile.TemporaryDirectory() as folder:
+        for way, files in ((recipes()[0], psk_file(folder, "psk", secrets.token_hex(32))),
+                           (recipes()[1], certificate(folder, "ours"))):
+            with Camera(way, folder, files, clock=UNSET) as camera, camera.client():
+                camera.check_picture()
+
+
+def test_clock_of_the_client_is_unset():
+    """A certificate is not valid yet; a pre-shared key does not ask."""
+    with tempfile.TemporaryDirectory() as folder:
+        psk, ours = psk_file(folder, "psk", secrets.token_hex(32)), certificate(folder, "ours")
+        with Camera(recipes()[0], folder, psk) as camera, camera.client(clock=UNSET):
+            camera.check_picture()
+        with Camera(recipes()[1], folder, ours) as camera, camera.client(clock=UNSET) as tunnel:
+            camera.check_refused(tunnel, "certificate is not yet valid")
+
+
+def test_certificate_that_has_expired():
+    with tempfile.TemporaryDirectory() as folder:
+        with Camera(recipes()[1], folder, certificate(folder, "old", LONG_AGO)) as camera, \
+                camera.client() as tunnel:
+            camera.check_refused(tunnel, "certificate has expired")
 
 
 if __name__ == "__main__":
-    if STUNNEL is None or shutil.which("openssl") is None:
-        print("skip: stunnel4 or openssl is not installed")
+    if STUNNEL is None or not all(map(shutil.which, ("openssl", "faketime"))):
+        print("skip: stunnel4, openssl or faketime is not installed")
         sys.exit(77)
     run_cases(globals())
