@@ -19,7 +19,7 @@ lint="clang-format-19 clang-tidy-19 cppcheck libcmocka-dev mypy pyflakes3 python
 fuzz="clang libclang-rt-dev llvm libcmocka-dev"
 mirror="ca-certificates mmdebstrap"
 packaging="debhelper dh-python dpkg-dev libavcodec-dev libavformat-dev libavutil-dev"
-image="make dosfstools e2fsprogs fdisk mtools qemu-user-static zstd $mirror"
+image="make dosfstools e2fsprogs fdisk mtools openssl qemu-user-static rauc squashfs-tools zstd $mirror"
 vm="cpio e2fsprogs kmod qemu-system-x86 xz-utils"
 
 purpose=${1:-run}

@@ -44,7 +44,7 @@ mount_data() {
 }
 
 # --- the boot partition ---------------------------------------------------------------------------
-# Only pinhole-boot writes to it.
+# Only pinhole-boot and updates write to it.
 mount_boot() {
     partition=$(blkid -L PINHOLE) || return
     fsck.fat -a "$partition"
@@ -53,7 +53,7 @@ mount_boot() {
 
 # --- identity -------------------------------------------------------------------------------------
 identify() {
-    mkdir -p "$data/pinhole" "$data/ssh" "$data/nats"
+    mkdir -p "$data/pinhole" "$data/ssh" "$data/nats" "$data/rauc"
     if ! grep -qsxE '[0-9a-f]{32}' "$data/machine-id"; then
         tr -d - </proc/sys/kernel/random/uuid >"$data/machine-id.new" && sync &&
             mv "$data/machine-id.new" "$data/machine-id" && sync

@@ -17,6 +17,8 @@ from pinhole_node import BUILD, free_port, run, wait_for  # noqa: E402
 MIB = 1 << 20
 PATIENCE_S = int(os.environ.get("PINHOLE_PATIENCE_S", "600"))  # an emulated start takes one minute
 SECTOR = 512
+SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+               "-o", "LogLevel=ERROR", "-o", "ServerAliveInterval=20")
 
 
 class Card:
@@ -34,9 +36,10 @@ class Card:
             entry = file.read(8)
         return tuple(int.from_bytes(entry[i:i + 4], "little") * SECTOR for i in (0, 4))
 
-    def digest(self, number):
-        """Of all bytes of a partition."""
-        start, length = self.partition(number)
+    def digest(self, number, length=None):
+        """Of a partition, or of its first bytes."""
+        start, size = self.partition(number)
+        length = size if length is None else length
         digest = hashlib.sha256()
         with open(self.path, "rb") as file:
             file.seek(start)
@@ -45,6 +48,21 @@ class Card:
                 digest.update(piece)
                 length -= len(piece)
         return digest.hexdigest()
+
+    @staticmethod
+    def check(*command, allowed=(0,)):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        assert done.returncode in allowed, done.stdout
+
+    def check_boot(self):
+        """The boot partition has nothing to mend."""
+        self.check("fsck.fat", "-n", self.copy(1))
+
+    def check_data(self):
+        """A cut leaves a journal to replay, nothing else to mend."""
+        data = self.copy(4)
+        self.check("e2fsck", "-p", data, allowed=(0, 1))
+        self.check("e2fsck", "-fn", data)
 
     def copy(self, number):
         """Of a partition, in a file of its own."""
@@ -77,31 +95,50 @@ class Card:
 
 
 class Machine:
-    """Has the card in it and is switched on. stop() cuts the power."""
+    """Has the card in it and is switched on. cut() cuts the power. It plays the Raspberry Pi's firmware,
+    which the emulator lacks: config.txt, or once tryboot.txt, names the folder to start from."""
 
-    def __init__(self, card, memory="1G"):
-        self.card, self.start = card, time.monotonic()
+    def __init__(self, card, memory="1G", clock="utc"):
+        self.card, self.memory, self.clock = card, memory, clock
         self.port, self.ssh_port = free_port(), free_port()
         self.log_path = os.path.join(card.folder, "console.log")
         self.console_path = os.path.join(card.folder, "console")
-        for name in "vmlinuz", "initrd.img":
-            with open(os.path.join(card.folder, name), "wb") as file:
-                file.write(card.read(name))
+        self.switch_on("config.txt")
+
+    def switch_on(self, config):
+        """Starts what that file names."""
+        settings = self.card.read(config).decode()
+        prefix, kernel = (re.search(rf"(?m)^{key}=(.*)$", settings).group(1) for key in ("os_prefix", "kernel"))
+        initramfs = re.search(r"(?m)^initramfs (\S+) followkernel$", settings).group(1)
+        for name, file_name in ("kernel", kernel), ("initramfs", initramfs):
+            with open(os.path.join(self.card.folder, name), "wb") as file:
+                file.write(self.card.read(prefix + file_name))
+        self.start = time.monotonic()
         self.process = subprocess.Popen([
             "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-accel", "tcg,thread=multi",
-            "-smp", "2", "-m", memory, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-smp", "2", "-m", self.memory, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-rtc", f"base={self.clock}",
             "-chardev", f"socket,id=console,path={self.console_path},server=on,wait=off,logfile={self.log_path}",
             "-serial", "chardev:console",
-            "-kernel", os.path.join(card.folder, "vmlinuz"),
-            "-initrd", os.path.join(card.folder, "initrd.img"),
-            "-append", card.read("cmdline.txt").decode().strip(),
-            "-drive", f"file={card.path},format=raw,if=none,id=card",
+            "-kernel", os.path.join(self.card.folder, "kernel"),
+            "-initrd", os.path.join(self.card.folder, "initramfs"),
+            "-append", self.card.read(prefix + "cmdline.txt").decode().strip(),
+            "-drive", f"file={self.card.path},format=raw,if=none,id=card",
             "-device", "virtio-blk-pci,drive=card", "-device", "virtio-rng-pci",
             # It counts seconds of this machine, which may be busy: it is there, and does nothing.
             "-device", "i6300esb", "-action", "watchdog=none",
             "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:7447,"
             f"hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22",
             "-device", "virtio-net-pci,netdev=net,romfile="], stdin=subprocess.DEVNULL)
+
+    def is_off(self):
+        """A restart, too, switches it off."""
+        return self.process.poll() is not None
+
+    def restart(self):
+        """Once it is off: what the firmware does then. Only a restart that asks for it tries, and once."""
+        asked = "reboot: Restarting system with command '0 tryboot'" in self.log()
+        self.switch_on("tryboot.txt" if asked else "config.txt")
 
     def __enter__(self):
         return self
@@ -154,7 +191,7 @@ class Machine:
         output = os.path.join(self.card.folder, "frames")
 
         def grab():
-            assert self.process.poll() is None, "the machine is off:\n" + self.log()[-3000:]
+            assert not self.is_off(), "the machine is off:\n" + self.log()[-3000:]
             return self.ctl("grab", "--count", str(count), "--replace", "-o", output + "/")[0] == 0
         os.makedirs(output, exist_ok=True)
         try:
@@ -165,6 +202,20 @@ class Machine:
             with open(os.path.join(output, name), "rb") as file:
                 assert file.read(3) == b"\xff\xd8\xff", "no JPEG"
         return self.age()
+
+    def ssh_command(self, command, key):
+        """What runs a command in it, as root."""
+        return ["ssh", *SSH_OPTIONS, "-i", key, "-p", str(self.ssh_port), "root@127.0.0.1", command]
+
+    def ssh(self, command, key):
+        """Exit status and output of a command."""
+        done = subprocess.run(self.ssh_command(command, key), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        return done.returncode, done.stdout
+
+    def scp(self, path, target, key):
+        subprocess.run(["scp", "-q", *SSH_OPTIONS, "-i", key, "-P", str(self.ssh_port), path,
+                        "root@127.0.0.1:" + target], check=True)
 
     def feature(self, name):
         status, output, errors = self.ctl("get", name)
