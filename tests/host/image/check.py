@@ -14,11 +14,12 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 from machine import MIB, PATIENCE_S, Card, Machine, wait_for
 
-IMAGE = os.environ.get("IMAGE", "build/image/pinhole-virt.img")
+IMAGE = os.environ.get("IMAGE", "build/image/pinhole-virt.img.zst")
 CUTS = int(os.environ.get("CUTS", "50"))
 SEED = int(os.environ.get("SEED", str(random.randrange(1 << 30))))
 CARD_MIB = 4096
@@ -31,7 +32,9 @@ class Check:
 
     def __init__(self, folder):
         self.random = random.Random(SEED)
+        begin = time.monotonic()
         self.card = Card(IMAGE, folder, CARD_MIB)
+        print(f"     the image unpacked to a card: {time.monotonic() - begin:.0f} s", flush=True)
         self.root = self.card.digest(2)
         self.data_bytes = self.card.partition(4)[1]
         self.start_s, self.serial, self.ssh_key = 0.0, None, None
@@ -54,7 +57,10 @@ class Check:
         with Machine(self.card) as machine:
             self.start_s = machine.wait_frames()
             print(f"     first start to pictures: {self.start_s:.0f} s", flush=True)
+            begin = time.monotonic()
             assert machine.feature("DeviceUserID") == NAME
+            machine.wait_frames(1)
+            print(f"     found by its name, one more picture: {time.monotonic() - begin:.1f} s", flush=True)
             assert machine.ssh_key() == "", "SSH answers, though nobody gave a key"
             wait_for("the data partition has grown", lambda: sum(self.card.partition(4)) == CARD_MIB * MIB,
                      PATIENCE_S)
