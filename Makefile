@@ -168,7 +168,7 @@ fuzz: ## run each fuzzer for SECONDS under ASan and UBSan (F=NAME: only this one
 
 check-arm: ## the C tests and a node on 64-bit and 32-bit ARM, emulated
 check-fleet: ## relay, leaf, a hub of three NATS servers, two recorders through kills, cuts of link and power, a night (KILLS=N, CUTS=N, HOURS=N, SEED=N)
-check-image: ## the image in an emulator: settings from outside, pictures, CUTS=N power cuts (SEED=N)
+check-image: ## the image in an emulator: settings from outside, pictures, updates, CUTS=N and UPDATE_CUTS=N power cuts (SEED=N)
 check-libcamera: ## the test suite on Debian 13 and testing against libcamera's virtual camera
 check-mqtt: ## pinhole-mqtt with the brokers of Debian 12 and 13: outages, stalls, cost, bad input
 check-vm: ## triggers on simulated GPIO lines, a USB camera, the units under systemd, in a virtual machine
