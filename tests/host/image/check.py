@@ -11,19 +11,14 @@ Last line: "N passed, N failed"."""
 import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
-from machine import MIB, PATIENCE_S, Card, Machine, wait_for
+from machine import CARD_MIB, MIB, NAME, PATIENCE_S, Card, Machine, run_steps, wait_for
 
-IMAGE = os.environ.get("IMAGE", "build/image/pinhole-virt.img.zst")
 CUTS = int(os.environ.get("CUTS", "50"))
 SEED = int(os.environ.get("SEED", str(random.randrange(1 << 30))))
-CARD_MIB = 4096
-NAME = "line 1, camera 3"
 PASSWORD = "a good long one"
 
 
@@ -33,7 +28,7 @@ class Check:
     def __init__(self, folder):
         self.random = random.Random(SEED)
         begin = time.monotonic()
-        self.card = Card(IMAGE, folder, CARD_MIB)
+        self.card = Card(folder)
         print(f"     the image unpacked to a card: {time.monotonic() - begin:.0f} s", flush=True)
         self.root = self.card.digest(2)
         self.data_bytes = self.card.partition(4)[1]
@@ -50,9 +45,7 @@ class Check:
 
     def first_start(self):
         """The settings of the boot partition are used, the data partition has grown."""
-        self.card.edit("pinhole.ini", "node", name=NAME)
-        self.card.edit("pinhole.ini", "camera", camera="fake", width=640, height=480, framerate=5)
-        self.card.edit("pinhole.ini", "server", anonymous="view")
+        self.card.set_up()
         self.card.edit("pinhole-network.ini", "network", hostname="line1")
         with Machine(self.card) as machine:
             self.start_s = machine.wait_frames()
@@ -74,10 +67,7 @@ class Check:
         """It is named with its line, and the last good settings stay in use. SSH answers who has a key."""
         good = self.card.read("pinhole.ini")
         self.card.write("pinhole.ini", b"[node]\r\nname = mistaken\r\n[jpeg]\r\nqualty = 80\r\n")
-        key = os.path.join(self.card.folder, "key")
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-        with open(key + ".pub", encoding="ascii") as file:
-            self.card.edit("pinhole-network.ini", "ssh", key=file.read().strip())
+        self.card.allow_ssh()
         with Machine(self.card) as machine:
             machine.wait_frames()
             assert machine.feature("DeviceUserID") == NAME
@@ -121,21 +111,9 @@ class Check:
 
 def main():
     print(f"SEED={SEED} CUTS={CUTS}", flush=True)
-    passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="pinhole-image-") as folder:
         check = Check(folder)
-        for step in check.first_start, check.mistake, check.rescue, check.cuts:
-            try:
-                step()
-                passed += 1
-                print(f"ok   {step.__name__}", flush=True)
-            except Exception:  # pylint: disable=broad-except
-                traceback.print_exc()
-                failed += 1
-                print(f"FAIL {step.__name__}", flush=True)
-                break
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+        return run_steps(check.first_start, check.mistake, check.rescue, check.cuts)
 
 
 sys.exit(main())

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
@@ -17,6 +18,9 @@ from pinhole_node import BUILD, free_port, run, wait_for  # noqa: E402
 MIB = 1 << 20
 PATIENCE_S = int(os.environ.get("PINHOLE_PATIENCE_S", "600"))  # an emulated start takes one minute
 SECTOR = 512
+IMAGE = os.environ.get("IMAGE", "build/image/pinhole-virt.img")
+CARD_MIB = 4096
+NAME = "line 1, camera 3"
 SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
                "-o", "LogLevel=ERROR", "-o", "ServerAliveInterval=20")
 
@@ -24,11 +28,10 @@ SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "U
 class Card:
     """A copy of the image on a card that has room to spare."""
 
-    def __init__(self, image, folder, mib):
+    def __init__(self, folder):
         self.path, self.folder = os.path.join(folder, "card"), folder
-        unpack = ["zstd", "-dq", image, "-o"] if image.endswith(".zst") else ["cp", "--sparse=always", image]
-        subprocess.run([*unpack, self.path], check=True)
-        os.truncate(self.path, mib * MIB)
+        subprocess.run(["zstd", "-dq", IMAGE + ".zst", "-o", self.path], check=True)
+        os.truncate(self.path, CARD_MIB * MIB)
 
     def partition(self, number):
         """First byte and length."""
@@ -93,6 +96,20 @@ class Card:
             text, count = re.subn(rf"(?m)^(; )?{key} = .*$", f"{key} = {value}", text, count=1)
             assert count == 1, f"{file} has no {key}"
         self.write(file, (head + mark + text).encode())
+
+    def set_up(self, framerate=5):
+        """A camera that draws, and pictures for everybody."""
+        self.edit("pinhole.ini", "node", name=NAME)
+        self.edit("pinhole.ini", "camera", camera="fake", width=640, height=480, framerate=framerate)
+        self.edit("pinhole.ini", "server", anonymous="view")
+
+    def allow_ssh(self):
+        """Path of a new key, which its network settings have."""
+        key = os.path.join(self.folder, "key")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        with open(key + ".pub", encoding="ascii") as file:
+            self.edit("pinhole-network.ini", "ssh", key=file.read().strip())
+        return key
 
 
 class Machine:
@@ -234,3 +251,20 @@ class Machine:
         result = subprocess.run(["ssh-keyscan", "-T", "20", "-t", "ed25519", "-p", str(self.ssh_port), "127.0.0.1"],
                                 capture_output=True, text=True, check=False)
         return result.stdout.split()[-1] if result.stdout.strip() else ""
+
+
+def run_steps(*steps):
+    """In order, until one fails: each stands on those before it. Returns the exit status."""
+    passed = failed = 0
+    for step in steps:
+        try:
+            step()
+            passed += 1
+            print(f"ok   {step.__name__}", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            traceback.print_exc()
+            failed = 1
+            print(f"FAIL {step.__name__}", flush=True)
+            break
+    print(f"{passed} passed, {failed} failed")
+    return failed

@@ -14,15 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
-from machine import PATIENCE_S, Card, Machine, wait_for
+from machine import IMAGE, NAME, PATIENCE_S, Card, Machine, run_steps, wait_for
 
-IMAGE = os.environ.get("IMAGE", "build/image/pinhole-virt.img")
 CUTS = int(os.environ.get("UPDATE_CUTS", "20"))
 SEED = int(os.environ.get("SEED", str(random.randrange(1 << 30))))
-CARD_MIB = 4096
-NAME = "line 1, camera 3"
 PARTITIONS = {"a": 2, "b": 3}
 # It runs, and has no camera.
 BROKEN = "[Service]\nExecStart=\nExecStart=/usr/bin/pinhole --camera libcamera:none\n"
@@ -36,10 +32,11 @@ def make_bundle(root, bundle, board="virt", **environment):
 class Root:
     """A root file system with a version of its own, and its bundle."""
 
-    def __init__(self, folder, version, path):
-        self.version, self.path = version, path
+    def __init__(self, folder, path):
+        self.path = path
+        self.version = self.read("/usr/lib/os-release").split("IMAGE_VERSION=")[1].split()[0]
         self.bytes = os.path.getsize(path)
-        self.bundle = os.path.join(folder, version + ".raucb")
+        self.bundle = os.path.join(folder, self.version + ".raucb")
         with open(path, "rb") as file:
             self.digest = hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -57,7 +54,8 @@ class Root:
             commands = f"rm {name}\nmkdir {os.path.dirname(name)}\nwrite {source} {name}\n"
             subprocess.run(["debugfs", "-w", "-f", "-", path], input=commands, text=True, check=True,
                            capture_output=True)
-        root = Root(folder, version, path)
+        root = Root(folder, path)
+        assert root.version == version
         for name, text in files.items():
             assert root.read(name) == text
         make_bundle(path, root.bundle)
@@ -74,14 +72,9 @@ class Check:
     def __init__(self, folder):
         self.folder = folder
         self.random = random.Random(SEED)
-        self.card = Card(IMAGE, folder, CARD_MIB)
-        self.card.edit("pinhole.ini", "node", name=NAME)
-        self.card.edit("pinhole.ini", "camera", camera="fake", width=640, height=480, framerate=5)
-        self.card.edit("pinhole.ini", "server", anonymous="view")
-        self.key = os.path.join(folder, "key")
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
-        with open(self.key + ".pub", encoding="ascii") as file:
-            self.card.edit("pinhole-network.ini", "ssh", key=file.read().strip())
+        self.card = Card(folder)
+        self.card.set_up()
+        self.key = self.card.allow_ssh()
         self.old, self.new, self.broken = self.make_roots()
         self.machine, self.serial, self.ssh_key = None, None, None
         self.good_s = self.broken_s = 0.0
@@ -93,9 +86,7 @@ class Check:
         geometry = dict(line.split(":", 1) for line in subprocess.run(
             ["dumpe2fs", "-h", path], check=True, capture_output=True, text=True).stdout.splitlines() if ":" in line)
         os.truncate(path, int(geometry["Block count"]) * int(geometry["Block size"]))
-        release = subprocess.run(["debugfs", "-R", "cat /usr/lib/os-release", path], check=True,
-                                 capture_output=True, text=True).stdout
-        old = Root(self.folder, release.split("IMAGE_VERSION=")[1].split()[0], path)
+        old = Root(self.folder, path)
         old.bundle = IMAGE.replace(".img", ".raucb")
         broken = {"/etc/systemd/system/pinhole.service.d/broken.conf": BROKEN}
         return old, old.change(self.folder, "new", {}), old.change(self.folder, "broken", broken)
@@ -244,23 +235,13 @@ class Check:
 
 def main():
     print(f"SEED={SEED} UPDATE_CUTS={CUTS}", flush=True)
-    passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="pinhole-update-") as folder:
         check = Check(folder)
-        for step in check.refused, check.good, check.bad, check.cuts_good, check.cuts_broken:
-            try:
-                step()
-                passed += 1
-                print(f"ok   {step.__name__}", flush=True)
-            except Exception:  # pylint: disable=broad-except
-                traceback.print_exc()
-                failed += 1
-                print(f"FAIL {step.__name__}", flush=True)
-                break
-        if check.machine:
-            check.machine.cut()
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+        try:
+            return run_steps(check.refused, check.good, check.bad, check.cuts_good, check.cuts_broken)
+        finally:
+            if check.machine:
+                check.machine.cut()
 
 
 sys.exit(main())
