@@ -19,7 +19,7 @@ lint="clang-format-19 clang-tidy-19 cppcheck libcmocka-dev mypy pyflakes3 python
 fuzz="clang libclang-rt-dev llvm libcmocka-dev"
 mirror="ca-certificates mmdebstrap"
 packaging="debhelper dh-python dpkg-dev libavcodec-dev libavformat-dev libavutil-dev"
-image="make dosfstools e2fsprogs fdisk mtools openssl qemu-user-static rauc squashfs-tools zstd $mirror"
+image="arch-test make dosfstools e2fsprogs fdisk mtools openssl qemu-user-static rauc squashfs-tools zstd $mirror"
 vm="cpio e2fsprogs kmod qemu-system-x86 xz-utils"
 
 purpose=${1:-run}
@@ -30,7 +30,7 @@ lint) needs="$build $lint" wants=$build_wants ;;
 size) needs="$build binutils" wants=$build_wants ;;
 fuzz) needs="$build $fuzz" wants="" ;;
 deb) needs="$build $build_wants $packaging" wants="" ;;
-check-deb) needs="make iproute2 qemu-user-static $mirror" wants="" ;;
+check-deb) needs="arch-test make iproute2 qemu-user-static $mirror" wants="" ;;
 check-arm) needs="make $mirror" wants="" ;;
 check-mqtt) needs="$build $mirror libmosquitto-dev mosquitto mosquitto-clients nats-server rabbitmq-server" wants="python3-paho-mqtt" ;;
 check-fleet) needs="$build $mirror e2fsprogs libnats-dev nats-server python3" wants="libavformat-dev" ;;
