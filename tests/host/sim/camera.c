@@ -47,10 +47,8 @@ static struct {
 
 void camera_init(uint32_t width, uint32_t height)
 {
-    memset(&camera, 0, sizeof camera);
     camera.width = width;
     camera.height = height;
-    camera.fd = -1;
     camera.error = "";
     camera.value[EXPOSURE_AUTO] = 1;
     camera.value[EXPOSURE_TIME] = 5000;

@@ -52,7 +52,7 @@ void client_take_frame(struct client *c, const uint8_t *payload, uint32_t bytes)
           "client %u: record %llu is another frame than was published", c->id,
           (unsigned long long)frame.sequence);
     CHECK(jpeg_bytes == truth->jpeg_bytes && jpeg_bytes <= c->limits.frame_bytes_max &&
-              truth_hash(payload + head, jpeg_bytes, TRUTH_HASH_START) == truth->jpeg_hash,
+              truth_hash(payload + head, jpeg_bytes) == truth->jpeg_hash,
           "client %u: the picture of record %llu is not the one that was published", c->id,
           (unsigned long long)frame.sequence);
     if (c->kind == CLIENT_LATEST)

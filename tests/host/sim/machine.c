@@ -39,6 +39,7 @@ static struct {
     struct event heap[EVENTS_MAX];
     unsigned events;
     struct descriptor fd[FDS_MAX];
+    unsigned fds; /**< places that were ever taken; the others are free */
     int signals[SIGNALS_MAX];
     unsigned signal_count;
 } m;
@@ -50,7 +51,6 @@ ssize_t __real_write(int fd, const void *buffer, size_t bytes);
 
 void machine_init(uint64_t seed, bool is_verbose)
 {
-    memset(&m, 0, sizeof m);
     m.seed = seed;
     m.is_verbose = is_verbose;
     m.hash = UINT64_C(14695981039346656037);
@@ -198,6 +198,7 @@ int descriptor_make(enum fd_kind kind)
         if (m.fd[i].kind != FD_FREE)
             continue;
         m.fd[i] = (struct descriptor){.kind = kind};
+        m.fds = base_max_u32(m.fds, (uint32_t)i + 1);
         return FD_FIRST + i;
     }
     errno = EMFILE;
@@ -247,8 +248,8 @@ static int collect(struct epoll_event *events, int max)
     int count = 0;
     // Begins anywhere: no order of descriptors may be relied on.
     unsigned first = (unsigned)chance_in(&m.chance, 0, FDS_MAX - 1);
-    for (unsigned i = 0; i < FDS_MAX && count < max; i++) {
-        const struct descriptor *d = &m.fd[(first + i) % FDS_MAX];
+    for (unsigned i = 0; i < m.fds && count < max; i++) {
+        const struct descriptor *d = &m.fd[(first + i) % m.fds];
         if (d->kind == FD_FREE || !d->is_watched)
             continue;
         uint32_t ready = ready_events(d) & (d->wanted | EPOLLERR | EPOLLHUP);

@@ -32,7 +32,6 @@ uint64_t __real_trigger_ring_add(struct trigger *t, enum wire_trigger_source sou
 
 void truth_init(uint64_t frame_bytes_max)
 {
-    memset(&truth, 0, sizeof truth);
     truth.cap = frame_bytes_max;
 }
 
@@ -69,10 +68,16 @@ uint64_t truth_oldest_open_ns(void)
     return *id <= truth.triggers ? truth.came_ns[*id] : 0;
 }
 
-uint64_t truth_hash(const uint8_t *bytes, size_t count, uint64_t hash)
+uint64_t truth_hash(const uint8_t *bytes, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t part; count > 0; bytes += part, count -= part) {
+        uint64_t word = 0;
+        part = base_min_u64(count, sizeof word);
+        memcpy(&word, bytes, part);
+        hash = (hash ^ word) * UINT64_C(1099511628211);
+        hash ^= hash >> 32;
+    }
     return hash;
 }
 
@@ -123,7 +128,7 @@ void __wrap_store_publish_frame(struct store *store, struct store_record *record
     entry->sensor_sequence = fields->sensor_sequence;
     entry->jpeg_bytes = jpeg_bytes;
     const uint8_t *jpeg = collect(store, record);
-    entry->jpeg_hash = truth_hash(jpeg, jpeg_bytes, TRUTH_HASH_START);
+    entry->jpeg_hash = truth_hash(jpeg, jpeg_bytes);
     if (truth.frames % DECODE_ONE_IN == 1)
         CHECK(camera_read_drawing(jpeg, jpeg_bytes) == fields->sensor_sequence,
               "frame %llu says sensor sequence %u, its picture %lld",

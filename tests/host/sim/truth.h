@@ -28,8 +28,7 @@ uint64_t truth_triggers(void);
 uint64_t truth_last_frame_ns(void);
 /** When the oldest trigger without an outcome came; 0 = all have one. */
 uint64_t truth_oldest_open_ns(void);
-uint64_t truth_hash(const uint8_t *bytes, size_t count, uint64_t hash);
-#define TRUTH_HASH_START UINT64_C(14695981039346656037)
+uint64_t truth_hash(const uint8_t *bytes, size_t count);
 
 /** After the node has ended: each trigger has exactly one outcome, each block of the store is back.
  */
