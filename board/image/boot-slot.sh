@@ -31,7 +31,7 @@ make_writable() {
     trap 'mount -o remount,ro "$boot"' EXIT
 }
 
-# Kernel, initramfs and command line are in the root. The firmware reads them on the boot partition.
+# Kernel, initramfs, device trees and command line are in the root. The firmware reads them on the boot partition.
 fetch() { # slot
     case $1 in
     A) folder=$boot/a number=2 ;;
@@ -43,7 +43,7 @@ fetch() { # slot
     # What a check of the partition saved of an update that was cut.
     rm -f "$boot"/FSCK*.REC
     mkdir -p "$folder"
-    cp "$root/boot/vmlinuz" "$root/boot/initrd.img" "$folder/"
+    cp "$root/boot/vmlinuz" "$root/boot/initrd.img" "$root"/boot/*.dtb "$folder/"
     sed "s/root=[^ ]*/root=PARTUUID=70696e68-0$number/; s/rauc.slot=./rauc.slot=$1/" \
         "$root/boot/cmdline.txt" >"$folder/cmdline.txt"
     sync -f "$folder"

@@ -49,6 +49,7 @@ tidy() {
         "$root"/var/lib/systemd/random-seed "$root"/tmp/* "$root"/boot/*.old "$root"/vmlinuz* "$root"/initrd.img*
     mv "$root"/boot/vmlinuz-* "$root/boot/vmlinuz"
     mv "$root"/boot/initrd.img-* "$root/boot/initrd.img"
+    cp "$root"/usr/lib/linux-image-*/broadcom/bcm2*-rpi-*.dtb "$root/boot/"
     cp "board/image/$board/cmdline.txt" "$root/boot/"
     : >"$root/etc/machine-id"
     touch "$root/etc/.updated" "$root/var/.updated"
@@ -82,7 +83,7 @@ make_boot() {
     rm -f "$work/boot"
     mkfs.vfat -F 32 -n PINHOLE -C "$work/boot" $((boot_mib * 1024)) >/dev/null
     mmd -i "$work/boot" ::a ::b
-    mcopy -i "$work/boot" "$root"/boot/{vmlinuz,initrd.img,cmdline.txt} ::a
+    mcopy -i "$work/boot" "$root"/boot/{vmlinuz,initrd.img,cmdline.txt,*.dtb} ::a
     mcopy -i "$work/boot" board/image/config.txt board/boot/pinhole{,-network}.ini ::
     mcopy -i "$work/boot" board/image/config.txt ::tryboot.txt
 }

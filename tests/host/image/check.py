@@ -32,7 +32,7 @@ class Check:
         print(f"     the image unpacked to a card: {time.monotonic() - begin:.0f} s", flush=True)
         self.root = self.card.digest(2)
         self.data_bytes = self.card.partition(4)[1]
-        self.start_s, self.serial, self.ssh_key = 0.0, None, None
+        self.start_s, self.serial, self.key, self.ssh_key = 0.0, None, None, None
 
     def status(self):
         return self.card.read("pinhole-status.txt").decode()
@@ -67,7 +67,7 @@ class Check:
         """It is named with its line, and the last good settings stay in use. SSH answers who has a key."""
         good = self.card.read("pinhole.ini")
         self.card.write("pinhole.ini", b"[node]\r\nname = mistaken\r\n[jpeg]\r\nqualty = 80\r\n")
-        self.card.allow_ssh()
+        self.key = self.card.allow_ssh()
         with Machine(self.card) as machine:
             machine.wait_frames()
             assert machine.feature("DeviceUserID") == NAME
@@ -89,6 +89,16 @@ class Check:
             assert "incorrect" in machine.log_in("another one"), machine.log()[-1000:]
             assert re.search(r"[\r\n]0[\r\n]", machine.log_in(PASSWORD)), machine.log()[-1000:]
             machine.wait_frames()
+        self.check_systems()
+
+    def raspberry_pi(self):
+        """The same card in a Raspberry Pi 3: its device tree, its SD host, a network adapter at its USB port."""
+        with Machine(self.card, board="raspi3b") as machine:
+            print(f"     start to pictures: {machine.wait_frames():.0f} s", flush=True)
+            assert machine.feature("DeviceUserID") == NAME
+            assert machine.feature("DeviceSerialNumber") == self.serial
+            wait_for("the same SSH key", lambda: machine.ssh_key() == self.ssh_key, PATIENCE_S)
+            assert "Raspberry Pi 3 Model B" in machine.ssh("cat /proc/device-tree/model", self.key)[1]
         self.check_systems()
 
     def cuts(self):
@@ -113,7 +123,7 @@ def main():
     print(f"SEED={SEED} CUTS={CUTS}", flush=True)
     with tempfile.TemporaryDirectory(prefix="pinhole-image-") as folder:
         check = Check(folder)
-        return run_steps(check.first_start, check.mistake, check.rescue, check.cuts)
+        return run_steps(check.first_start, check.mistake, check.rescue, check.raspberry_pi, check.cuts)
 
 
 sys.exit(main())

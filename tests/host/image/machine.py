@@ -21,6 +21,17 @@ SECTOR = 512
 IMAGE = os.environ.get("IMAGE", "build/image/pinhole-virt.img")
 CARD_MIB = 4096
 NAME = "line 1, camera 3"
+# What a board has. The watchdog of the first counts seconds of this machine, which may be busy: it is
+# there, and does nothing. QEMU restarts the second as soon as its watchdog is started, so it has none.
+BOARDS = {
+    "virt": "-M virt -cpu cortex-a72 -smp 2 -serial chardev:console "
+            "-drive file={card},format=raw,if=none,id=card -device virtio-blk-pci,drive=card "
+            "-device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci "
+            "-device i6300esb -action watchdog=none",
+    "raspi3b": "-M raspi3b -serial null -serial chardev:console -drive file={card},format=raw,if=sd "
+               "-device usb-net,netdev=net -dtb {dtb}",
+}
+DTB = "bcm2837-rpi-3-b.dtb"
 SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
                "-o", "LogLevel=ERROR", "-o", "ServerAliveInterval=20")
 
@@ -116,11 +127,11 @@ class Machine:
     """Has the card in it and is switched on. cut() cuts the power. It plays the Raspberry Pi's firmware,
     which the emulator lacks: config.txt, or once tryboot.txt, names the folder to start from."""
 
-    def __init__(self, card, memory="1G", clock="utc", skips_idle=False):
+    def __init__(self, card, board="virt", clock="utc", skips_idle=False):
         """`skips_idle`: its time is that of its instructions, and leaps when the processor would only wait."""
-        self.card, self.memory, self.clock = card, memory, clock
+        self.card, self.board, self.clock = card, board, clock
         self.processors = ("-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=3,sleep=off") \
-            if skips_idle else ("-accel", "tcg,thread=multi", "-smp", "2")
+            if skips_idle else ("-accel", "tcg,thread=multi")
         self.port, self.ssh_port = free_port(), free_port()
         self.log_path = os.path.join(card.folder, "console.log")
         self.console_path = os.path.join(card.folder, "console")
@@ -131,26 +142,22 @@ class Machine:
         settings = self.card.read(config).decode()
         prefix, kernel = (re.search(rf"(?m)^{key}=(.*)$", settings).group(1) for key in ("os_prefix", "kernel"))
         initramfs = re.search(r"(?m)^initramfs (\S+) followkernel$", settings).group(1)
-        for name, file_name in ("kernel", kernel), ("initramfs", initramfs):
-            with open(os.path.join(self.card.folder, name), "wb") as file:
+        paths = {name: os.path.join(self.card.folder, name) for name in ("kernel", "initramfs", "dtb")}
+        for path, file_name in zip(paths.values(), (kernel, initramfs, DTB)):
+            with open(path, "wb") as file:
                 file.write(self.card.read(prefix + file_name))
+        words = self.card.read(prefix + "cmdline.txt").decode().strip()
+        if self.board == "raspi3b":
+            words += " module_blacklist=bcm2835_wdt"
         self.start = time.monotonic()
         self.process = subprocess.Popen([
-            "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", *self.processors, "-m", self.memory,
-            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "qemu-system-aarch64", "-m", "1G", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-rtc", f"base={self.clock}",
             "-chardev", f"socket,id=console,path={self.console_path},server=on,wait=off,logfile={self.log_path}",
-            "-serial", "chardev:console",
-            "-kernel", os.path.join(self.card.folder, "kernel"),
-            "-initrd", os.path.join(self.card.folder, "initramfs"),
-            "-append", self.card.read(prefix + "cmdline.txt").decode().strip(),
-            "-drive", f"file={self.card.path},format=raw,if=none,id=card",
-            "-device", "virtio-blk-pci,drive=card", "-device", "virtio-rng-pci",
-            # It counts seconds of this machine, which may be busy: it is there, and does nothing.
-            "-device", "i6300esb", "-action", "watchdog=none",
+            "-kernel", paths["kernel"], "-initrd", paths["initramfs"], "-append", words,
             "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:7447,"
             f"hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22",
-            "-device", "virtio-net-pci,netdev=net,romfile="], stdin=subprocess.DEVNULL)
+            *BOARDS[self.board].format(card=self.card.path, dtb=paths["dtb"]).split(), *self.processors], stdin=subprocess.DEVNULL)
 
     def is_off(self):
         """A restart, too, switches it off."""

@@ -61,7 +61,7 @@ for name in config.txt tryboot.txt; do
     cp board/image/config.txt "$work/boot/$name"
 done
 for number in 2 3; do
-    for name in vmlinuz initrd.img; do
+    for name in vmlinuz initrd.img bcm2837-rpi-3-b.dtb; do
         echo "$name $number" >"$work/70696e68-0$number/boot/$name"
     done
     cp board/image/virt/cmdline.txt "$work/70696e68-0$number/boot/"
@@ -85,7 +85,7 @@ same config.txt
 changed tryboot.txt b
 says A get-primary
 says good get-state B
-for name in vmlinuz initrd.img; do
+for name in vmlinuz initrd.img bcm2837-rpi-3-b.dtb; do
     grep -qx "$name 3" "$work/boot/b/$name" || fail "b/$name is of another root"
 done
 diff <(sed 's/-02 /-03 /; s/slot=A/slot=B/' board/image/virt/cmdline.txt) "$work/boot/b/cmdline.txt" ||
