@@ -268,8 +268,10 @@ static void stop(void)
 {
     camera.is_streaming = false;
     camera.ready = 0;
-    for (unsigned i = 0; i < HAL_CAMERA_BUFFERS_MAX; i++)
-        camera.buffer[i].is_borrowed = camera.buffer[i].is_ready = false;
+    for (unsigned i = 0; i < HAL_CAMERA_BUFFERS_MAX; i++) {
+        CHECK(!camera.buffer[i].is_borrowed, "buffer %u was never released", i);
+        camera.buffer[i].is_ready = false;
+    }
 }
 
 static void close_camera(void)

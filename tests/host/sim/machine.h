@@ -14,8 +14,8 @@
 
 #include <sys/types.h>
 
-/** Starts the machine at a moment that the seed decides, once in a process. `is_verbose` prints what
- * happens. */
+/** Starts the machine at a moment that the seed decides, once in a process. `is_verbose` prints
+ * what happens. */
 void machine_init(uint64_t seed, bool is_verbose);
 /** CLOCK_MONOTONIC. */
 uint64_t machine_now(void);
