@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "app/frame_queue.h"
 #include "app/trigger/trigger.h"
 #include "tests/host/sim/camera.h"
 #include "tests/host/sim/machine.h"
@@ -25,6 +26,8 @@ int __real_store_init(struct store *store, void *memory, uint64_t bytes);
 void __real_store_publish_frame(struct store *store, struct store_record *record,
                                 struct wire_frame *fields, uint32_t jpeg_bytes);
 void __real_store_publish_event(struct store *store, struct wire_event *fields, const char *text);
+bool __real_frame_queue_offer(struct frame_queue *queue, const struct queued_frame *offered,
+                              unsigned buffers, bool is_encoding, struct queued_frame *lost);
 uint64_t __real_trigger_edge(struct trigger *t, uint64_t edge_ns, uint32_t line_sequence,
                              uint64_t now_ns);
 uint64_t __real_trigger_ring_add(struct trigger *t, enum wire_trigger_source source,
@@ -187,6 +190,20 @@ uint64_t __wrap_trigger_ring_add(struct trigger *t, enum wire_trigger_source sou
     truth.triggers = id;
     truth.came_ns[id] = machine_now();
     return id;
+}
+
+/** A trigger never loses its frame while one that answers nothing waits. */
+bool __wrap_frame_queue_offer(struct frame_queue *queue, const struct queued_frame *offered,
+                              unsigned buffers, bool is_encoding, struct queued_frame *lost)
+{
+    bool can_spare = offered->decision.verdict != TRIGGER_ANSWER;
+    for (unsigned i = 0; i < queue->count; i++)
+        can_spare = can_spare || queue->waiting[i].decision.verdict != TRIGGER_ANSWER;
+    const bool has_lost = __real_frame_queue_offer(queue, offered, buffers, is_encoding, lost);
+    CHECK(!has_lost || !can_spare || lost->decision.verdict != TRIGGER_ANSWER,
+          "trigger %llu loses its frame, another one could be spared",
+          (unsigned long long)lost->decision.trigger_id);
+    return has_lost;
 }
 
 /** Blocks in the chains of all records that the log still has. */
