@@ -22,7 +22,8 @@ IMAGE = os.environ.get("IMAGE", "build/image/pinhole-virt.img")
 CARD_MIB = 4096
 NAME = "line 1, camera 3"
 # What a board has. The watchdog of the first counts seconds of this machine, which may be busy: it is
-# there, and does nothing. QEMU restarts the second as soon as its watchdog is started, so it has none.
+# there, and does nothing. QEMU restarts the second as soon as its watchdog is started
+# (findings/qemu-raspi3b-watchdog.sh), so it has none.
 BOARDS = {
     "virt": "-M virt -cpu cortex-a72 -smp 2 -serial chardev:console "
             "-drive file={card},format=raw,if=none,id=card -device virtio-blk-pci,drive=card "
