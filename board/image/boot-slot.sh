@@ -31,7 +31,8 @@ make_writable() {
     trap 'mount -o remount,ro "$boot"' EXIT
 }
 
-# Kernel, initramfs, device trees and command line are in the root. The firmware reads them on the boot partition.
+# Kernel, initramfs, device trees and command line are in the root. The firmware reads them on the boot
+# partition.
 fetch() { # slot
     case $1 in
     A) folder=$boot/a number=2 ;;

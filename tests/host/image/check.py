@@ -92,12 +92,14 @@ class Check:
         self.check_systems()
 
     def raspberry_pi(self):
-        """The same card in a Raspberry Pi 3: its device tree, its SD host, a network adapter at its USB port."""
+        """The same card in a Raspberry Pi 3: its device tree, its SD host, its serial port, a network adapter
+        at its USB port."""
         with Machine(self.card, board="raspi3b") as machine:
             print(f"     start to pictures: {machine.wait_frames():.0f} s", flush=True)
             assert machine.feature("DeviceUserID") == NAME
             assert machine.feature("DeviceSerialNumber") == self.serial
             wait_for("the same SSH key", lambda: machine.ssh_key() == self.ssh_key, PATIENCE_S)
+            assert re.search(r"[\r\n]0[\r\n]", machine.log_in(PASSWORD)), machine.log()[-1000:]
             assert "Raspberry Pi 3 Model B" in machine.ssh("cat /proc/device-tree/model", self.key)[1]
         self.check_systems()
 

@@ -158,7 +158,8 @@ class Machine:
             "-kernel", paths["kernel"], "-initrd", paths["initramfs"], "-append", words,
             "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:7447,"
             f"hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22",
-            *BOARDS[self.board].format(card=self.card.path, dtb=paths["dtb"]).split(), *self.processors], stdin=subprocess.DEVNULL)
+            *BOARDS[self.board].format(card=self.card.path, dtb=paths["dtb"]).split(), *self.processors],
+            stdin=subprocess.DEVNULL)
 
     def is_off(self):
         """A restart, too, switches it off."""
