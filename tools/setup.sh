@@ -35,7 +35,7 @@ check-arm) needs="make $mirror" wants="" ;;
 check-mqtt) needs="$build $mirror libmosquitto-dev mosquitto mosquitto-clients nats-server rabbitmq-server" wants="python3-paho-mqtt" ;;
 check-fleet) needs="$build $mirror e2fsprogs libnats-dev nats-server python3" wants="libavformat-dev" ;;
 image) needs=$image wants="" ;;
-check-image) needs="$build $image openssh-client python3 qemu-system-arm" wants="" ;;
+check-image) needs="$build $image cpio openssh-client python3 qemu-system-arm" wants="" ;;
 check-libcamera) needs="$build $mirror" wants="" ;;
 check-vm) needs="$build $mirror $vm" wants="" ;;
 *)

@@ -65,3 +65,6 @@ cover || panic "pinhole: memory cannot be laid over the root"
 mount_data || echo "pinhole: there is no data partition to use"
 mount_boot || echo "pinhole: there is no boot partition to read"
 identify
+# Next, udev's script moves /dev to the root, unless its daemon ends before it has answered. Process 1 needs
+# no more than a console then, and mounts /dev itself. Without one the kernel would panic.
+mknod -m 600 "$rootmnt/dev/console" c 5 1

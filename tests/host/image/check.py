@@ -91,6 +91,14 @@ class Check:
             machine.wait_frames()
         self.check_systems()
 
+    def late_udev(self):
+        """Once on a busy machine udev's daemon ended before it had answered, and the kernel panicked."""
+        script = "#!/bin/sh\nudevadm control --exit\nexit 1\n"
+        with Machine(self.card, early_files={"scripts/init-bottom/udev": script}) as machine:
+            machine.wait_frames()
+            assert machine.feature("DeviceSerialNumber") == self.serial
+        self.check_systems()
+
     def raspberry_pi(self):
         """The same card in a Raspberry Pi 3: its device tree, its SD host, its serial port, a network adapter
         at its USB port."""
@@ -125,7 +133,8 @@ def main():
     print(f"SEED={SEED} CUTS={CUTS}", flush=True)
     with tempfile.TemporaryDirectory(prefix="pinhole-image-") as folder:
         check = Check(folder)
-        return run_steps(check.first_start, check.mistake, check.rescue, check.raspberry_pi, check.cuts)
+        return run_steps(check.first_start, check.mistake, check.rescue, check.late_udev, check.raspberry_pi,
+                         check.cuts)
 
 
 sys.exit(main())

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
@@ -128,9 +129,10 @@ class Machine:
     """Has the card in it and is switched on. cut() cuts the power. It plays the Raspberry Pi's firmware,
     which the emulator lacks: config.txt, or once tryboot.txt, names the folder to start from."""
 
-    def __init__(self, card, board="virt", clock="utc", skips_idle=False):
-        """`skips_idle`: its time is that of its instructions, and leaps when the processor would only wait."""
-        self.card, self.board, self.clock = card, board, clock
+    def __init__(self, card, board="virt", clock="utc", skips_idle=False, early_files=None):
+        """`skips_idle`: its time is that of its instructions, and leaps when the processor would only wait.
+        `early_files`: the text of programs that take the place of those of the initramfs."""
+        self.card, self.board, self.clock, self.early_files = card, board, clock, early_files or {}
         self.processors = ("-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=3,sleep=off") \
             if skips_idle else ("-accel", "tcg,thread=multi")
         self.port, self.ssh_port = free_port(), free_port()
@@ -147,6 +149,8 @@ class Machine:
         for path, file_name in zip(paths.values(), (kernel, initramfs, DTB)):
             with open(path, "wb") as file:
                 file.write(self.card.read(prefix + file_name))
+        with open(paths["initramfs"], "ab") as file:
+            file.write(bytes(-file.tell() % 4) + self.pack_early_files())
         words = self.card.read(prefix + "cmdline.txt").decode().strip()
         if self.board == "raspi3b":
             words += " module_blacklist=bcm2835_wdt"
@@ -160,6 +164,20 @@ class Machine:
             f"hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22",
             *BOARDS[self.board].format(card=self.card.path, dtb=paths["dtb"]).split(), *self.processors],
             stdin=subprocess.DEVNULL)
+
+    def pack_early_files(self):
+        """An archive that the kernel unpacks over the initramfs."""
+        if not self.early_files:
+            return b""
+        with tempfile.TemporaryDirectory(dir=self.card.folder) as folder:
+            for name, text in self.early_files.items():
+                path = os.path.join(folder, name)
+                os.makedirs(os.path.dirname(path))
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                os.chmod(path, 0o755)
+            return subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], input="\n".join(self.early_files).encode(),
+                                  cwd=folder, check=True, stdout=subprocess.PIPE).stdout
 
     def is_off(self):
         """A restart, too, switches it off."""
