@@ -101,15 +101,23 @@ class Check:
 
     def raspberry_pi(self):
         """The same card in a Raspberry Pi 3: its device tree, its SD host, its serial port, a network adapter
-        at its USB port."""
+        at its USB port. QEMU's USB host fails at times when this machine is busy: three starts, then."""
+        assert any(self.starts_on_raspberry_pi() for _ in range(3)), "the kernel found no network adapter"
+        self.check_systems()
+
+    def starts_on_raspberry_pi(self):
+        """False: the kernel found no adapter."""
         with Machine(self.card, board="raspi3b") as machine:
+            wait_for("a login", lambda: "login:" in machine.log(), PATIENCE_S)
+            if "QEMU USB Network Device" not in machine.log():
+                return False
             print(f"     start to pictures: {machine.wait_frames():.0f} s", flush=True)
             assert machine.feature("DeviceUserID") == NAME
             assert machine.feature("DeviceSerialNumber") == self.serial
             wait_for("the same SSH key", lambda: machine.ssh_key() == self.ssh_key, PATIENCE_S)
             assert re.search(r"[\r\n]0[\r\n]", machine.log_in(PASSWORD)), machine.log()[-1000:]
             assert "Raspberry Pi 3 Model B" in machine.ssh("cat /proc/device-tree/model", self.key)[1]
-        self.check_systems()
+        return True
 
     def cuts(self):
         """After each one it streams again, with the same identity, its file systems clean."""
@@ -133,8 +141,8 @@ def main():
     print(f"SEED={SEED} CUTS={CUTS}", flush=True)
     with tempfile.TemporaryDirectory(prefix="pinhole-image-") as folder:
         check = Check(folder)
-        return run_steps(check.first_start, check.mistake, check.rescue, check.late_udev, check.raspberry_pi,
-                         check.cuts)
+        return run_steps(check.first_start, check.mistake, check.rescue, check.late_udev, check.cuts,
+                         check.raspberry_pi)
 
 
 sys.exit(main())

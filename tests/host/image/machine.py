@@ -136,34 +136,39 @@ class Machine:
         self.processors = ("-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=3,sleep=off") \
             if skips_idle else ("-accel", "tcg,thread=multi")
         self.port, self.ssh_port = free_port(), free_port()
-        self.log_path = os.path.join(card.folder, "console.log")
-        self.console_path = os.path.join(card.folder, "console")
+        self.log_path, self.console_path, self.errors_path = (
+            os.path.join(card.folder, name) for name in ("console.log", "console", "errors"))
         self.switch_on("config.txt")
 
-    def switch_on(self, config):
-        """Starts what that file names."""
+    def load(self, config):
+        """Paths of kernel, initramfs and device tree that a file of the firmware names, and the command line."""
         settings = self.card.read(config).decode()
         prefix, kernel = (re.search(rf"(?m)^{key}=(.*)$", settings).group(1) for key in ("os_prefix", "kernel"))
         initramfs = re.search(r"(?m)^initramfs (\S+) followkernel$", settings).group(1)
-        paths = {name: os.path.join(self.card.folder, name) for name in ("kernel", "initramfs", "dtb")}
-        for path, file_name in zip(paths.values(), (kernel, initramfs, DTB)):
+        paths = [os.path.join(self.card.folder, name) for name in ("kernel", "initramfs", "dtb")]
+        for path, file_name in zip(paths, (kernel, initramfs, DTB)):
             with open(path, "wb") as file:
                 file.write(self.card.read(prefix + file_name))
-        with open(paths["initramfs"], "ab") as file:
+        with open(paths[1], "ab") as file:
             file.write(bytes(-file.tell() % 4) + self.pack_early_files())
         words = self.card.read(prefix + "cmdline.txt").decode().strip()
-        if self.board == "raspi3b":
-            words += " module_blacklist=bcm2835_wdt"
+        return *paths, words + (" module_blacklist=bcm2835_wdt" if self.board == "raspi3b" else "")
+
+    def switch_on(self, config):
+        """Starts what that file names."""
+        kernel, initramfs, dtb, words = self.load(config)
         self.start = time.monotonic()
-        self.process = subprocess.Popen([
-            "qemu-system-aarch64", "-m", "1G", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-rtc", f"base={self.clock}",
-            "-chardev", f"socket,id=console,path={self.console_path},server=on,wait=off,logfile={self.log_path}",
-            "-kernel", paths["kernel"], "-initrd", paths["initramfs"], "-append", words,
-            "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:7447,"
-            f"hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22",
-            *BOARDS[self.board].format(card=self.card.path, dtb=paths["dtb"]).split(), *self.processors],
-            stdin=subprocess.DEVNULL)
+        with open(self.errors_path, "wb") as errors:  # a line for each packet that a USB network cannot take yet
+            self.process = subprocess.Popen([
+                "qemu-system-aarch64", "-m", "1G", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                "-rtc", f"base={self.clock}",
+                "-chardev",
+                f"socket,id=console,path={self.console_path},server=on,wait=off,logfile={self.log_path}",
+                "-kernel", kernel, "-initrd", initramfs, "-append", words,
+                "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:7447,"
+                f"hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22",
+                *BOARDS[self.board].format(card=self.card.path, dtb=dtb).split(), *self.processors],
+                stdin=subprocess.DEVNULL, stderr=errors)
 
     def pack_early_files(self):
         """An archive that the kernel unpacks over the initramfs."""
@@ -199,8 +204,13 @@ class Machine:
         self.process.wait()
 
     def log(self):
-        with open(self.log_path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        """What the emulator said, and the machine."""
+        text = ""
+        for path in self.errors_path, self.log_path:
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    text += file.read()
+        return text
 
     def log_in(self, password):
         """What the serial console answers to root and this password, up to a prompt or the next login."""
