@@ -44,6 +44,18 @@ static void take_role(struct client *c, const struct wire_hello *hello)
                   (unsigned long long)wire_load_u64(c->challenge));
 }
 
+static void take_record(struct client *c, const struct wire_header *header, const uint8_t *payload)
+{
+    // Once in some 200,000 machines its random bytes are a SUBSCRIBE. Where it stands is not known
+    // then.
+    if (c->kind == CLIENT_HOSTILE)
+        CHECK(c->role >= WIRE_ROLE_VIEW, "client %u got a record that it cannot have", c->id);
+    else if (header->type == WIRE_TYPE_FRAME)
+        client_take_frame(c, payload, header->length);
+    else
+        client_take_event(c, payload, header->length);
+}
+
 static void take_message(struct client *c, const struct wire_header *header, const uint8_t *payload)
 {
     struct wire_hello hello;
@@ -61,8 +73,8 @@ static void take_message(struct client *c, const struct wire_header *header, con
         else if (!c->is_mute)
             client_after_hello(c);
         break;
-    case WIRE_TYPE_FRAME: client_take_frame(c, payload, header->length); break;
-    case WIRE_TYPE_EVENT: client_take_event(c, payload, header->length); break;
+    case WIRE_TYPE_FRAME:
+    case WIRE_TYPE_EVENT: take_record(c, header, payload); break;
     default:
         if (c->kind != CLIENT_HOSTILE && header->tag != 0)
             client_take_reply(c, header, payload);

@@ -8,6 +8,7 @@
 #include "tests/host/sim/truth.h"
 
 #define ANSWER_MAX_NS (200 * NS_PER_MS)
+#define ANSWER_TURNS  16u /**< what has arrived of a request is read in pieces, one in each turn */
 
 static struct {
     char text[SERVER_REPLY_BYTES + 1];
@@ -169,8 +170,8 @@ void client_take_reply(struct client *c, const struct wire_header *header, const
     check_denial(c, header, payload);
     // It reads fast, and asks for little: nobody else may hold it up. A camera that others have
     // configured anew may have to wait before it is again.
-    const uint64_t max_ns =
-        ANSWER_MAX_NS + (c->request[0].type == WIRE_TYPE_SET ? NODE_RECONFIGURATION_NS : 0);
+    const uint64_t max_ns = ANSWER_MAX_NS + ANSWER_TURNS * machine_turn_max_ns() +
+                            (c->request[0].type == WIRE_TYPE_SET ? NODE_RECONFIGURATION_NS : 0);
     if (c->is_steward)
         CHECK(machine_now() < c->request[0].sent_ns + max_ns,
               "the answer to a request of type %u has taken %llu ns", c->request[0].type,

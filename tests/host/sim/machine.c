@@ -368,6 +368,11 @@ static void stop_here(void)
     machine_signal(SIGCONT);
 }
 
+uint64_t machine_turn_max_ns(void)
+{
+    return m.turn_max_ns;
+}
+
 bool machine_is_awake_for(uint64_t least_ns)
 {
     return m.now_ns >= m.awake_ns + least_ns;

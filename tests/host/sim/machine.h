@@ -34,6 +34,8 @@ void machine_block_stderr(bool is_blocked);
 void machine_starve_descriptors(bool is_starved);
 /** The process is stopped for so long when it reads the clock next: right after it. */
 void machine_stop(uint64_t stop_ns);
+/** How long a turn of the loop takes at most: in one machine of four it is a slow one. */
+uint64_t machine_turn_max_ns(void);
 /** Whether the last stop ended so long ago at least. */
 bool machine_is_awake_for(uint64_t least_ns);
 /** The node gets a signal through its signalfd. */
