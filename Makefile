@@ -324,9 +324,9 @@ $(BUILD)/tests/%.so: $(BUILD)/obj/tests/host/support/preload/%.o
 	$(call link,$(CC) -shared)
 
 # The node in a simulated machine: its calls to the system, and what the simulation looks at, are wrapped.
-SIM_CALLS := accept4 adjtimex bind clock_gettime close connect epoll_create1 epoll_ctl epoll_pwait2 eventfd frame_queue_offer getrandom \
-  getsockname getsockopt ioctl isatty listen lstat poll read recv send sendmsg setsockopt shutdown signalfd socket unlink \
-  write store_init store_publish_event store_publish_frame trigger_edge trigger_ring_add
+SIM_CALLS := accept4 adjtimex bind clock_gettime close connect epoll_create1 epoll_ctl epoll_pwait2 eventfd \
+  frame_queue_offer getrandom getsockname getsockopt ioctl isatty listen lstat poll read recv send sendmsg setsockopt \
+  shutdown signalfd socket unlink write store_init store_publish_event store_publish_frame trigger_edge trigger_ring_add
 SIM := $(BUILD)/tests/sim/sim
 # The linker calls them; nobody declares them.
 $(BUILD)/obj/tests/host/sim/%.o: CFLAGS += -Wno-missing-prototypes

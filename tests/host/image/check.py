@@ -43,6 +43,12 @@ class Check:
         self.card.check_data()
         assert self.card.digest(2) == self.root, "the root was written"
 
+    def check_identity(self, machine):
+        """It is the same one."""
+        assert machine.feature("DeviceUserID") == NAME
+        assert machine.feature("DeviceSerialNumber") == self.serial
+        wait_for("the same SSH key", lambda: machine.ssh_key() == self.ssh_key, PATIENCE_S)
+
     def first_start(self):
         """The settings of the boot partition are used, the data partition has grown."""
         self.card.set_up()
@@ -96,7 +102,7 @@ class Check:
         script = "#!/bin/sh\nudevadm control --exit\nexit 1\n"
         with Machine(self.card, early_files={"scripts/init-bottom/udev": script}) as machine:
             machine.wait_frames()
-            assert machine.feature("DeviceSerialNumber") == self.serial
+            self.check_identity(machine)
         self.check_systems()
 
     def raspberry_pi(self):
@@ -112,9 +118,7 @@ class Check:
             if "QEMU USB Network Device" not in machine.log():
                 return False
             print(f"     start to pictures: {machine.wait_frames():.0f} s", flush=True)
-            assert machine.feature("DeviceUserID") == NAME
-            assert machine.feature("DeviceSerialNumber") == self.serial
-            wait_for("the same SSH key", lambda: machine.ssh_key() == self.ssh_key, PATIENCE_S)
+            self.check_identity(machine)
             assert re.search(r"[\r\n]0[\r\n]", machine.log_in(PASSWORD)), machine.log()[-1000:]
             assert "Raspberry Pi 3 Model B" in machine.ssh("cat /proc/device-tree/model", self.key)[1]
         return True
@@ -125,9 +129,7 @@ class Check:
             with Machine(self.card) as machine:
                 if cut % 2 == 0:
                     seconds = machine.wait_frames()
-                    assert machine.feature("DeviceUserID") == NAME
-                    assert machine.feature("DeviceSerialNumber") == self.serial
-                    wait_for("the same SSH key", lambda m=machine: m.ssh_key() == self.ssh_key, PATIENCE_S)
+                    self.check_identity(machine)
                     moment = seconds + self.random.uniform(0, 10)
                 else:
                     moment = self.random.uniform(0, self.start_s)

@@ -9,12 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 # pylint: disable=wrong-import-position
-from pinhole_node import BUILD, free_port, run, wait_for  # noqa: E402
+from pinhole_node import BUILD, free_port, passes, run, wait_for  # noqa: E402
 
 MIB = 1 << 20
 PATIENCE_S = int(os.environ.get("PINHOLE_PATIENCE_S", "600"))  # an emulated start takes one minute
@@ -292,16 +291,9 @@ class Machine:
 
 def run_steps(*steps):
     """In order, until one fails: each stands on those before it. Returns the exit status."""
-    passed = failed = 0
-    for step in steps:
-        try:
-            step()
-            passed += 1
-            print(f"ok   {step.__name__}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            traceback.print_exc()
-            failed = 1
-            print(f"FAIL {step.__name__}", flush=True)
-            break
+    passed = 0
+    while passed < len(steps) and passes(steps[passed].__name__, steps[passed]):
+        passed += 1
+    failed = int(passed < len(steps))
     print(f"{passed} passed, {failed} failed")
     return failed

@@ -140,6 +140,23 @@ def run(*arguments, program=PROGRAM):
 TOLD_OF_FAILURES = []  # functions that give the text of a log, of the case that runs
 
 
+def passes(name, case):
+    """Runs a case, and says whether it passed."""
+    start = time.monotonic()
+    TOLD_OF_FAILURES.clear()
+    try:
+        case()
+        print(f"ok   {name} ({time.monotonic() - start:.1f} s)", flush=True)
+        return True
+    except Exception:  # pylint: disable=broad-except
+        import traceback
+        traceback.print_exc()
+        for log in TOLD_OF_FAILURES:
+            print(log()[-4000:], file=sys.stderr)
+        print(f"FAIL {name}", flush=True)
+        return False
+
+
 def run_cases(cases):
     """Runs every function of a test module whose name begins with test_, says how many passed, and
     exits with the result."""
@@ -147,18 +164,9 @@ def run_cases(cases):
     for name, case in list(cases.items()):
         if not name.startswith("test_") or not callable(case):
             continue
-        start = time.monotonic()
-        TOLD_OF_FAILURES.clear()
-        try:
-            case()
+        if passes(name, case):
             passed += 1
-            print(f"ok   {name} ({time.monotonic() - start:.1f} s)", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            import traceback
-            traceback.print_exc()
-            for log in TOLD_OF_FAILURES:
-                print(log()[-4000:], file=sys.stderr)
-            print(f"FAIL {name}", flush=True)
+        else:
             failed += 1
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
