@@ -76,7 +76,7 @@ uint64_t truth_hash(const uint8_t *bytes, size_t count)
     uint64_t hash = UINT64_C(14695981039346656037);
     for (size_t part; count > 0; bytes += part, count -= part) {
         uint64_t word = 0;
-        part = base_min_u64(count, sizeof word);
+        part = count < sizeof word ? count : sizeof word;
         memcpy(&word, bytes, part);
         hash = (hash ^ word) * UINT64_C(1099511628211);
         hash ^= hash >> 32;
