@@ -225,16 +225,17 @@ fi
 
 # --- around it ----------------------------------------------------------------------------------
 
-# An overlay over a tree, with the checkout at /src, and a folder for packages at /mnt.
+# An overlay over a tree, with the checkout at /src, and a folder for packages at /mnt. The user namespace
+# of emulated.sh has no trusted attributes; without any, dpkg's new folders cannot be renamed.
 # shellcheck disable=SC2016 # the inner shell expands
 enter() { # tree, packages, command of --inside
     unshare --mount --pid --fork --kill-child bash -ec '
         mount --make-rprivate /
         top=$(mktemp -d)
-        trap "rmdir $top" EXIT
+        trap "umount -l $top; rmdir $top" EXIT
         mount -t tmpfs tmpfs "$top"
         mkdir "$top"/{upper,work,tree}
-        mount -t overlay overlay "$top/tree" -o "lowerdir=$1,upperdir=$top/upper,workdir=$top/work"
+        mount -t overlay overlay "$top/tree" -o "lowerdir=$1,upperdir=$top/upper,workdir=$top/work$4"
         mkdir "$top/tree/src"
         mount --rbind . "$top/tree/src"
         [ -z "$2" ] || mount --bind "$2" "$top/tree/mnt"
@@ -246,8 +247,8 @@ enter() { # tree, packages, command of --inside
         done
         cp /etc/resolv.conf "$top/tree/etc/"
         chroot "$top/tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 \
-            TARGET="$TARGET" NATIVE="$NATIVE" /src/tools/dev/check-deb.sh --inside "$3"
-        umount -l "$top"' - "$@"
+            TARGET="$TARGET" NATIVE="$NATIVE" /src/tools/dev/check-deb.sh --inside "$3"' \
+        - "$1" "$2" "$3" "$([ "$3" = build ] || [ "${TARGET#*:}" = "$NATIVE" ] || echo ,userxattr)"
 }
 
 # Debian's names of what the packages are built from, for the machine that they are for.
