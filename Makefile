@@ -68,6 +68,8 @@ HARDEN := -fstack-protector-strong -fPIC -fvisibility=hidden
 CPPFLAGS := -I. -DPINHOLE_VERSION='"$(VERSION)"' $(if $(LIBCAMERA),-DHAVE_LIBCAMERA) \
   $(if $(GPIOD),-DHAVE_GPIOD=$(GPIOD)) $(if $(TURBOJPEG),-DHAVE_TURBOJPEG) \
   $(if $(AVAHI),-DHAVE_AVAHI)
+# Files past 2 GB, where a `long` has 32 bits.
+CPPFLAGS += $(if $(findstring __LP64__,$(shell $(CC) -dM -E -x c /dev/null 2>/dev/null)),,-D_FILE_OFFSET_BITS=64)
 # Defined as empty, so that a file which has its own `#define _GNU_SOURCE` agrees.
 CFLAGS := -std=c11 -D_GNU_SOURCE= -g $(OPT) $(WARN) $(WARN_C) $(HARDEN) -MMD -MP
 # libcamera's headers come as system headers: our warnings are not for them.
