@@ -50,7 +50,7 @@ compile_example() {
 inside_build() {
     cd /mnt || return
     check "packages build" build || return
-    check "lintian finds no error" lint
+    check "lintian finds no error" lint || return
     [ "${target#*:}" != "$NATIVE" ] ||
         check "a program compiles against libpinhole-dev" compile_example
 }
@@ -70,13 +70,13 @@ list_files() {
         -o ! -name '*.pyc' ! -name __pycache__ -print | sort
 }
 
+# shellcheck disable=SC2046,SC2086 # lists of files, and of words
 install_libraries() {
     local list
-    apt update || return
-    # shellcheck disable=SC2046 # a list of files
-    list=$(apt --simulate install $(files /mnt) | awk '/^Inst / {print $2}' | grep -vxF -f <(tr ' ' '\n' <<<"$packages"))
-    # shellcheck disable=SC2086 # a list of words
-    apt install $list && list_files >/tmp/before
+    apt update &&
+        list=$(apt --simulate install $(files /mnt) | awk '/^Inst / {print $2}' |
+            grep -vxF "${packages// /$'\n'}") &&
+        apt install $list && list_files >/tmp/before
 }
 # shellcheck disable=SC2046
 install_packages() {
